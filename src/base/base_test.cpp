@@ -1,0 +1,117 @@
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/result.h"
+#include "base/ring.h"
+
+namespace baleen {
+namespace {
+
+TEST(ByteReader, stays_failed_after_the_first_short_read) {
+  const uint8_t data[] = {0x01, 0x02, 0x03};
+  ByteReader r(data);
+  EXPECT_EQ(r.be16(), 0x0102);
+  EXPECT_EQ(r.be32(), 0u);
+  EXPECT_FALSE(r.ok());
+  EXPECT_EQ(r.u8(), 0);
+  EXPECT_EQ(r.remaining(), 0u);
+}
+
+TEST(ByteReader, reads_both_orders) {
+  const uint8_t data[] = {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3};
+  ByteReader r(data);
+  EXPECT_EQ(r.le64(), 0x0807060504030201u);
+  EXPECT_EQ(r.be24(), 0x010203u);
+  EXPECT_TRUE(r.ok() && r.at_end());
+}
+
+TEST(Arena, gives_back_all_blocks_to_its_pool) {
+  BlockPool pool;
+  {
+    Arena arena(&pool);
+    for (int i = 0; i < 100; ++i) arena.allocate(1000);
+    arena.allocate(100'000);  // larger than a block: from the system
+    EXPECT_GE(arena.footprint(), 200'000u);
+    arena.clear();
+    EXPECT_EQ(arena.footprint(), BlockPool::kBlockBytes);
+  }
+  EXPECT_EQ(pool.free_blocks(), 25u);  // 4 wishes of 1000 bytes fit a block
+}
+
+TEST(Arena, aligns) {
+  Arena arena;
+  arena.allocate(1, 1);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.allocate(8, 8)) % 8, 0u);
+  arena.allocate(1, 1);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(arena.allocate(16, 16)) % 16, 0u);
+}
+
+TEST(Arena, survives_being_moved) {
+  Arena a;
+  const std::string_view text = a.copy("hello");
+  Arena b = std::move(a);
+  EXPECT_EQ(text, "hello");
+  EXPECT_EQ(a.footprint(), 0u);
+}
+
+TEST(Ring, carries_everything_in_order_between_two_threads) {
+  Ring<int> ring(64);
+  std::thread producer([&] {
+    for (int i = 0; i < 100'000;) {
+      int v = i;
+      if (ring.push(std::move(v))) ++i;
+    }
+  });
+  for (int expected = 0; expected < 100'000;) {
+    int v = -1;
+    if (ring.pop(v)) {
+      ASSERT_EQ(v, expected);
+      ++expected;
+    }
+  }
+  producer.join();
+}
+
+TEST(Ring, refuses_when_full) {
+  Ring<int> ring(2);
+  EXPECT_TRUE(ring.push(1) && ring.push(2));
+  EXPECT_FALSE(ring.push(3));
+  int v = 0;
+  EXPECT_TRUE(ring.pop(v));
+  EXPECT_TRUE(ring.push(3));
+}
+
+TEST(Crc32c, matches_the_vectors_of_rfc_3720) {
+  const std::string zeros(32, '\0');
+  EXPECT_EQ(crc32c(as_bytes(zeros)), 0x8A9136AAu);
+  EXPECT_EQ(crc32c(as_bytes("123456789")), 0xE3069283u);
+  EXPECT_EQ(crc32c(as_bytes("6789"), crc32c(as_bytes("12345"))), 0xE3069283u);
+}
+
+TEST(Clock, prints_rfc_3339) {
+  EXPECT_EQ(to_rfc3339(timestamp_from_ns(0)), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(to_rfc3339(timestamp_from_ns(1'700'000'000'123'400'000)), "2023-11-14T22:13:20.1234Z");
+}
+
+Result<int> half(int n) {
+  if (n % 2 != 0) return Error{Code::kInvalid, "odd"};
+  return n / 2;
+}
+Result<int> quarter(int n) {
+  BALEEN_TRY(const int h, half(n));
+  return half(h);
+}
+
+TEST(Result, passes_errors_up) {
+  EXPECT_EQ(*quarter(8), 2);
+  EXPECT_EQ(quarter(6).error().message, "odd");
+  EXPECT_EQ(Error({Code::kIo, "b"}).in("a").message, "a: b");
+}
+
+}  // namespace
+}  // namespace baleen
