@@ -1,0 +1,145 @@
+#pragma once
+
+// The contract between the stream engine and the dissectors.
+//
+// A dissector is a state machine for one conversation (both directions). It gets bytes in order, without holes,
+// and turns them into items. Two laws hold for each, and the common harness tests them:
+//
+//   Law of cuts. Cut the same streams any way: the items are the same. Once a dissector has answered anything but
+//   kNeed, more bytes would not have changed what it made of those it took.
+//   Law of work. Every byte is looked at a bounded number of times, however it drips in: keep scan state across kNeed.
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "item/item.h"
+
+namespace baleen::dissect {
+
+enum class Direction : uint8_t { kToServer = 0, kToClient = 1 };
+inline Direction opposite(Direction d) { return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer; }
+
+/// The front of one direction's stream, as far as it is there. A datagram is one Input with end_of_stream set.
+struct Input {
+  Direction direction;
+  Bytes bytes;         // contiguous; valid until dissect() returns
+  Timestamp time;      // of the packet that brought the first of `bytes`
+  bool end_of_stream;  // no more will come in this direction
+};
+
+/// What a dissector made of the front of its input.
+struct Step {
+  enum class Kind : uint8_t {
+    kTook,    // `bytes` were used up; call again when more is there. A large message may be taken in pieces
+    kNeed,    // nothing used; at least `bytes` in all are needed before asking again makes sense (0: any more)
+    kSkip,    // the next `bytes` of the stream are of no interest, whether they are there yet or not
+    kLost,    // this is not, or no longer, a message: resync() looks for the next
+    kSwitch,  // `bytes` were used up; from here on both directions speak the protocol named `to` ("" = ask the probes)
+    kDone,    // nothing that follows on this conversation is of interest; it is only counted
+  };
+  Kind kind;
+  uint64_t bytes = 0;
+  std::string_view to{};
+
+  static Step took(uint64_t n) { return {Kind::kTook, n}; }
+  static Step need(uint64_t n = 0) { return {Kind::kNeed, n}; }
+  static Step skip(uint64_t n) { return {Kind::kSkip, n}; }
+  static Step lost() { return {Kind::kLost}; }
+  static Step switch_to(std::string_view protocol, uint64_t used) { return {Kind::kSwitch, used, protocol}; }
+  static Step done() { return {Kind::kDone}; }
+};
+
+/// Where a message could begin again after loss: the first `ruled_out` bytes are no beginning; `found` says that
+/// one stands right after them, otherwise more bytes are needed to tell.
+struct Resync {
+  size_t ruled_out = 0;
+  bool found = false;
+};
+
+/// Whether these first bytes of a direction are this protocol's. kUnsure only asks for more bytes; an answer of
+/// kNo or kYes is final for every continuation. The direction in the Input is a guess that the engine will turn
+/// around when only the other one fits: answer for bytes that go in that direction.
+enum class Probe : uint8_t { kNo, kUnsure, kYes };
+
+/// Causes that are counted, never logged.
+enum class Counter : uint8_t {
+  kItems, kHalfRequests, kHalfResponses, kMalformed, kResyncs, kGapBytes, kSkippedBytes, kBodyCapped,
+  kDecodeFailed, kTooManyPending, kUnknownProtocol, kMessageTooLong, kEvictedItems, kDecrypted, kUndecryptable, kCount
+};
+
+/// Limits and switches that dissectors obey; one value for a worker's life or until it is swapped between batches.
+struct Settings {
+  size_t body_cap = 1 << 20;            // bytes of a body that an item keeps
+  size_t header_cap = 256 << 10;        // bytes of a header block or of any message that must be seen whole
+  uint32_t pending_cap = 1024;          // requests of one conversation that wait for their answers
+  Duration answer_timeout = std::chrono::seconds(10);  // after which a datagram's answer no longer counts as one
+  bool decode_bodies = true;            // undo content encodings
+};
+
+/// What a dissector may do to the world: make items. The engine sets stream, ends, index and source of each.
+///
+/// An item begun is owned by the dissector until it is finished or dropped, exactly once. Everything that the item
+/// shall show must be copied into its arena: input bytes are gone after the call.
+class Output {
+ public:
+  virtual item::Item* begin(const item::Protocol& protocol) = 0;
+  virtual void finish(item::Item* item) = 0;
+  virtual void drop(item::Item* item) = 0;
+  virtual void count(Counter counter, uint64_t n = 1) = 0;
+  virtual const Settings& settings() const = 0;
+  /// The ends of the conversation in hand, as the engine knows them now.
+  virtual const net::Endpoint& client() const = 0;
+  virtual const net::Endpoint& server() const = 0;
+
+ protected:
+  ~Output() = default;
+};
+
+/// One conversation's dissector, as the engine holds it. Idle conversations are many: keep it small (HTTP: 128 bytes)
+/// and hold no buffers between messages.
+class Session {
+ public:
+  virtual ~Session() = default;
+  virtual Step dissect(const Input& in, Output& out) = 0;
+  /// `bytes` of this direction were lost (0: unknown number): what waits for them waits in vain. Returns true when
+  /// the dissector skips over exactly these bytes by itself (they lay inside a body) and needs no resync.
+  virtual bool gap(Direction direction, uint64_t bytes, Output& out) = 0;
+  virtual Resync resync(const Input& in) = 0;
+  /// Time passes, by the packets' clocks: give up on what waits since before `before`.
+  virtual void expire(Timestamp before, Output& out) = 0;
+  /// The conversation is over (`reset`: by RST). Finish or drop every item that is still held.
+  virtual void close(bool reset, Output& out) = 0;
+};
+
+/// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.
+struct ProtocolEntry {
+  std::string_view name;        // "http"; what Step::switch_to names
+  const item::Protocol* card;
+  bool over_tcp, over_udp;
+  Probe (*probe)(const Input& in);
+  std::unique_ptr<Session> (*make)();
+};
+
+/// REQUIRES of a dissector class D:
+///   static constexpr ProtocolEntry facts are built by entry<D>(); D derives from Session and has
+///   static const item::Protocol kProtocol; static constexpr bool kTcp, kUdp; static Probe probe(const Input&).
+template <class D>
+concept Dissector = std::derived_from<D, Session> && std::default_initializable<D> && requires(const Input& in) {
+  { D::kProtocol } -> std::convertible_to<const item::Protocol&>;
+  { D::probe(in) } -> std::same_as<Probe>;
+  { D::kTcp } -> std::convertible_to<bool>;
+  { D::kUdp } -> std::convertible_to<bool>;
+};
+
+template <Dissector D>
+ProtocolEntry entry(std::string_view name) {
+  return {name, &D::kProtocol, D::kTcp, D::kUdp, &D::probe, []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
+}
+
+}  // namespace baleen::dissect

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace baleen::net {
+
+/// An IPv4 or IPv6 address in 16 bytes; IPv4 is kept IPv4-mapped (::ffff:a.b.c.d, RFC 4291 2.5.5.2), so that a
+/// dual-stack socket's address and the packet's compare equal.
+struct IpAddress {
+  std::array<uint8_t, 16> bytes{};
+
+  static IpAddress v4(const uint8_t* four) {
+    IpAddress a;
+    a.bytes[10] = a.bytes[11] = 0xFF;
+    std::memcpy(&a.bytes[12], four, 4);
+    return a;
+  }
+  static IpAddress v6(const uint8_t* sixteen) {
+    IpAddress a;
+    std::memcpy(a.bytes.data(), sixteen, 16);
+    return a;
+  }
+  /// "10.0.0.1" or "fe80::1" (no zone); nothing for anything else.
+  static std::optional<IpAddress> parse(std::string_view text);
+
+  bool is_v4() const {
+    static constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+    return std::memcmp(bytes.data(), kMapped, 12) == 0;
+  }
+  auto operator<=>(const IpAddress&) const = default;
+};
+
+/// Writes "10.0.0.1" or RFC 5952 text to `out`, which has room for 46 bytes; returns its length. Does not allocate.
+size_t write_address(const IpAddress& address, char* out);
+std::string to_string(const IpAddress& address);
+
+enum class Transport : uint8_t { kTcp = 6, kUdp = 17, kIcmp = 1, kIcmp6 = 58, kSctp = 132, kOther = 255 };
+const char* to_string(Transport transport);  // "tcp"
+
+struct Endpoint {
+  IpAddress ip;
+  uint16_t port = 0;
+  auto operator<=>(const Endpoint&) const = default;
+};
+/// "10.0.0.1:80", "[fe80::1]:80".
+std::string to_string(const Endpoint& endpoint);
+
+/// As written in a packet.
+struct FiveTuple {
+  Endpoint src, dst;
+  Transport transport = Transport::kOther;
+};
+
+/// The same for both directions of a flow.
+struct FlowKey {
+  Endpoint low, high;
+  Transport transport = Transport::kOther;
+  bool operator==(const FlowKey&) const = default;
+};
+/// The key, and whether the packet went from `low` to `high`.
+struct DirectedKey {
+  FlowKey key;
+  bool from_low;
+};
+DirectedKey flow_key(const FiveTuple& tuple);
+uint64_t hash(const FlowKey& key);
+
+}  // namespace baleen::net
