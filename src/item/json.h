@@ -1,0 +1,31 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "item/item.h"
+
+namespace baleen::item {
+
+/// The item as the tree that its JSON prints: section 5 of the reference (rows I-01..I-14). Lists, maps and computed text
+/// are made in `arena`; the rest is shared with the item, which must outlive the tree.
+Value as_value(const Item& item, Arena& arena);
+
+/// One top-level member of that tree ("src", "request", "timestamp"), without making the others. Null when there is none.
+Value member(const Item& item, std::string_view name, Arena& arena);
+
+/// "000000000042.pcap", "000000000042_udp.pcap", ... (reference row R-40). `out` has room for 32 bytes; returns the length.
+size_t write_stream_name(uint64_t stream, StreamKind kind, char* out);
+std::string stream_name(const Item& item);
+
+/// Appends `value` as JSON (RFC 8259) on one line. Text that is not UTF-8 is mended with U+FFFD; bytes print as base64.
+void append_json(const Value& value, std::string& out);
+/// Appends the item as JSON on one line.
+void append_json(const Item& item, std::string& out);
+
+/// Parses JSON text into `arena`; nothing when it is not JSON, or nests deeper than 64. Objects named "headers" or
+/// "trailers" fold case, as in live items. The text may go away afterwards.
+std::optional<Value> parse_json(std::string_view text, Arena& arena);
+
+}  // namespace baleen::item
