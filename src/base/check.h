@@ -9,8 +9,7 @@ namespace baleen {
 
 }  // namespace baleen
 
-#define BALEEN_CHECK(condition)                                      \
-  do {                                                               \
-    if (__builtin_expect(!(condition), 0))                           \
-      ::baleen::check_failed(#condition, __FILE__, __LINE__);        \
+#define BALEEN_CHECK(condition)                                                                    \
+  do {                                                                                             \
+    if (__builtin_expect(!(condition), 0)) ::baleen::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)

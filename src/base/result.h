@@ -43,7 +43,9 @@ Error errno_error(std::string_view what, int saved_errno);
 template <class T = std::monostate>
 class [[nodiscard]] Result {
  public:
-  Result() requires std::is_default_constructible_v<T> : value_(std::in_place_index<0>) {}
+  Result()
+    requires std::is_default_constructible_v<T>
+      : value_(std::in_place_index<0>) {}
   Result(T value) : value_(std::in_place_index<0>, std::move(value)) {}
   Result(Error error) : value_(std::in_place_index<1>, std::move(error)) {}
 
@@ -81,14 +83,13 @@ class [[nodiscard]] Result {
 /// Takes the value of a Result into `declaration`, or returns its error to our caller.
 #define BALEEN_TRY(declaration, expression) BALEEN_TRY_IMPL(declaration, expression, __COUNTER__)
 #define BALEEN_TRY_IMPL(declaration, expression, n) BALEEN_TRY_IMPL2(declaration, expression, n)
-#define BALEEN_TRY_IMPL2(declaration, expression, n)         \
-  auto baleen_try_##n = (expression);                        \
+#define BALEEN_TRY_IMPL2(declaration, expression, n)             \
+  auto baleen_try_##n = (expression);                            \
   if (!baleen_try_##n) return std::move(baleen_try_##n).error(); \
   declaration = *std::move(baleen_try_##n)
 
 /// Returns the error of a Result<> to our caller; a success is dropped.
-#define BALEEN_TRY_DO(expression)                                  \
-  do {                                                             \
-    if (auto baleen_try_do = (expression); !baleen_try_do)         \
-      return std::move(baleen_try_do).error();                     \
+#define BALEEN_TRY_DO(expression)                                                                   \
+  do {                                                                                              \
+    if (auto baleen_try_do = (expression); !baleen_try_do) return std::move(baleen_try_do).error(); \
   } while (false)

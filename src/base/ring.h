@@ -44,9 +44,7 @@ class Ring {
   }
 
   /// How many wait; exact only for the two threads themselves.
-  size_t size() const {
-    return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire);
-  }
+  size_t size() const { return tail_.load(std::memory_order_acquire) - head_.load(std::memory_order_acquire); }
   size_t capacity() const { return mask_ + 1; }
 
  private:

@@ -23,7 +23,9 @@
 namespace baleen::dissect {
 
 enum class Direction : uint8_t { kToServer = 0, kToClient = 1 };
-inline Direction opposite(Direction d) { return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer; }
+inline Direction opposite(Direction d) {
+  return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer;
+}
 
 /// The front of one direction's stream, as far as it is there. A datagram is one Input with end_of_stream set.
 struct Input {
@@ -69,17 +71,31 @@ enum class Probe : uint8_t { kNo, kUnsure, kYes };
 
 /// Causes that are counted, never logged.
 enum class Counter : uint8_t {
-  kItems, kHalfRequests, kHalfResponses, kMalformed, kResyncs, kGapBytes, kSkippedBytes, kBodyCapped,
-  kDecodeFailed, kTooManyPending, kUnknownProtocol, kMessageTooLong, kEvictedItems, kDecrypted, kUndecryptable, kCount
+  kItems,
+  kHalfRequests,
+  kHalfResponses,
+  kMalformed,
+  kResyncs,
+  kGapBytes,
+  kSkippedBytes,
+  kBodyCapped,
+  kDecodeFailed,
+  kTooManyPending,
+  kUnknownProtocol,
+  kMessageTooLong,
+  kEvictedItems,
+  kDecrypted,
+  kUndecryptable,
+  kCount
 };
 
 /// Limits and switches that dissectors obey; one value for a worker's life or until it is swapped between batches.
 struct Settings {
-  size_t body_cap = 1 << 20;            // bytes of a body that an item keeps
-  size_t header_cap = 256 << 10;        // bytes of a header block or of any message that must be seen whole
-  uint32_t pending_cap = 1024;          // requests of one conversation that wait for their answers
+  size_t body_cap = 1 << 20;      // bytes of a body that an item keeps
+  size_t header_cap = 256 << 10;  // bytes of a header block or of any message that must be seen whole
+  uint32_t pending_cap = 1024;    // requests of one conversation that wait for their answers
   Duration answer_timeout = std::chrono::seconds(10);  // after which a datagram's answer no longer counts as one
-  bool decode_bodies = true;            // undo content encodings
+  bool decode_bodies = true;                           // undo content encodings
 };
 
 /// What a dissector may do to the world: make items. The engine sets stream, ends, index and source of each.
@@ -119,7 +135,7 @@ class Session {
 
 /// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.
 struct ProtocolEntry {
-  std::string_view name;        // "http"; what Step::switch_to names
+  std::string_view name;  // "http"; what Step::switch_to names
   const item::Protocol* card;
   bool over_tcp, over_udp;
   Probe (*probe)(const Input& in);
@@ -139,7 +155,8 @@ concept Dissector = std::derived_from<D, Session> && std::default_initializable<
 
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
-  return {name, &D::kProtocol, D::kTcp, D::kUdp, &D::probe, []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
+  return {name,    &D::kProtocol, D::kTcp,
+          D::kUdp, &D::probe,     []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
 }
 
 }  // namespace baleen::dissect

@@ -16,7 +16,17 @@ namespace baleen::item {
 class ItemPool;
 
 /// Who named an end (reference row I-05).
-enum class ResolvedBy : uint8_t { kNone, kIp, kIpAndPort, kDns, kHttpHeader, kCgroupId, kContainerId, kSyscall, kSidecarProxy };
+enum class ResolvedBy : uint8_t {
+  kNone,
+  kIp,
+  kIpAndPort,
+  kDns,
+  kHttpHeader,
+  kCgroupId,
+  kContainerId,
+  kSyscall,
+  kSidecarProxy
+};
 
 /// One end of a conversation with the names it had at that time. Views live in the item's arena or longer.
 struct ResolvedEndpoint {
@@ -53,7 +63,7 @@ struct Message {
 
 /// What identifies the program that captures; shared by all its items and outlives them.
 struct Origin {
-  std::string_view worker;     // "ip:port"
+  std::string_view worker;  // "ip:port"
   std::string_view node_name;
   std::string_view node_ip;
 };
@@ -74,13 +84,13 @@ struct Item {
   StreamKind stream_kind = StreamKind::kTcp;
   CaptureSource source = CaptureSource::kUnspecified;
   Outcome outcome = Outcome::kPaired;
-  bool tls = false;          // the bytes were decrypted by us
-  uint16_t vlan = 0;         // 0: untagged
+  bool tls = false;   // the bytes were decrypted by us
+  uint16_t vlan = 0;  // 0: untagged
   ResolvedEndpoint client, server;
   Message request, response, data;
   std::string_view error_message;
-  uint64_t match_key = 0;    // for matchers, while the item waits
-  Item* next = nullptr;      // for queues of their one owner
+  uint64_t match_key = 0;  // for matchers, while the item waits
+  Item* next = nullptr;    // for queues of their one owner
 
   // Set by ItemPool.
   ItemPool* home = nullptr;
@@ -92,7 +102,8 @@ struct Item {
   Timestamp time() const { return request.present ? request.time : response.present ? response.time : data.time; }
   /// From request to response; zero unless both are there.
   Duration elapsed() const {
-    return request.present && response.present && response.time > request.time ? response.time - request.time : Duration{0};
+    return request.present && response.present && response.time > request.time ? response.time - request.time
+                                                                               : Duration{0};
   }
 };
 

@@ -1,8 +1,8 @@
+#include "item/item.h"
+
 #include <gtest/gtest.h>
 
 #include <thread>
-
-#include "item/item.h"
 
 namespace baleen::item {
 namespace {

@@ -8,14 +8,16 @@
 
 namespace baleen::item {
 
-/// The item as the tree that its JSON prints: section 5 of the reference (rows I-01..I-14). Lists, maps and computed text
-/// are made in `arena`; the rest is shared with the item, which must outlive the tree.
+/// The item as the tree that its JSON prints: section 5 of the reference (rows I-01..I-14). Lists, maps and computed
+/// text are made in `arena`; the rest is shared with the item, which must outlive the tree.
 Value as_value(const Item& item, Arena& arena);
 
-/// One top-level member of that tree ("src", "request", "timestamp"), without making the others. Null when there is none.
+/// One top-level member of that tree ("src", "request", "timestamp"), without making the others. Null when there is
+/// none.
 Value member(const Item& item, std::string_view name, Arena& arena);
 
-/// "000000000042.pcap", "000000000042_udp.pcap", ... (reference row R-40). `out` has room for 32 bytes; returns the length.
+/// "000000000042.pcap", "000000000042_udp.pcap", ... (reference row R-40). `out` has room for 32 bytes; returns the
+/// length.
 size_t write_stream_name(uint64_t stream, StreamKind kind, char* out);
 std::string stream_name(const Item& item);
 

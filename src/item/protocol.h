@@ -17,8 +17,8 @@ struct Field {
   std::string_view path;      // where it lies in the item's JSON: "response.status"
   std::string_view cel_name;  // the variable of KFL v2: "status_code"; empty when it has none
   FieldType type = FieldType::kString;
-  std::string_view doc;       // one sentence
-  bool secret = false;        // passwords, cookies, authorization, tokens
+  std::string_view doc;  // one sentence
+  bool secret = false;   // passwords, cookies, authorization, tokens
 };
 
 /// The card of a protocol: one constant in its folder.
@@ -32,8 +32,8 @@ struct Protocol {
   std::string_view background;    // "#326de6"
   std::string_view foreground;    // "#ffffff"
   uint8_t font_size = 12;
-  uint8_t priority = 0;           // lower is asked first
-  std::string_view layer4;        // "tcp"
+  uint8_t priority = 0;     // lower is asked first
+  std::string_view layer4;  // "tcp"
   std::string_view layer3 = "ip";
   std::span<const uint16_t> ports{};  // hints that break ties, never a reason to claim a stream
   std::span<const Field> fields{};

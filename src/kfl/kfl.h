@@ -29,7 +29,7 @@ std::string render(std::string_view text, std::span<const Diagnostic> diagnostic
 /// What a filter is compiled against.
 struct Options {
   Dialect dialect = Dialect::kAuto;
-  std::span<const item::Protocol* const> protocols{};  // their Field tables
+  std::span<const item::Protocol* const> protocols{};             // their Field tables
   std::span<const std::pair<std::string, std::string>> macros{};  // KFL v1, user-defined: name and text
   Timestamp now{};  // what now() means; zero: the machine's clock at compile time
 };
@@ -60,7 +60,7 @@ class Filter {
 };
 
 struct Compiled {
-  std::optional<Filter> filter;  // nothing when there is an error
+  std::optional<Filter> filter;      // nothing when there is an error
   Dialect dialect = Dialect::kAuto;  // which one it was read as
   std::vector<Diagnostic> diagnostics;
 };

@@ -11,11 +11,11 @@ using baleen::Timestamp;
 
 /// Link types by their LINKTYPE_ number in pcap files (https://www.tcpdump.org/linktypes.html).
 enum class LinkType : uint16_t {
-  kNull = 0,         // BSD loopback, address family in the writer's byte order
+  kNull = 0,  // BSD loopback, address family in the writer's byte order
   kEthernet = 1,
-  kRaw = 101,        // an IP header at once
-  kLoop = 108,       // OpenBSD loopback, address family in network byte order
-  kLinuxSll = 113,   // Linux cooked v1
+  kRaw = 101,       // an IP header at once
+  kLoop = 108,      // OpenBSD loopback, address family in network byte order
+  kLinuxSll = 113,  // Linux cooked v1
   kIpv4 = 228,
   kIpv6 = 229,
   kNflog = 239,

@@ -54,8 +54,8 @@ struct ListPage {
   std::string next_page_token;  // empty: that was the last
 };
 
-/// A bucket, or a folder laid out like one. Any thread. The error's code is the decision: kUnavailable and kTimeout may be
-/// tried again, kNotFound and kConflict are answers, everything else is final. Retrying is what RetryingStore adds.
+/// A bucket, or a folder laid out like one. Any thread. The error's code is the decision: kUnavailable and kTimeout may
+/// be tried again, kNotFound and kConflict are answers, everything else is final. Retrying is what RetryingStore adds.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
