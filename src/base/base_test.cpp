@@ -8,6 +8,8 @@
 #include "base/crc32c.h"
 #include "base/result.h"
 #include "base/ring.h"
+#include "base/suggest.h"
+#include "base/units.h"
 
 namespace baleen {
 namespace {
@@ -96,6 +98,36 @@ TEST(Crc32c, matches_the_vectors_of_rfc_3720) {
 TEST(Clock, prints_rfc_3339) {
   EXPECT_EQ(to_rfc3339(timestamp_from_ns(0)), "1970-01-01T00:00:00Z");
   EXPECT_EQ(to_rfc3339(timestamp_from_ns(1'700'000'000'123'400'000)), "2023-11-14T22:13:20.1234Z");
+}
+
+TEST(Units, read_durations_and_sizes) {
+  EXPECT_EQ(parse_duration("1h30m"), std::chrono::minutes(90));
+  EXPECT_EQ(parse_duration("250ms"), std::chrono::milliseconds(250));
+  EXPECT_EQ(parse_duration("10"), std::chrono::seconds(10));
+  for (const char* bad : {"", "s", "10 s", "1x", "-5s", "1e99s"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  EXPECT_EQ(to_string(Duration(std::chrono::seconds(5430))), "1h30m30s");
+  EXPECT_EQ(parse_size("5Gi"), 5ull << 30);
+  EXPECT_EQ(parse_size("500MB"), 500'000'000u);
+  for (const char* bad : {"", "Gi", "5Xi", "-1"}) EXPECT_FALSE(parse_size(bad)) << bad;
+  EXPECT_EQ(size_to_string(1536), "1.5 KiB");
+}
+
+TEST(Units, read_times) {
+  const Timestamp reference = timestamp_from_ns(1'700'000'000'000'000'000);
+  EXPECT_EQ(parse_time("2023-11-14T22:13:20Z", {}), reference);
+  EXPECT_EQ(parse_time("2023-11-14T23:13:20.5+01:00", {}), reference + std::chrono::milliseconds(500));
+  EXPECT_EQ(parse_time("2023-11-14", {}), reference - std::chrono::seconds(80'000));
+  EXPECT_EQ(parse_time("15m", reference), reference - std::chrono::minutes(15));
+  EXPECT_EQ(parse_time("1700000000", {}), reference);
+  for (const char* bad : {"", "yesterday", "2023-13-01", "2023-11-14T25:00:00Z"})
+    EXPECT_FALSE(parse_time(bad, reference)) << bad;
+}
+
+TEST(Suggest, names_the_nearest_or_nothing) {
+  static constexpr std::string_view kNames[] = {"namespaces", "regex", "storageLimit"};
+  EXPECT_EQ(suggest("namespcaes", kNames), "namespaces");
+  EXPECT_EQ(suggest("storagelimit", kNames), "storageLimit");
+  EXPECT_EQ(suggest("banana", kNames), "");
 }
 
 Result<int> half(int n) {
