@@ -1,0 +1,105 @@
+#include "worker/config.h"
+
+#include <gtest/gtest.h>
+
+namespace baleen::worker {
+namespace {
+
+std::string first_problem(std::string_view text, const std::vector<std::string>& sets = {}) {
+  const auto loaded = parse_config(text, sets);
+  return loaded.problems.empty() ? "" : render(loaded.problems[0], "f.yaml");
+}
+
+TEST(Config, takes_the_keys_of_the_seed_as_they_are) {
+  const auto loaded = parse_config(R"(
+scripting:
+  env:
+    GCS_BUCKET: "my-bucket"
+    GCS_SA_KEY_JSON: '{"type":"service_account"}'
+    RECORDING_KFL: "http or dns"
+    KINESIS_MIN_BATCH_SIZE: 10
+    AS_TEXT: "10"
+  source: "/opt/scripts"
+  watchScripts: true
+)");
+  EXPECT_TRUE(loaded.ok());
+  EXPECT_TRUE(loaded.problems.empty());
+  const ScriptingConfig& s = loaded.config.scripting;
+  EXPECT_EQ(s.env.at("RECORDING_KFL"), "\"http or dns\"");
+  EXPECT_EQ(s.env.at("GCS_SA_KEY_JSON"), R"("{\"type\":\"service_account\"}")");
+  EXPECT_EQ(s.env.at("KINESIS_MIN_BATCH_SIZE"), "10");
+  EXPECT_EQ(s.env.at("AS_TEXT"), "\"10\"");
+  EXPECT_EQ(s.source, "/opt/scripts");
+  EXPECT_TRUE(s.watch);
+}
+
+TEST(Config, has_defaults) {
+  const Config c = parse_config("").config;
+  EXPECT_EQ(c.interfaces, std::vector<std::string>{"any"});
+  EXPECT_EQ(c.pcap_ttl, Duration(std::chrono::seconds(10)));
+  EXPECT_EQ(c.storage_limit, 10ull << 30);
+  EXPECT_TRUE(c.recordings.empty());
+}
+
+TEST(Config, names_what_is_wrong_and_what_was_meant) {
+  EXPECT_EQ(first_problem("scripting:\n  evn: {}\n"),
+            "f.yaml:2:3: error: unknown key 'scripting.evn' (did you mean 'scripting.env'?)");
+  EXPECT_EQ(first_problem("watchScripts: true\n"),
+            "f.yaml:1:1: error: unknown key 'watchScripts' (did you mean 'scripting.watchScripts'?)");
+  EXPECT_EQ(first_problem("tap:\n  storageLimit: lots\n"),
+            "f.yaml:2:17: error: tap.storageLimit: expected a size, as 500MB or 5Gi, found 'lots'");
+  EXPECT_EQ(first_problem("tap: 5\n"), "f.yaml:1:6: error: 'tap' is a map of keys");
+  EXPECT_EQ(first_problem("- a\n"), "f.yaml:1:1: error: a configuration is a map of keys, as in 'tap:'");
+  EXPECT_EQ(first_problem("a: [\n").substr(0, 8), "f.yaml:2");
+  EXPECT_EQ(first_problem("", {"tap.misc.pcapTLT=5s"}),
+            "error: --set: unknown key 'tap.misc.pcapTLT' (did you mean 'tap.misc.pcapTTL'?)");
+  EXPECT_EQ(first_problem("", {"nonsense"}), "error: --set nonsense: expected KEY=VALUE, as in tap.storageLimit=5Gi");
+  EXPECT_EQ(first_problem("logLevel: warnign\n"),
+            "f.yaml:1:11: error: logLevel: expected one of debug, info, warning, error, off, found 'warnign' (did you "
+            "mean 'warning'?)");
+  EXPECT_EQ(first_problem("tap:\n  storageLimit: 1Gi\n  storageLimit: 2Gi\n"),
+            "f.yaml:3:3: error: 'tap.storageLimit' is given twice");
+}
+
+TEST(Config, tells_all_problems_at_once) {
+  EXPECT_EQ(parse_config("a: 1\nb: 2\ntap:\n  storageLimit: x\n").problems.size(), 3u);
+}
+
+TEST(Config, keys_of_the_reference_product_are_known) {
+  const auto loaded = parse_config(
+      "tap:\n  docker:\n    tag: v52\n  labels:\n    a: b\n  resources:\n    hub:\n      limits:\n        cpu: 1\n");
+  EXPECT_TRUE(loaded.ok());
+  ASSERT_EQ(loaded.problems.size(), 1u);
+  EXPECT_FALSE(loaded.problems[0].fatal);
+}
+
+TEST(Config, set_wins_over_the_file_and_appends_to_lists) {
+  const auto loaded = parse_config("tap:\n  bpfOverride: port 80\n  interfaces: [lo]\n",
+                                   {"tap.bpfOverride=port 53", "tap.interfaces=eth0", "tap.interfaces=eth1",
+                                    "scripting.env.A=5", "scripting.env.B=x y"});
+  EXPECT_TRUE(loaded.problems.empty());
+  EXPECT_EQ(loaded.config.capture_filter, "port 53");
+  EXPECT_EQ(loaded.config.interfaces, (std::vector<std::string>{"eth0", "eth1"}));
+  EXPECT_EQ(loaded.config.scripting.env.at("A"), "5");
+  EXPECT_EQ(loaded.config.scripting.env.at("B"), "\"x y\"");
+}
+
+TEST(Config, recordings) {
+  const auto one = parse_config("recording:\n  name: shop\n  pattern: http or dns\n  to: gs://b/p\n");
+  ASSERT_EQ(one.config.recordings.size(), 1u);
+  EXPECT_EQ(one.config.recordings[0], (RecordingConfig{"shop", "http or dns", "gs://b/p", true}));
+  EXPECT_TRUE(parse_config("recording:\n  to: gs://b\n").config.recordings.empty()) << "no pattern: off (R-08)";
+  EXPECT_FALSE(parse_config("recording:\n  pattern: http\n").ok());
+  EXPECT_FALSE(parse_config("recording:\n- {name: a, pattern: http, to: x}\n- {name: a, pattern: dns, to: x}\n").ok());
+  EXPECT_FALSE(parse_config("recording: {name: ../x, pattern: http, to: x}\n").ok());
+}
+
+TEST(Config, masks_secrets_when_it_is_shown) {
+  const auto loaded = parse_config("scripting:\n  env:\n    GCS_SA_KEY_JSON: hush\n    GCS_BUCKET: b\n");
+  EXPECT_EQ(loaded.yaml.find("hush"), std::string::npos);
+  EXPECT_NE(loaded.yaml.find("GCS_BUCKET: b"), std::string::npos);
+  EXPECT_TRUE(parse_config(loaded.yaml).ok()) << "what is shown can be read again";
+}
+
+}  // namespace
+}  // namespace baleen::worker
