@@ -79,6 +79,12 @@ Bytes TcpHalf::offer(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& 
 }
 
 void TcpHalf::keep(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters) {
+  if (seq_less(seq, next_)) {  // held, and partly old
+    const uint32_t old = next_ - seq;
+    if (old >= payload.size()) return;
+    payload = payload.subspan(old);
+    seq = next_;
+  }
   if (seq - next_ > kFarthest) {
     ++counters.refused_segments;
     return;

@@ -64,6 +64,11 @@ class TcpHalf {
   /// early. `missing` payload bytes behind it were not captured: they are skipped as a gap by the owner through lose().
   Bytes offer(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters);
 
+  /// Keeps a segment although its turn may have come: the owner waits for something else before it calls pop().
+  void hold(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters) {
+    keep(seq, payload, time, store, counters);
+  }
+
   /// The first early segment whose turn has come; null when there is none. The caller delivers `out` and gives the
   /// segment back.
   StoredSegment* pop(Bytes& out, TcpCounters& counters);
