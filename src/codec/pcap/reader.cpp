@@ -12,19 +12,18 @@ namespace {
 
 constexpr size_t kPcapHeader = 24;
 
-/// What else a file may be that people hand to a capture reader, by its first bytes.
+/// What else a file may be that people hand to a capture reader, by its first four bytes (open() waits for no more).
 std::string_view known_format(Bytes window) {
   const std::string_view text = as_text(window);
   if (text.starts_with("\x1f\x8b")) return "it is compressed with gzip";
   if (text.starts_with("\x28\xb5\x2f\xfd")) return "it is compressed with zstd";
-  if (text.starts_with(std::string_view("\xfd"
-                                        "7zXZ",
-                                        5)))
+  if (text.starts_with("\xfd"
+                       "7zX"))
     return "it is compressed with xz; decompress it first (xz -d)";
   if (text.starts_with("BZh")) return "it is compressed with bzip2; decompress it first (bzip2 -d)";
   if (text.starts_with("\x04\x22\x4d\x18")) return "it is compressed with lz4; decompress it first (lz4 -d)";
   if (text.starts_with("PK\x03\x04")) return "it is a zip archive; unpack it first";
-  if (text.starts_with("snoop")) return "it is a snoop capture; convert it first (editcap -F pcapng)";
+  if (text.starts_with("snoo")) return "it is a snoop capture; convert it first (editcap -F pcapng)";
   return {};
 }
 
