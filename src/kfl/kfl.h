@@ -48,12 +48,24 @@ class Filter {
   bool matches(const item::Item& item) const;
   /// The same over an item's JSON (see item/json.h); gives the same answer.
   bool matches_json(const item::Value& root) const;
+  /// What a filter makes of an item beyond yes and no.
+  struct Answer {
+    bool match = false;
+    item::Value record;      // as the filter shows it: redacted where it redacts
+    std::string_view error;  // why the evaluation failed, empty when it did not
+  };
+  /// `arena` keeps what the answer holds; the item, or the tree, is shared and must outlive it.
+  Answer apply(const item::Item& item, Arena& arena) const;
+  Answer apply_json(const item::Value& root, Arena& arena) const;
+
   /// limit(n) of KFL v1; zero when there is none.
   uint64_t limit() const;
   /// Whether the filter changes what is shown (redact()).
   bool redacts() const;
   std::string_view text() const;
   Dialect dialect() const;
+  /// For this folder: null for the empty filter.
+  const Program* program() const { return program_.get(); }
 
  private:
   std::shared_ptr<const Program> program_;
