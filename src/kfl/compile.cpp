@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 
+#include "kfl/check_cel.h"
 #include "kfl/diagnose.h"
 #include "kfl/functions_v1.h"
 #include "kfl/kfl.h"
 #include "kfl/limits.h"
 #include "kfl/macros_v1.h"
+#include "kfl/parse_cel.h"
 #include "kfl/parse_v1.h"
 #include "kfl/program.h"
 #include "kfl/values_v1.h"
+#include "kfl/variables.h"
 
 namespace baleen::kfl {
 namespace {
@@ -71,6 +74,20 @@ void compile_v1(std::string_view text, const Options& options, Timestamp now, Co
   out.filter = Filter(std::move(program));
 }
 
+void compile_v2(std::string_view text, const Options& options, Timestamp now, Compiled& out) {
+  auto program = std::make_shared<Filter::Program>();
+  program->text = text;
+  program->dialect = Dialect::kV2;
+  program->environment = environment_for(options.protocols);
+  Diagnoser diagnose;
+  CheckOptions check;
+  check.environment = program->environment.get();
+  check.now = now;
+  const bool good = parse_cel(text, program->tree, diagnose) && check_cel(program->tree, check, diagnose, program->locals);
+  out.diagnostics = diagnose.take();
+  if (good) out.filter = Filter(std::move(program));
+}
+
 }  // namespace
 
 Compiled compile(std::string_view text, const Options& options) {
@@ -82,7 +99,12 @@ Compiled compile(std::string_view text, const Options& options) {
     return out;
   }
   const Timestamp now = options.now == Timestamp{} ? baleen::now() : options.now;
-  compile_v1(text, options, now, out);
+  if (options.dialect == Dialect::kV2) {
+    out.dialect = Dialect::kV2;
+    compile_v2(text, options, now, out);
+  } else {
+    compile_v1(text, options, now, out);
+  }
   return out;
 }
 
