@@ -2,6 +2,7 @@
 
 #include "kfl/check_cel.h"
 #include "kfl/diagnose.h"
+#include "kfl/dialect.h"
 #include "kfl/functions_v1.h"
 #include "kfl/kfl.h"
 #include "kfl/limits.h"
@@ -99,11 +100,22 @@ Compiled compile(std::string_view text, const Options& options) {
     return out;
   }
   const Timestamp now = options.now == Timestamp{} ? baleen::now() : options.now;
-  if (options.dialect == Dialect::kV2) {
-    out.dialect = Dialect::kV2;
-    compile_v2(text, options, now, out);
-  } else {
-    compile_v1(text, options, now, out);
+  const auto in = [&](Dialect dialect) {
+    Compiled c;
+    c.dialect = dialect;
+    if (dialect == Dialect::kV2) compile_v2(text, options, now, c);
+    else compile_v1(text, options, now, c);
+    return c;
+  };
+  if (options.dialect != Dialect::kAuto) return in(options.dialect);
+  const Recognised found = recognise(text, *environment_for(options.protocols));
+  const Dialect first = found.dialect != Dialect::kAuto ? found.dialect : options.ambiguous == Dialect::kV2 ? Dialect::kV2 : Dialect::kV1;
+  out = in(first);
+  out.why = found.dialect != Dialect::kAuto ? found.why : "it could be either";
+  if (out.filter || (!found.mixed && found.dialect != Dialect::kAuto)) return out;
+  if (Compiled other = in(first == Dialect::kV1 ? Dialect::kV2 : Dialect::kV1); other.filter) {
+    other.why = "it is right only in this one";
+    return other;
   }
   return out;
 }
