@@ -79,8 +79,8 @@ class Converter {
   std::optional<Place> place(const Node* n) {
     if (n->op != Op::kSelect || n->empty_call) return std::nullopt;
     const std::string path = n->path.text();
-    if (const Variable* v = e_.of_path(path)) return Place{v->name, v->type};
     if (const Variable* v = e_.find(path); v != nullptr && path != "timestamp") return Place{v->name, v->type};
+    if (const Variable* v = e_.of_path(path)) return Place{v->name, v->type};
     if (!n->path.single || n->path.steps.size() < 2 || n->path.steps.back().kind != Step::Kind::kName) return std::nullopt;
     std::vector<Step> front(n->path.steps.begin(), n->path.steps.end() - 1);
     const std::string map = Path(std::move(front)).text();

@@ -159,10 +159,15 @@ std::vector<std::string_view> Environment::names() const {
 }
 
 const Variable* Environment::of_path(std::string_view path) const {
-  for (const auto& [name, v] : variables_)
-    for (const Variable::Source& s : v.sources)
-      if (name != path && s.path.text() == path) return &v;
-  return nullptr;
+  const Variable* found = nullptr;
+  for (const auto& [name, v] : variables_) {
+    for (size_t i = 0; i < v.sources.size(); ++i) {
+      if (name == path || v.sources[i].path.text() != path) continue;
+      if (v.sources.size() == 1 || v.sources[0].protocols != kAnyProtocol) return &v;  // this is where it comes from
+      if (found == nullptr) found = &v;                                               // one of several places
+    }
+  }
+  return found;
 }
 
 std::shared_ptr<const Environment> environment_for(std::span<const item::Protocol* const> protocols) {
