@@ -303,7 +303,7 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
       case State::kChunkEnd: {
         if (rest.empty() || (rest[0] == '\r' && rest.size() == 1)) break;
         used = rest[0] == '\n' ? 1 : 2;
-        if (rest[used - 1] != '\n' || (used == 2 && rest[0] != '\r'))
+        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n'))
           return broken(side, draft, "no line end after a chunk", at, out);
         side.state = State::kChunkSize;
         break;
