@@ -62,12 +62,11 @@ Value RespReader::keep(std::string_view text) {
   return text_or_bytes(arena_->copy(text), cut);
 }
 
-bool RespReader::open(char type, int64_t n) {
+void RespReader::open(char type, int64_t n) {
   if (top_ == nullptr && type != '|') count_ = static_cast<uint64_t>(n);
-  if (++depth_ > kMaxDepth) return false;
+  ++depth_;
   const uint64_t elements = static_cast<uint64_t>(n) * (type == '%' || type == '|' ? 2 : 1);
   top_ = arena_->make<Frame>(Frame{top_, nullptr, elements, 0, 0, type});
-  return true;
 }
 
 Value RespReader::close(Frame& frame) {
@@ -130,14 +129,19 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
     if (at > 0) return {Got::kTook};
     return {Got::kNeed, want};
   };
+  // What stands before the nonsense is taken first, as it is when the nonsense comes later.
+  const auto bad_here = [&]() -> Step {
+    used = at;
+    return {at > 0 ? Got::kTook : Got::kBad};
+  };
   for (;;) {
     bool complete = false;
     switch (phase_) {
       case Phase::kHead: {
         if (at == size) return stop(0);
         const char type = static_cast<char>(b[at]);
-        if (type_ == 0 && type != '|') type_ = type;
-        if (command && type != (top_ == nullptr ? '*' : '$')) return {Got::kBad};
+        if (top_ == nullptr && type != '|') type_ = type;
+        if (command && type != (top_ == nullptr ? '*' : '$')) return bad_here();
         size_t next = at + 1;
         int64_t n = 0;
         bool bad = false;
@@ -148,22 +152,22 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
           case '%':
           case '|':
             if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad || n > (int64_t{1} << 40)) return {Got::kBad};
+            if (bad || n > (int64_t{1} << 40) || (n > 0 && depth_ == kMaxDepth)) return bad_here();
             at = next;
             if (n < 0) {
               complete = deliver(Value());
             } else if (n == 0) {
               if (top_ == nullptr && type != '|') count_ = 0;
               if (type != '|') complete = deliver(type == '%' ? Value::map({}) : Value::list({}));
-            } else if (!open(type, n)) {
-              return {Got::kBad};
+            } else {
+              open(type, n);
             }
             break;
           case '$':
           case '=':
           case '!':
             if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad || n > static_cast<int64_t>(kMaxBulk) || (n < 0 && (type != '$' || command))) return {Got::kBad};
+            if (bad || n > static_cast<int64_t>(kMaxBulk) || (n < 0 && (type != '$' || command))) return bad_here();
             at = next;
             if (n < 0) {
               complete = deliver(Value());
@@ -175,7 +179,7 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
             break;
           case ':':
             if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad) return {Got::kBad};
+            if (bad) return bad_here();
             at = next;
             complete = deliver(Value(n));
             break;
@@ -188,20 +192,20 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
             const size_t from = std::max<size_t>(at + 1, at + scanned_);
             const void* end = from < size ? std::memchr(b + from, '\n', size - from) : nullptr;
             if (end == nullptr) {
-              if (size - at > kMaxLine) return {Got::kBad};
+              if (size - at > kMaxLine) return bad_here();
               scanned_ = static_cast<uint32_t>(size - at);
               return stop(0);
             }
             scanned_ = 0;
             const size_t newline = static_cast<size_t>(static_cast<const uint8_t*>(end) - b);
-            if (newline - at > kMaxLine || newline < at + 2 || b[newline - 1] != '\r') return {Got::kBad};
+            if (newline - at > kMaxLine || newline < at + 2 || b[newline - 1] != '\r') return bad_here();
             const std::string_view text = as_text({b + at + 1, newline - 1 - (at + 1)});
             at = newline + 1;
             if (type == '#') {
-              if (text != "t" && text != "f") return {Got::kBad};
+              if (text != "t" && text != "f") return bad_here();
               complete = deliver(Value(text == "t"));
             } else if (type == '_') {
-              if (!text.empty()) return {Got::kBad};
+              if (!text.empty()) return bad_here();
               complete = deliver(Value());
             } else if (type == ',') {
               complete = deliver(number_from(text.substr(0, 64), *arena_));
@@ -210,7 +214,7 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
             }
             break;
           }
-          default: return {Got::kBad};
+          default: return bad_here();
         }
         break;
       }
@@ -218,7 +222,7 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
         if (body_left_ <= kWhole) {
           const size_t whole = static_cast<size_t>(body_left_) + 2;
           if (size - at < whole) return stop(whole);
-          if (b[at + whole - 2] != '\r' || b[at + whole - 1] != '\n') return {Got::kBad};
+          if (b[at + whole - 2] != '\r' || b[at + whole - 1] != '\n') return bad_here();
           std::string_view text = as_text({b + at, whole - 2});
           if (bulk_type_ == '=' && text.size() >= 4 && text[3] == ':') text.remove_prefix(4);  // verbatim: "txt:..."
           at += whole;
@@ -257,7 +261,7 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
       }
       case Phase::kTail: {
         if (size - at < 2) return stop(2);
-        if (b[at] != '\r' || b[at + 1] != '\n') return {Got::kBad};
+        if (b[at] != '\r' || b[at + 1] != '\n') return bad_here();
         at += 2;
         phase_ = Phase::kHead;
         std::string_view text{store_ - stored_, stored_};

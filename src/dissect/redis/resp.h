@@ -52,7 +52,7 @@ class RespReader {
  private:
   struct Frame;
   enum class Phase : uint8_t { kHead, kBulk, kBody, kTail };
-  bool open(char type, int64_t n);
+  void open(char type, int64_t n);
   bool deliver(item::Value value);
   item::Value close(Frame& frame);
   item::Value keep(std::string_view text);
