@@ -1,13 +1,17 @@
 #include <fmt/format.h>
 
+#include "kfl/check_cel.h"
 #include "kfl/diagnose.h"
+#include "kfl/dialect.h"
 #include "kfl/functions_v1.h"
 #include "kfl/kfl.h"
 #include "kfl/limits.h"
 #include "kfl/macros_v1.h"
+#include "kfl/parse_cel.h"
 #include "kfl/parse_v1.h"
 #include "kfl/program.h"
 #include "kfl/values_v1.h"
+#include "kfl/variables.h"
 
 namespace baleen::kfl {
 namespace {
@@ -71,6 +75,20 @@ void compile_v1(std::string_view text, const Options& options, Timestamp now, Co
   out.filter = Filter(std::move(program));
 }
 
+void compile_v2(std::string_view text, const Options& options, Timestamp now, Compiled& out) {
+  auto program = std::make_shared<Filter::Program>();
+  program->text = text;
+  program->dialect = Dialect::kV2;
+  program->environment = environment_for(options.protocols);
+  Diagnoser diagnose;
+  CheckOptions check;
+  check.environment = program->environment.get();
+  check.now = now;
+  const bool good = parse_cel(text, program->tree, diagnose) && check_cel(program->tree, check, diagnose, program->locals);
+  out.diagnostics = diagnose.take();
+  if (good) out.filter = Filter(std::move(program));
+}
+
 }  // namespace
 
 Compiled compile(std::string_view text, const Options& options) {
@@ -82,7 +100,23 @@ Compiled compile(std::string_view text, const Options& options) {
     return out;
   }
   const Timestamp now = options.now == Timestamp{} ? baleen::now() : options.now;
-  compile_v1(text, options, now, out);
+  const auto in = [&](Dialect dialect) {
+    Compiled c;
+    c.dialect = dialect;
+    if (dialect == Dialect::kV2) compile_v2(text, options, now, c);
+    else compile_v1(text, options, now, c);
+    return c;
+  };
+  if (options.dialect != Dialect::kAuto) return in(options.dialect);
+  const Recognised found = recognise(text, *environment_for(options.protocols));
+  const Dialect first = found.dialect != Dialect::kAuto ? found.dialect : options.ambiguous == Dialect::kV2 ? Dialect::kV2 : Dialect::kV1;
+  out = in(first);
+  out.why = found.dialect != Dialect::kAuto ? found.why : "it could be either";
+  if (out.filter || (!found.mixed && found.dialect != Dialect::kAuto)) return out;
+  if (Compiled other = in(first == Dialect::kV1 ? Dialect::kV2 : Dialect::kV1); other.filter) {
+    other.why = "it is right only in this one";
+    return other;
+  }
   return out;
 }
 

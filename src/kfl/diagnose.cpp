@@ -38,7 +38,7 @@ std::vector<Diagnostic> Diagnoser::take() {
 }
 
 std::string shown(std::string_view token) {
-  if (token.empty()) return "the end of the filter";
+  if (token.empty()) return "\"<EOF>\"";
   if (token.size() > 40) return fmt::format("\"{}…\"", token.substr(0, 37));
   return fmt::format("\"{}\"", token);
 }

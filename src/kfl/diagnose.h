@@ -33,7 +33,7 @@ class Diagnoser {
   size_t errors_ = 0;
 };
 
-/// A token as it is shown in messages: quoted, shortened, "the end" when empty.
+/// A token as it is shown in messages: quoted, shortened, "<EOF>" when empty.
 std::string shown(std::string_view token);
 
 }  // namespace baleen::kfl

@@ -32,6 +32,7 @@ struct Options {
   std::span<const item::Protocol* const> protocols{};             // their Field tables
   std::span<const std::pair<std::string, std::string>> macros{};  // KFL v1, user-defined: name and text
   Timestamp now{};  // what now() means; zero: the machine's clock at compile time
+  Dialect ambiguous = Dialect::kV1;  // with kAuto: what is meant by text that could be either (`http`)
 };
 
 /// A compiled filter. Immutable: any number of threads may use one. Copies share.
@@ -74,6 +75,7 @@ class Filter {
 struct Compiled {
   std::optional<Filter> filter;      // nothing when there is an error
   Dialect dialect = Dialect::kAuto;  // which one it was read as
+  std::string why;                   // by what the dialect was recognised: "it has \"and\""; empty when it was given
   std::vector<Diagnostic> diagnostics;
 };
 

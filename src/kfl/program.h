@@ -7,6 +7,8 @@
 
 namespace baleen::kfl {
 
+class Environment;
+
 /// A compiled filter: its tree and what was found out about it. Immutable once it is in a Filter.
 struct Filter::Program {
   std::string text;
@@ -14,6 +16,7 @@ struct Filter::Program {
   Tree tree;
   uint64_t limit = 0;
   bool redacts = false;
+  std::shared_ptr<const Environment> environment;  // v2: owns the variables that the tree names
   uint32_t locals = 0;  // slots that comprehensions need
 };
 

@@ -1,0 +1,546 @@
+#include "net/decode.h"
+
+#include <utility>
+
+// A packet is a chain of headers, and each function below takes one off the front and names the next. The loop in
+// Chain::run() is the only place that follows the chain, so the number of layers is bounded in one place, whatever
+// tunnels a hostile packet nests. `wire` is how many bytes of the current layer were on the wire: the capture may hold
+// fewer (snap length) or more (Ethernet padding).
+
+namespace baleen::net {
+namespace {
+
+constexpr int kMostLayers = 24;
+constexpr int kMostExtensions = 8;  // IPv6 extension headers of one packet
+
+// EtherTypes (IEEE 802 numbers).
+constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86DD, kEtherVlan = 0x8100, kEtherQinQ = 0x88A8,
+                   kEtherOldQinQ = 0x9100, kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848,
+                   kEtherTransparent = 0x6558, kEtherErspan = 0x88BE, kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864;
+// IP protocol numbers.
+constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kIpv6InIp = 41, kRouting = 43,
+                  kFragmentHeader = 44, kGre = 47, kAuthentication = 51, kIcmp6 = 58, kNoNext = 59,
+                  kDestinationOptions = 60, kSctp = 132, kMobility = 135;
+// UDP ports of tunnels (IANA).
+constexpr uint16_t kVxlanPort = 4789, kVxlanLinuxPort = 8472, kGenevePort = 6081, kGtpPort = 2152, kMplsPort = 6635;
+
+enum class Layer : uint8_t { kEthernet, kEtherType, kMpls, kIp, kTransport, kGre, kErspan, kDone };
+
+class Chain {
+ public:
+  Chain(const Packet& packet, Defragmenter& fragments, Decoded& out)
+      : packet_(packet), fragments_(fragments), out_(out) {
+    at_ = packet.bytes;
+    wire_ = std::max<uint64_t>(packet.wire_length, packet.bytes.size());
+  }
+
+  DecodeStatus run() {
+    DecodeStatus status = link();
+    for (int layers = 0; status == DecodeStatus::kTransport && layer_ != Layer::kDone; ++layers) {
+      if (layers == kMostLayers) return DecodeStatus::kTooManyLayers;
+      switch (layer_) {
+        case Layer::kEthernet: status = ethernet(); break;
+        case Layer::kEtherType: status = ether_type(); break;
+        case Layer::kMpls: status = mpls(); break;
+        case Layer::kIp: status = ip(); break;
+        case Layer::kTransport: status = transport(); break;
+        case Layer::kGre: status = gre(); break;
+        case Layer::kErspan: status = erspan(); break;
+        case Layer::kDone: break;
+      }
+    }
+    return status;
+  }
+
+ private:
+  static constexpr DecodeStatus kGoOn = DecodeStatus::kTransport;
+
+  void take(size_t n) {
+    at_ = at_.subspan(n);
+    wire_ -= std::min<uint64_t>(n, wire_);
+  }
+  bool have(size_t n) const { return at_.size() >= n; }
+  DecodeStatus next(Layer layer) {
+    layer_ = layer;
+    return kGoOn;
+  }
+  DecodeStatus next_type(uint16_t type) {
+    type_ = type;
+    return next(Layer::kEtherType);
+  }
+
+  // ---- links ----
+
+  DecodeStatus link() {
+    switch (packet_.link) {
+      case LinkType::kEthernet: return next(Layer::kEthernet);
+      case LinkType::kRaw:
+      case LinkType::kIpv4:
+      case LinkType::kIpv6: return next(Layer::kIp);
+      case LinkType::kNull:
+      case LinkType::kLoop: return loopback();
+      case LinkType::kLinuxSll: return cooked(14, 16, 0);
+      case LinkType::kLinuxSll2: return cooked(0, 20, 8);
+      case LinkType::kNflog: return nflog();
+    }
+    // Numbers 12 and 14 are LINKTYPE_RAW on some BSDs.
+    const auto number = static_cast<uint16_t>(packet_.link);
+    return number == 12 || number == 14 ? next(Layer::kIp) : DecodeStatus::kUnknownLink;
+  }
+
+  DecodeStatus ethernet() {
+    if (!have(14)) return DecodeStatus::kCutLink;
+    const uint16_t type = load_be16(&at_[12]);
+    take(14);
+    return next_type(type);
+  }
+
+  /// The address family, in the byte order of the machine that wrote it: IPv4 is 2 everywhere, IPv6 differs.
+  DecodeStatus loopback() {
+    if (!have(4)) return DecodeStatus::kCutLink;
+    const uint32_t little = load_le32(at_.data()), big = load_be32(at_.data());
+    const uint32_t family = std::min(little, big);
+    take(4);
+    switch (family) {
+      case 2:
+      case 10:
+      case 24:
+      case 28:
+      case 30: return next(Layer::kIp);
+      default: return DecodeStatus::kNotIp;
+    }
+  }
+
+  DecodeStatus cooked(size_t type_at, size_t header, size_t hardware_at) {
+    if (!have(header)) return DecodeStatus::kCutLink;
+    (void)hardware_at;
+    const uint16_t type = load_be16(&at_[type_at]);
+    take(header);
+    return next_type(type);
+  }
+
+  /// LINKTYPE_NFLOG: family, version, resource id, then attributes; number 9 holds the packet.
+  DecodeStatus nflog() {
+    if (!have(4)) return DecodeStatus::kCutLink;
+    if (at_[1] != 0) return DecodeStatus::kUnknownLink;
+    take(4);
+    while (have(4)) {
+      const uint16_t length = load_le16(at_.data());
+      const uint16_t type = load_le16(&at_[2]) & 0x7FFF;
+      if (length < 4) return DecodeStatus::kCutLink;
+      if (type == 9) {
+        const size_t size = std::min<size_t>(length - 4u, at_.size() - 4);
+        wire_ = length - 4u;
+        at_ = at_.subspan(4, size);
+        return next(Layer::kIp);
+      }
+      const size_t padded = (size_t{length} + 3) & ~size_t{3};
+      if (!have(padded)) return DecodeStatus::kCutLink;
+      take(padded);
+    }
+    return DecodeStatus::kNotIp;
+  }
+
+  DecodeStatus ether_type() {
+    switch (type_) {
+      case kEtherIpv4:
+      case kEtherIpv6: return next(Layer::kIp);
+      case kEtherVlan:
+      case kEtherQinQ:
+      case kEtherOldQinQ: return vlan();
+      case kEtherMpls:
+      case kEtherMplsMulticast: return next(Layer::kMpls);
+      case kEtherTransparent: return next(Layer::kEthernet);
+      case kEtherErspan:
+      case kEtherErspan3: return next(Layer::kErspan);
+      case kEtherPppoe: return pppoe();
+      default: break;
+    }
+    // Below 1536 it is a length (802.3): LLC with SNAP may still carry IP.
+    if (type_ >= 1536 || !have(8) || at_[0] != 0xAA || at_[1] != 0xAA || at_[2] != 3) return DecodeStatus::kNotIp;
+    const uint16_t type = load_be16(&at_[6]);
+    take(8);
+    return next_type(type);
+  }
+
+  DecodeStatus vlan() {
+    if (!have(4)) return DecodeStatus::kCutLink;
+    if (out_.vlan == 0) out_.vlan = load_be16(at_.data()) & 0x0FFF;
+    const uint16_t type = load_be16(&at_[2]);
+    take(4);
+    return next_type(type);
+  }
+
+  DecodeStatus pppoe() {  // RFC 2516, then the PPP protocol number
+    if (!have(8)) return DecodeStatus::kCutLink;
+    const uint16_t protocol = load_be16(&at_[6]);
+    take(8);
+    return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
+  }
+
+  /// RFC 3032. What lies under the bottom label is not named: an IP version tells, a zero nibble is a pseudo-wire's
+  /// control word (RFC 4385) before Ethernet, anything else is taken for Ethernet when it carries a type that we read.
+  DecodeStatus mpls() {
+    for (int labels = 0; labels < 16; ++labels) {
+      if (!have(4)) return DecodeStatus::kCutLink;
+      const bool bottom = (at_[2] & 1) != 0;
+      take(4);
+      if (!bottom) continue;
+      ++out_.tunnels;
+      if (!have(1)) return DecodeStatus::kCutLink;
+      const int nibble = at_[0] >> 4;
+      if (nibble == 4 || nibble == 6) return next(Layer::kIp);
+      if (nibble == 0 && have(4 + 14)) take(4);
+      return next(Layer::kEthernet);
+    }
+    return DecodeStatus::kTooManyLayers;
+  }
+
+  // ---- IP ----
+
+  DecodeStatus ip() {
+    if (!have(1)) return DecodeStatus::kCutIp;
+    const int version = at_[0] >> 4;
+    if (version == 4) return ipv4();
+    if (version == 6) return ipv6();
+    return DecodeStatus::kBadIp;
+  }
+
+  /// Cuts away what is behind the packet's own end (padding), and keeps count of what was not captured.
+  void limit(uint64_t length) {
+    wire_ = length;
+    if (at_.size() > length) at_ = at_.first(length);
+  }
+
+  DecodeStatus ipv4() {  // RFC 791 3.1
+    if (!have(20)) return DecodeStatus::kCutIp;
+    const size_t header = (at_[0] & 15u) * 4u;
+    uint32_t total = load_be16(&at_[2]);
+    if (total == 0)
+      total = static_cast<uint32_t>(std::min<uint64_t>(wire_, UINT32_MAX));  // segmentation offload: filled in later
+    if (header < 20 || total < header) return DecodeStatus::kBadIp;
+    if (!have(header)) return DecodeStatus::kCutIp;
+    const uint8_t* p = at_.data();
+    const IpAddress src = IpAddress::v4(p + 12), dst = IpAddress::v4(p + 16);
+    const uint8_t protocol = p[9];
+    const uint16_t fragment = load_be16(p + 6), id = load_be16(p + 4);
+    limit(total);
+    take(header);
+    set_ip(src, dst);
+    if ((fragment & 0x3FFF) == 0) return ip_payload(protocol);
+    const FragmentPiece piece{(fragment & 0x1FFFu) * 8, at_, (fragment & 0x2000) == 0, protocol};
+    return defragment({src, dst, id, protocol}, piece);
+  }
+
+  DecodeStatus ipv6() {  // RFC 8200 3
+    if (!have(40)) return DecodeStatus::kCutIp;
+    const uint8_t* p = at_.data();
+    const IpAddress src = IpAddress::v6(p + 8), dst = IpAddress::v6(p + 24);
+    const uint32_t length = load_be16(p + 4);
+    uint8_t header = p[6];
+    // Length zero is a jumbogram (RFC 2675) or segmentation offload: what is there is the payload.
+    if (length != 0) limit(40 + uint64_t{length});
+    take(40);
+    set_ip(src, dst);
+    for (int i = 0; i <= kMostExtensions; ++i) {
+      switch (header) {
+        case kHopByHop:
+        case kRouting:
+        case kDestinationOptions:
+        case kMobility:
+          if (const DecodeStatus s = extension(header, 8, 8); s != kGoOn) return s;
+          break;
+        case kAuthentication:  // RFC 4302 2.2: in 4-byte units, minus 2
+          if (const DecodeStatus s = extension(header, 8, 4); s != kGoOn) return s;
+          break;
+        case kFragmentHeader: {
+          if (!have(8)) return DecodeStatus::kCutIp;
+          const uint16_t offset = load_be16(&at_[2]);
+          const uint32_t id = load_be32(&at_[4]);
+          header = at_[0];
+          take(8);
+          if ((offset & 0xFFF9) == 0) break;  // an atomic fragment (RFC 6946)
+          return defragment({src, dst, id, 0}, {offset & 0xFFF8u, at_, (offset & 1) == 0, header});
+        }
+        case kNoNext: return DecodeStatus::kOtherTransport;
+        default: return ip_payload(header);
+      }
+    }
+    return DecodeStatus::kTooManyLayers;
+  }
+
+  DecodeStatus extension(uint8_t& header, size_t fixed, size_t unit) {
+    if (!have(2)) return DecodeStatus::kCutIp;
+    const size_t size = fixed + at_[1] * unit;
+    if (!have(size)) return DecodeStatus::kCutIp;
+    header = at_[0];
+    take(size);
+    return kGoOn;
+  }
+
+  void set_ip(const IpAddress& src, const IpAddress& dst) {
+    out_.tuple.src = {src, 0};
+    out_.tuple.dst = {dst, 0};
+  }
+
+  DecodeStatus defragment(const FragmentKey& key, const FragmentPiece& piece) {
+    if (wire_ > at_.size()) return DecodeStatus::kCutIp;  // a fragment that was not captured whole is of no use
+    Defragmenter::Whole whole;
+    switch (fragments_.add(key, piece, packet_.time, whole)) {
+      case Defragmenter::Answer::kWaits: return DecodeStatus::kFragment;
+      case Defragmenter::Answer::kBad: return DecodeStatus::kBadFragment;
+      case Defragmenter::Answer::kWhole: break;
+    }
+    at_ = whole.bytes;
+    wire_ = whole.bytes.size();
+    out_.defragmented = true;
+    return ip_payload(whole.next_header);
+  }
+
+  DecodeStatus ip_payload(uint8_t protocol) {
+    switch (protocol) {
+      case kTcp: out_.tuple.transport = Transport::kTcp; return next(Layer::kTransport);
+      case kUdp: out_.tuple.transport = Transport::kUdp; return next(Layer::kTransport);
+      case kIcmp: out_.tuple.transport = Transport::kIcmp; return next(Layer::kTransport);
+      case kIcmp6: out_.tuple.transport = Transport::kIcmp6; return next(Layer::kTransport);
+      case kSctp: out_.tuple.transport = Transport::kSctp; return next(Layer::kTransport);
+      case kIpInIp:
+      case kIpv6InIp: ++out_.tunnels; return next(Layer::kIp);
+      case kGre: return next(Layer::kGre);
+      case 137: return next(Layer::kMpls);  // MPLS-in-IP (RFC 4023)
+      case 97: return ether_ip();
+      default: out_.tuple.transport = Transport::kOther; return DecodeStatus::kOtherTransport;
+    }
+  }
+
+  DecodeStatus ether_ip() {  // RFC 3378
+    if (!have(2)) return DecodeStatus::kCutIp;
+    if (at_[0] >> 4 != 3) return DecodeStatus::kOtherTransport;
+    take(2);
+    ++out_.tunnels;
+    return next(Layer::kEthernet);
+  }
+
+  // ---- transports ----
+
+  DecodeStatus transport() {
+    switch (out_.tuple.transport) {
+      case Transport::kTcp: return tcp();
+      case Transport::kUdp: return udp();
+      case Transport::kSctp: return sctp();
+      default: return icmp();
+    }
+  }
+
+  DecodeStatus finish() {
+    out_.payload = at_;
+    out_.payload_missing =
+        static_cast<uint32_t>(std::min<uint64_t>(wire_ > at_.size() ? wire_ - at_.size() : 0, UINT32_MAX));
+    return next(Layer::kDone);
+  }
+
+  void set_ports() {
+    out_.tuple.src.port = load_be16(at_.data());
+    out_.tuple.dst.port = load_be16(&at_[2]);
+  }
+
+  DecodeStatus tcp() {  // RFC 9293 3.1
+    if (!have(20)) return DecodeStatus::kCutTransport;
+    const uint8_t* p = at_.data();
+    const size_t header = (p[12] >> 4) * 4u;
+    if (header < 20) return DecodeStatus::kBadTransport;
+    if (!have(header)) return wire_ < header ? DecodeStatus::kBadTransport : DecodeStatus::kCutTransport;
+    set_ports();
+    out_.tcp = {load_be32(p + 4), load_be32(p + 8), load_be16(p + 14), static_cast<uint8_t>(p[13] & 0x3F),
+                at_.subspan(20, header - 20)};
+    take(header);
+    return finish();
+  }
+
+  DecodeStatus udp() {  // RFC 768
+    if (!have(8)) return DecodeStatus::kCutTransport;
+    set_ports();
+    const uint32_t length = load_be16(&at_[4]);
+    if (length != 0 && length < 8) return DecodeStatus::kBadTransport;
+    if (length > 8 && length < wire_) limit(length);
+    if (length == 8) limit(8);
+    take(8);
+    if (const DecodeStatus s = udp_tunnel(); layer_ != Layer::kTransport) return s;
+    return finish();
+  }
+
+  /// A tunnel is taken for one when its port says so and its header and the start of what it carries are right;
+  /// otherwise the datagram stays what it is.
+  DecodeStatus udp_tunnel() {
+    const uint16_t dst = out_.tuple.dst.port, src = out_.tuple.src.port;
+    if (dst == kVxlanPort || dst == kVxlanLinuxPort) return vxlan();
+    if (dst == kGenevePort) return geneve();
+    if (dst == kGtpPort || src == kGtpPort) return gtp();
+    if (dst == kMplsPort) {
+      ++out_.tunnels;
+      return next(Layer::kMpls);
+    }
+    return kGoOn;
+  }
+
+  bool looks_like_ethernet(size_t offset) const {
+    if (!have(offset + 14)) return false;
+    const uint16_t type = load_be16(&at_[offset + 12]);
+    switch (type) {
+      case kEtherIpv4:
+      case kEtherIpv6:
+      case kEtherVlan:
+      case kEtherQinQ:
+      case kEtherMpls:
+      case 0x0806: return true;
+      default: return type < 1536 && type != 0;
+    }
+  }
+
+  DecodeStatus vxlan() {  // RFC 7348 5: the I flag must be set, the reserved bytes be zero (but for extensions' flags)
+    if (!have(8) || (at_[0] & 0x08) == 0 || at_[7] != 0 || !looks_like_ethernet(8)) return kGoOn;
+    take(8);
+    ++out_.tunnels;
+    return next(Layer::kEthernet);
+  }
+
+  DecodeStatus geneve() {  // RFC 8926 3.4
+    if (!have(8) || at_[0] >> 6 != 0) return kGoOn;
+    const size_t header = 8 + (at_[0] & 0x3Fu) * 4;
+    const uint16_t type = load_be16(&at_[2]);
+    if (!have(header) || (at_[1] & 0x3F) != 0) return kGoOn;
+    if (type != kEtherTransparent && type != kEtherIpv4 && type != kEtherIpv6) return kGoOn;
+    take(header);
+    ++out_.tunnels;
+    return next_type(type);
+  }
+
+  DecodeStatus gtp() {  // 3GPP TS 29.281 5.1: version 1, protocol type GTP, message type 255 (G-PDU)
+    if (!have(8) || (at_[0] & 0xF0) != 0x30 || at_[1] != 255) return kGoOn;
+    size_t header = 8;
+    if ((at_[0] & 7) != 0) {
+      header = 12;
+      uint8_t next_type = have(12) && (at_[0] & 4) != 0 ? at_[11] : 0;
+      for (int i = 0; next_type != 0 && i < kMostExtensions; ++i) {
+        if (!have(header + 1) || at_[header] == 0) return kGoOn;
+        const size_t size = at_[header] * 4u;
+        if (!have(header + size)) return kGoOn;
+        next_type = at_[header + size - 1];
+        header += size;
+      }
+    }
+    if (!have(header + 1)) return kGoOn;
+    const int version = at_[header] >> 4;
+    if (version != 4 && version != 6) return kGoOn;
+    take(header);
+    ++out_.tunnels;
+    return next(Layer::kIp);
+  }
+
+  DecodeStatus sctp() {  // RFC 9260 3.1
+    if (!have(12)) return DecodeStatus::kCutTransport;
+    set_ports();
+    out_.sctp_tag = load_be32(&at_[4]);
+    take(12);
+    return finish();
+  }
+
+  DecodeStatus icmp() {  // RFC 792, RFC 4443
+    if (!have(4)) return DecodeStatus::kCutTransport;
+    out_.icmp = {at_[0], at_[1], {}};
+    const bool v6 = out_.tuple.transport == Transport::kIcmp6;
+    const bool is_error = v6 ? at_[0] < 128 : at_[0] == 3 || at_[0] == 4 || at_[0] == 5 || at_[0] == 11 || at_[0] == 12;
+    if (is_error && have(8)) out_.icmp.quoted = at_.subspan(8);
+    take(4);
+    return finish();
+  }
+
+  // ---- tunnels over IP ----
+
+  DecodeStatus gre() {  // RFC 2784, RFC 2890; version 1 is PPTP (RFC 2637)
+    if (!have(4)) return DecodeStatus::kCutTransport;
+    const uint16_t flags = load_be16(at_.data()), type = load_be16(&at_[2]);
+    const int version = flags & 7;
+    size_t header = 4 + ((flags & 0x8000) != 0 || (flags & 0x4000) != 0 ? 4 : 0) + ((flags & 0x2000) != 0 ? 4 : 0) +
+                    ((flags & 0x1000) != 0 ? 4 : 0);
+    if (version == 1) return pptp(flags, type);
+    if (version != 0) return DecodeStatus::kOtherTransport;
+    if ((flags & 0x4000) != 0)
+      return DecodeStatus::kOtherTransport;  // source routing (RFC 1701) is gone since RFC 2784
+    if (!have(header)) return DecodeStatus::kCutTransport;
+    const bool sequence = (flags & 0x1000) != 0;
+    take(header);
+    ++out_.tunnels;
+    // ERSPAN type I has no header of its own, and no sequence number either (draft-foschiano-erspan 4.1).
+    if (type == kEtherErspan && !sequence) return next(Layer::kEthernet);
+    return next_type(type);
+  }
+
+  DecodeStatus pptp(uint16_t flags, uint16_t type) {
+    const size_t header = 8 + ((flags & 0x1000) != 0 ? 4 : 0) + ((flags & 0x0080) != 0 ? 4 : 0);
+    if (type != 0x880B) return DecodeStatus::kOtherTransport;
+    if (!have(header)) return DecodeStatus::kCutTransport;
+    take(header);
+    ++out_.tunnels;
+    if (!have(1)) return DecodeStatus::kOtherTransport;        // only an acknowledgement
+    if (have(2) && at_[0] == 0xFF && at_[1] == 0x03) take(2);  // PPP address and control
+    if (!have(2)) return DecodeStatus::kCutTransport;
+    const bool compressed = (at_[0] & 1) != 0;
+    const uint16_t protocol = compressed ? at_[0] : load_be16(at_.data());
+    take(compressed ? 1 : 2);
+    return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
+  }
+
+  DecodeStatus erspan() {  // draft-foschiano-erspan 4.2 and 4.3: the version stands in the first nibble
+    if (!have(8)) return DecodeStatus::kCutTransport;
+    const int version = at_[0] >> 4;
+    if (version == 1) {
+      take(8);
+      return next(Layer::kEthernet);
+    }
+    if (version != 2 || !have(12)) return DecodeStatus::kOtherTransport;
+    const bool platform = (at_[11] & 1) != 0;  // an 8-byte subheader follows
+    const size_t header = 12 + (platform ? 8 : 0);
+    if (!have(header)) return DecodeStatus::kCutTransport;
+    take(header);
+    return next(Layer::kEthernet);
+  }
+
+  const Packet& packet_;
+  Defragmenter& fragments_;
+  Decoded& out_;
+  Bytes at_;
+  uint64_t wire_ = 0;
+  Layer layer_ = Layer::kEthernet;
+  uint16_t type_ = 0;
+};
+
+}  // namespace
+
+const char* to_string(DecodeStatus status) {
+  switch (status) {
+    case DecodeStatus::kTransport: return "decoded";
+    case DecodeStatus::kNotIp: return "not IP";
+    case DecodeStatus::kFragment: return "fragments";
+    case DecodeStatus::kUnknownLink: return "unknown link type";
+    case DecodeStatus::kCutLink: return "cut in the link header";
+    case DecodeStatus::kCutIp: return "cut in the IP header";
+    case DecodeStatus::kCutTransport: return "cut in the transport header";
+    case DecodeStatus::kBadIp: return "wrong IP header";
+    case DecodeStatus::kBadTransport: return "wrong transport header";
+    case DecodeStatus::kTooManyLayers: return "too many layers";
+    case DecodeStatus::kBadFragment: return "wrong fragments";
+    case DecodeStatus::kOtherTransport: return "other IP protocols";
+    case DecodeStatus::kCount: break;
+  }
+  return "";
+}
+
+DecodeStatus Decoder::decode(const Packet& packet, Decoded& out) {
+  out = Decoded{};
+  const DecodeStatus status = Chain(packet, fragments_, out).run();
+  ++counts_[static_cast<size_t>(status)];
+  return status;
+}
+
+}  // namespace baleen::net
