@@ -422,11 +422,8 @@ void ScriptHost::run_job(const std::string& tag) {
   const std::string cron_text = it->second.cron_text;
   const auto limit = static_cast<double>(it->second.limit);
   ++it->second.runs;
-  if (Script* script = find(id)) script->holds_packets = false;
   const CallResult result = engine_->call_held(it->second.function, options_.limits.job_budget);
-  if (!result.ok())
-    if (Script* script = find(id)) script->holds_packets = true;  // perhaps it still has what it could not deliver
-  const auto again = jobs_.find(tag);                             // the job may have removed itself
+  const auto again = jobs_.find(tag);  // the job may have removed itself
   if (again != jobs_.end() && again->second.limit > 0 && again->second.runs >= again->second.limit) {
     engine_->release(again->second.function);
     jobs_.erase(again);

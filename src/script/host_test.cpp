@@ -10,6 +10,9 @@
 
 #include "item/json.h"
 
+/// AddressSanitizer asks this: hostile scripts ask malloc for more than there is, and the engine deals with the answer.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+
 namespace baleen::script {
 namespace {
 
@@ -325,7 +328,7 @@ TEST_F(Host, ScriptsShareTheGlobalObjectOnly) {
 }
 
 TEST_F(Host, TroubleStaysWithTheScript) {
-  options_.limits.call_budget = std::chrono::milliseconds(50);
+  options_.limits.call_budget = std::chrono::milliseconds(500);
   options_.limits.heap_bytes = size_t{64} << 20;
   script("a_throws.js", "function onItemCaptured(d) {\n  d.none.x;\n}");
   script("b_top.js", "throw 'at once';");
@@ -341,7 +344,7 @@ TEST_F(Host, TroubleStaysWithTheScript) {
   }
   const auto out = lines();
   EXPECT_THAT(out, testing::Contains(HasSubstr("E onItemCaptured: a_throws.js:2:")));
-  EXPECT_THAT(out, testing::Contains(HasSubstr("ran longer than 50 ms")));
+  EXPECT_THAT(out, testing::Contains(HasSubstr("ran longer than 500 ms")));
   EXPECT_THAT(out, testing::Contains(HasSubstr("again and again")));
   EXPECT_THAT(out, testing::Contains(HasSubstr("too much memory")));
   EXPECT_THAT(out, testing::Contains("good 3"));
