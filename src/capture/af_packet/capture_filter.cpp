@@ -21,6 +21,7 @@ namespace {
 
 constexpr uint32_t kAll = 262144;     // what libpcap calls the maximum; larger packets are kept whole as well
 constexpr size_t kMostDevices = 250;  // reach of a conditional jump
+constexpr unsigned kLongestPlain = 2 * BPF_MAXINSNS;  // before optimization, which seldom saves more than half
 
 struct PcapCloser {
   void operator()(pcap_t* handle) const { pcap_close(handle); }
@@ -64,13 +65,27 @@ std::string_view hint(const std::string& text) {
   return "the syntax is that of pcap-filter(7), as in 'tcp port 80 and not host 10.0.0.1'";
 }
 
+Error too_long(std::string_view text, size_t instructions) {
+  return Error{
+      Code::kInvalid,
+      fmt::format("capture filter '{}{}': too long for the kernel ({} instructions of {}); networks instead of "
+                  "single hosts make it shorter",
+                  text.substr(0, 80), text.size() > 80 ? "..." : "", instructions, BPF_MAXINSNS)};
+}
+
 Result<FilterProgram> compile(const std::string& text, net::LinkType link) {
   const PcapHandle handle = compiler(text, link);
   if (!handle) return Error{Code::kInternal, "libpcap gives no handle to compile a filter with"};
   bpf_program compiled{};
-  if (pcap_compile(handle.get(), &compiled, text.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0) {
-    return Error{Code::kInvalid,
-                 fmt::format("capture filter '{}': {} ({})", text, pcap_geterr(handle.get()), hint(text))};
+  // First as it stands, because optimizing takes minutes for a few thousand addresses and an end is not in sight.
+  for (const int optimize : {0, 1}) {
+    if (pcap_compile(handle.get(), &compiled, text.c_str(), optimize, PCAP_NETMASK_UNKNOWN) != 0)
+      return Error{Code::kInvalid,
+                   fmt::format("capture filter '{}': {} ({})", text, pcap_geterr(handle.get()), hint(text))};
+    if (optimize == 1) break;
+    const unsigned length = compiled.bf_len;
+    pcap_freecode(&compiled);
+    if (length > kLongestPlain) return too_long(text, length);
   }
   FilterProgram program;
   program.reserve(compiled.bf_len);
@@ -140,9 +155,7 @@ Result<FilterProgram> build_filter(const FilterPlan& plan) {
   }
   program.insert(program.end(), raw.begin(), raw.end());
   program.insert(program.end(), ethernet.begin(), ethernet.end());
-  if (program.size() > BPF_MAXINSNS)
-    return Error{Code::kInvalid, fmt::format("capture filter '{}': too long for the kernel ({} instructions of {})",
-                                             plan.text, program.size(), BPF_MAXINSNS)};
+  if (program.size() > BPF_MAXINSNS) return too_long(plan.text, program.size());
   return program;
 }
 
