@@ -29,7 +29,8 @@ Datum fallback_of(const Type& type) {
 }
 
 /// What an item says, as the variable's type; the fallback when it is something else.
-Datum converted(const Datum& d, const Variable& v, Context& c) {
+inline Datum converted(const Datum& d, const Variable& v, Context& c) {
+  if (v.is_int && d.is(Kind::kInt)) return d;
   switch (v.type->kind) {
     case Type::Kind::kBool: return d.is(Kind::kBool) ? d : v.fallback;
     case Type::Kind::kInt: {
@@ -133,6 +134,7 @@ std::shared_ptr<const Environment> make_environment(std::span<const item::Protoc
     v.scope = scope_of(row.scope);
     v.compute = row.compute;
     v.fallback = fallback_of(*v.type);
+    v.is_int = v.type->kind == Type::Kind::kInt;
     v.lenient = row.lenient;
     v.doc = row.doc;
     add_sources(v, row.paths);
