@@ -110,6 +110,8 @@ void add_field(Environment& environment, const item::Protocol& p, const item::Fi
   if (known != nullptr) {
     v = *known;
     if (v.compute != nullptr) return;
+    for (const Variable::Source& s : v.sources)
+      if ((s.protocols & bits) == bits && s.path.text() == f.path) return;  // the table says so already
     v.sources.insert(v.sources.begin(), {bits, Path::names(f.path)});
     // Its scope stays: `status_code == 0` does not match DNS because DNS answers have a code as well (K2-07).
   } else {
