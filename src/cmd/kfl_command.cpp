@@ -1,14 +1,14 @@
 #include "cmd/kfl_command.h"
 
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "item/json.h"
 #include "kfl/ast.h"
@@ -175,13 +175,15 @@ void add_kfl_command(CLI::App& app, std::span<const item::Protocol* const> proto
     sub->add_option("--dialect", flags->dialect, "auto, v1 or v2")->check(CLI::IsMember({"auto", "v1", "v2"}));
     sub->add_flag("--prefer-v2", flags->context_v2, "With auto: read what could be either as v2");
     sub->add_option("--macro", flags->macro_flags, "A macro of KFL v1: name=text; may be given several times");
-    if (takes_filter) sub->add_option("filter", flags->filter, "The filter; - reads it from standard input")->required();
+    if (takes_filter)
+      sub->add_option("filter", flags->filter, "The filter; - reads it from standard input")->required();
     sub->callback([flags, run, &exit_code] { exit_code = run(*flags); });
     return sub;
   };
   add("check", "Say what is wrong with a filter", check, true);
   add("explain", "Show how a filter is read and what it costs", explain, true);
-  add("fields", "List what a filter can name", fields, false)->add_option("--protocol", flags->protocol, "Only this protocol's");
+  add("fields", "List what a filter can name", fields, false)
+      ->add_option("--protocol", flags->protocol, "Only this protocol's");
   add("fmt", "Write a filter in one way", fmt_, true);
   add("convert", "Turn KFL v1 into KFL v2", convert, true);
   CLI::App* eval_command = add("eval", "Print the items (a JSON object a line) that a filter matches", eval, false);

@@ -1,4 +1,5 @@
-// A small program with nothing but `kfl check|explain|fields|fmt|convert|eval`, for tests of the language without the rest.
+// A small program with nothing but `kfl check|explain|fields|fmt|convert|eval`, for tests of the language without the
+// rest.
 
 #include <CLI/CLI.hpp>
 

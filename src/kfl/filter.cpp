@@ -56,7 +56,8 @@ void assign_caches(Filter::Program& program) {
   if (program.redacts) return;  // there a field changes while the filter runs
   std::map<std::string, std::vector<Node*>> uses;
   for (Node& n : program.tree.nodes)
-    if (n.op == Op::kVariable || n.op == Op::kSelect) uses[n.op == Op::kVariable ? n.text : n.path.text()].push_back(&n);
+    if (n.op == Op::kVariable || n.op == Op::kSelect)
+      uses[n.op == Op::kVariable ? n.text : n.path.text()].push_back(&n);
   uint8_t next = 0;
   for (auto& [name, nodes] : uses) {
     if (nodes.size() < 2 || next == kMaxCached) continue;

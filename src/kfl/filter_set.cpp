@@ -58,14 +58,19 @@ struct FilterSet::Plan {
   }
 
   uint32_t plan(const Node* n, bool v1, uint32_t locals) {
-    const auto kind = n->op == Op::kAnd ? PlanStep::Kind::kAnd : n->op == Op::kOr ? PlanStep::Kind::kOr
-                      : n->op == Op::kNot ? PlanStep::Kind::kNot : n->op == Op::kGroup ? PlanStep::Kind::kGroup : PlanStep::Kind::kCondition;
+    const auto kind = n->op == Op::kAnd     ? PlanStep::Kind::kAnd
+                      : n->op == Op::kOr    ? PlanStep::Kind::kOr
+                      : n->op == Op::kNot   ? PlanStep::Kind::kNot
+                      : n->op == Op::kGroup ? PlanStep::Kind::kGroup
+                                            : PlanStep::Kind::kCondition;
     // `!` of v1 changes only true and false: what may be something else is left to the evaluator.
     const bool opaque = v1 && kind == PlanStep::Kind::kNot && !gives_bool(n->args[0]);
     if (kind == PlanStep::Kind::kCondition || opaque) {
-      std::string key = (v1 ? "1 " : "2 ") + std::to_string(n->op == Op::kInPlace ? n->mask : 0) + " " + (v1 ? print_v1(n) : print_cel(n));
+      std::string key = (v1 ? "1 " : "2 ") + std::to_string(n->op == Op::kInPlace ? n->mask : 0) + " " +
+                        (v1 ? print_v1(n) : print_cel(n));
       if (n->op == Op::kFlag) key += " flag " + std::to_string(n->mask);
-      if (n->op == Op::kTime || key.find("now") != std::string::npos) key += " " + std::to_string(reinterpret_cast<uintptr_t>(n));
+      if (n->op == Op::kTime || key.find("now") != std::string::npos)
+        key += " " + std::to_string(reinterpret_cast<uintptr_t>(n));
       if (const auto found = step_of.find(key); found != step_of.end()) return found->second;
       conditions.push_back({n, v1, locals});
       most_locals = std::max(most_locals, locals);
@@ -73,7 +78,8 @@ struct FilterSet::Plan {
     }
     const uint32_t a = plan(n->args[0], v1, locals);
     const uint32_t b = n->args.size() > 1 ? plan(n->args[1], v1, locals) : 0;
-    return add({kind, v1, a, b}, std::to_string(static_cast<int>(kind)) + (v1 ? "/1/" : "/2/") + std::to_string(a) + "/" + std::to_string(b));
+    return add({kind, v1, a, b}, std::to_string(static_cast<int>(kind)) + (v1 ? "/1/" : "/2/") + std::to_string(a) +
+                                     "/" + std::to_string(b));
   }
 
   static uint64_t flags_in(const Node* n) {
@@ -137,9 +143,12 @@ struct FilterSet::Plan {
     c.protocols = protocol_of(record);
     for (size_t i = 0; i < roots.size(); ++i) {
       const Root& root = roots[i];
-      if (root.alone) out[i] = record.item != nullptr ? filters[i].matches(*record.item) : filters[i].matches_json(*record.root);
-      else if (root.everything) out[i] = true;
-      else out[i] = (root.protocols & c.protocols & ~kKnown) != 0 && step(root.step, c, m.known) == Outcome::kTrue;
+      if (root.alone)
+        out[i] = record.item != nullptr ? filters[i].matches(*record.item) : filters[i].matches_json(*record.root);
+      else if (root.everything)
+        out[i] = true;
+      else
+        out[i] = (root.protocols & c.protocols & ~kKnown) != 0 && step(root.step, c, m.known) == Outcome::kTrue;
     }
   }
 };

@@ -9,8 +9,8 @@
 namespace baleen::kfl {
 
 /// Many filters over one stream of items: conditions that several of them have are evaluated once for each item, and
-/// filters that ask for another protocol are not looked at. Gives what each Filter::matches() gives. Immutable; any number
-/// of threads may use one.
+/// filters that ask for another protocol are not looked at. Gives what each Filter::matches() gives. Immutable; any
+/// number of threads may use one.
 class FilterSet {
  public:
   explicit FilterSet(std::span<const Filter> filters);

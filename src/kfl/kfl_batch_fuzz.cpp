@@ -14,6 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Arena arena;
   if (answer.find('\n') != std::string::npos) std::abort();
   // A deeply nested item nests one deeper in its answer than the reader accepts.
-  if (!item::parse_json(answer, arena) && answer.find("[[[[[[") == std::string::npos && answer.find("{\"a\":{") == std::string::npos && size < 64) std::abort();
+  if (!item::parse_json(answer, arena) && answer.find("[[[[[[") == std::string::npos &&
+      answer.find("{\"a\":{") == std::string::npos && size < 64)
+    std::abort();
   return 0;
 }

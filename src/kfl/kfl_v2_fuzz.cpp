@@ -1,4 +1,5 @@
-// The CEL parser, checker and evaluator: no report, evaluation ends, and printing what was parsed parses to the same text.
+// The CEL parser, checker and evaluator: no report, evaluation ends, and printing what was parsed parses to the same
+// text.
 
 #include <cstdint>
 #include <cstdlib>
