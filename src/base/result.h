@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -29,6 +30,8 @@ const char* to_string(Code code);
 struct Error {
   Code code = Code::kInternal;
   std::string message;
+  /// When to try again, if the other side said so; zero when it did not.
+  std::chrono::milliseconds retry_after{0};
 
   /// The same error with `context` and ": " in front.
   Error in(std::string_view context) const&;

@@ -14,6 +14,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -137,6 +138,7 @@ class Session {
 struct ProtocolEntry {
   std::string_view name;  // "http"; what Step::switch_to names
   const item::Protocol* card;
+  std::span<const item::Protocol* const> cards;  // all that its items may carry, `card` among them
   bool over_tcp, over_udp;
   Probe (*probe)(const Input& in);
   std::unique_ptr<Session> (*make)();
@@ -153,10 +155,21 @@ concept Dissector = std::derived_from<D, Session> && std::default_initializable<
   { D::kUdp } -> std::convertible_to<bool>;
 };
 
+/// A dissector whose items carry several cards (versions, variants) lists them all in `static const …* const kCards[]`.
+template <Dissector D>
+std::span<const item::Protocol* const> cards_of() {
+  if constexpr (requires { D::kCards; }) {
+    return D::kCards;
+  } else {
+    static constexpr const item::Protocol* kOnly[] = {&D::kProtocol};
+    return kOnly;
+  }
+}
+
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
-  return {name,    &D::kProtocol, D::kTcp,
-          D::kUdp, &D::probe,     []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
+  return {name,   &D::kProtocol, cards_of<D>(), D::kTcp, D::kUdp, &D::probe,
+          []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
 }
 
 }  // namespace baleen::dissect

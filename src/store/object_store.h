@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -13,15 +15,23 @@
 #include "base/clock.h"
 #include "base/result.h"
 
+namespace baleen::io {
+class Bandwidth;
+}
+
 namespace baleen::store {
 
-/// "gs://bucket/prefix", "file:///folder" or a plain path, taken apart.
+/// "gs://bucket/prefix", "file:///folder" or a plain path, taken apart. Azure's account may be named in three ways:
+/// "azblob://container/prefix" (account from the environment), "azblob://container@account/prefix" and
+/// "azblob://account.blob.core.windows.net/container/prefix"; the last two give the bucket "account/container".
 struct Location {
   std::string scheme;  // "gs", "s3", "azblob", "file"
   std::string bucket;  // empty for file
-  std::string prefix;  // without leading slash for buckets; the folder for file
+  std::string prefix;  // without slashes at its ends for buckets; the folder for file
   static Result<Location> parse(std::string_view url);
   std::string to_string() const;
+  /// What the keys of this location begin with in the store that open() gives: "prefix/", or nothing, as for any folder.
+  std::string key_prefix() const;
 };
 
 /// What a store says of an object.
@@ -39,6 +49,21 @@ struct PutOptions {
   std::map<std::string, std::string> metadata;
   /// Called now and then with the bytes that the store has acknowledged; may be called from the calling thread only.
   std::function<void(uint64_t)> on_progress;
+
+  /// The content's checksum when the caller has it: an upload of anything else fails. Without it, it is computed.
+  std::optional<uint32_t> crc32c;
+  /// Where an upload by parts stands, opaque, from `on_session` of an earlier try: perhaps of a process that has died. A
+  /// session that the store has forgotten is begun anew. It authorises the upload: keep it as a secret.
+  std::string session;
+  /// Called from the calling thread before the first byte of a part leaves, with the text to keep; empty once it is over.
+  std::function<void(const std::string&)> on_session;
+  /// Bytes of a part; zero is the store's choice. Rounded to what the store takes.
+  uint64_t part_bytes = 0;
+
+  std::string storage_class;          // as the store spells it: "NEARLINE", "STANDARD_IA", "Cool"; empty: the bucket's
+  std::string encryption_key_name;    // a customer-managed key, as the store names it; empty: the bucket's
+  const std::atomic<bool>* cancel = nullptr;  // true from any thread ends the upload within a second (kIo)
+  io::Bandwidth* bandwidth = nullptr;         // shared with whom it shall be shared
 };
 
 struct ListOptions {
@@ -73,12 +98,41 @@ class ObjectStore {
 
   /// "gs://bucket", for messages; never a secret.
   virtual std::string name() const = 0;
+  /// Whose credentials are in use and where they came from, for messages; never a secret. Empty when there are none.
+  virtual std::string identity() const { return {}; }
+  /// The other side's clock minus ours, when an answer has told it.
+  virtual std::optional<std::chrono::seconds> clock_skew() const { return std::nullopt; }
 };
+
+/// put() and put_file() with only_if_absent where "it is there already, and it is this very content" is a success: what a
+/// writer needs that may have died between the upload and its note of it. kConflict when something else is there.
+Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes content, PutOptions options);
+Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path, PutOptions options);
+
+/// The CRC-32C of a whole file, and its size.
+struct FileSum {
+  uint64_t size = 0;
+  uint32_t crc32c = 0;
+};
+Result<FileSum> sum_file(const std::string& path);
 
 /// Opens the store that a location names, with credentials from the environment unless `options` bring some.
 /// The location's prefix is not part of the store: keys are full names.
 struct OpenOptions {
   std::string gcs_service_account_json;  // the key file's text
+  std::string gcs_user_project;          // who pays for requests to a requester-pays bucket
+
+  std::string s3_region, s3_access_key, s3_secret_key, s3_session_token, s3_profile;
+  std::optional<bool> s3_path_style;  // unset: for a custom endpoint, and for names with a dot
+
+  std::string azure_account, azure_key, azure_sas;
+
+  std::string endpoint;  // in place of the service's own: "http://127.0.0.1:9000"
+  std::string proxy;     // empty: http_proxy, https_proxy, no_proxy
+  std::string ca_file;   // PEM; empty: SSL_CERT_FILE, then the system's
+  std::chrono::milliseconds idle_timeout{60'000};
+
+  std::function<Timestamp()> now;  // for tests; empty: the machine's clock
 };
 Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options = {});
 

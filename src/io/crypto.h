@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+// What the stores sign and check with: OpenSSL's EVP behind five functions.
+
+namespace baleen::io {
+
+using Sha256 = std::array<uint8_t, 32>;
+
+/// FIPS 180-4.
+Sha256 sha256(Bytes bytes);
+/// RFC 2104 with SHA-256.
+Sha256 hmac_sha256(Bytes key, Bytes message);
+/// Lower case.
+std::string to_hex(Bytes bytes);
+/// RFC 4648 4, with padding.
+std::string base64(Bytes bytes);
+/// RFC 4648 5, without padding, as JWS wants it (RFC 7515 2).
+std::string base64url(Bytes bytes);
+/// Either alphabet, padding optional; kInvalid for anything else.
+Result<std::string> base64_decode(std::string_view text);
+/// `n` bytes that nobody can guess, in hex; for names of temporary files and multipart boundaries.
+std::string random_hex(size_t n);
+
+/// A JSON Web Token signed with RS256 (RFC 7515, RFC 7518 3.3). `private_key` is PEM, PKCS #8 or #1; `claims` is the JSON
+/// text of the payload; `key_id` may be empty. kInvalid for a key that is none, and no error holds any of the key.
+Result<std::string> sign_jwt(std::string_view claims, std::string_view private_key, std::string_view key_id);
+
+}  // namespace baleen::io

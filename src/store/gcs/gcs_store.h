@@ -1,0 +1,67 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "io/http_client.h"
+#include "store/gcs/credentials.h"
+#include "store/object_store.h"
+
+namespace baleen::store::gcs {
+
+/// What the upload functions send: bytes in memory, or a file.
+struct Body {
+  Bytes bytes;
+  int file = -1;
+  uint64_t size = 0;
+  uint32_t crc32c = 0;
+};
+
+/// A bucket of Google Cloud Storage through its JSON API. Any thread.
+///
+/// Up to 8 MiB go in one multipart request, more through a resumable session: in one request too, unless part_bytes says
+/// otherwise, since a cut request loses nothing that the session does not tell. The content's CRC32C is sent ahead, checked
+/// by the store, and its answer is checked by us; an object that came out wrong is removed again.
+class GcsStore : public ObjectStore {
+ public:
+  struct Settings {
+    std::string bucket;
+    std::string endpoint;  // "https://storage.googleapis.com"
+    std::string user_project;
+    std::chrono::milliseconds idle_timeout{60'000};
+  };
+  /// `credentials` may be null: then requests carry none, as an emulator wants it.
+  GcsStore(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials, std::function<Timestamp()> now);
+
+  Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
+  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override;
+  Result<std::string> get(std::string_view key) override;
+  Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override;
+  Result<ObjectFacts> head(std::string_view key) override;
+  Result<ListPage> list(const ListOptions& options) override;
+  Result<> remove(std::string_view key) override;
+  std::string name() const override { return "gs://" + settings_.bucket; }
+  std::string identity() const override { return tokens_.identity(); }
+  std::optional<std::chrono::seconds> clock_skew() const override { return tokens_.skew(); }
+
+ private:
+  Result<io::HttpAnswer> send(io::HttpRequest request);
+  Result<ObjectFacts> put_body(std::string_view key, const Body& body, const PutOptions& options);
+  Result<ObjectFacts> put_multipart(std::string_view key, const Body& body, const PutOptions& options);
+  Result<ObjectFacts> put_resumable(std::string_view key, const Body& body, const PutOptions& options);
+  Result<std::string> begin_session(std::string_view key, const Body& body, const PutOptions& options);
+  Result<io::HttpAnswer> ask_session(const std::string& session, const Body& body, const PutOptions& options);
+  Result<ObjectFacts> finish(const io::HttpAnswer& answer, std::string_view key, const Body& body);
+  std::string upload_url(const char* type, const PutOptions& options) const;
+  std::string object_url(std::string_view key, std::string_view query) const;
+  std::string what(std::string_view verb, std::string_view key) const;
+  Error refused(const io::HttpAnswer& answer, std::string_view verb, std::string_view key) const;
+
+  Settings settings_;
+  io::HttpClient http_;
+  TokenCache tokens_;
+};
+
+Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options);
+
+}  // namespace baleen::store::gcs

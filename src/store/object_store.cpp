@@ -1,0 +1,81 @@
+#include "store/object_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "base/crc32c.h"
+#include "base/unique_fd.h"
+
+namespace baleen::store {
+
+#define BALEEN_STORE(scheme, folder) \
+  namespace folder {                 \
+  Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options); \
+  }
+#include "store/stores.def"
+#undef BALEEN_STORE
+
+Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options) {
+#define BALEEN_STORE(name, folder) \
+  if (location.scheme == #name) return folder::open(location, options);
+#include "store/stores.def"
+#undef BALEEN_STORE
+  return Error{Code::kInvalid, "no store is called \"" + location.scheme + "\""};
+}
+
+Result<FileSum> sum_file(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno_error("open " + path, errno);
+  FileSum sum;
+  std::vector<uint8_t> buffer(256 * 1024);
+  for (;;) {
+    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno_error("read " + path, errno);
+    if (n == 0) return sum;
+    sum.crc32c = crc32c(Bytes(buffer.data(), static_cast<size_t>(n)), sum.crc32c);
+    sum.size += static_cast<uint64_t>(n);
+  }
+}
+
+namespace {
+
+/// After kConflict: success if what is there is what we wanted to put.
+Result<ObjectFacts> accept_equal(ObjectStore& store, std::string_view key, FileSum ours, Error conflict) {
+  auto there = store.head(key);
+  if (!there) return std::move(there).error().in("after \"" + conflict.message + "\"");
+  std::optional<uint32_t> theirs = there->crc32c;
+  if (there->size == ours.size && !theirs) {  // a store that keeps no CRC: read it
+    BALEEN_TRY(const std::string content, store.get(key));
+    theirs = crc32c(as_bytes(content));
+  }
+  if (there->size != ours.size || theirs != ours.crc32c) return std::move(conflict).in("other content is there");
+  return there;
+}
+
+}  // namespace
+
+Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes content, PutOptions options) {
+  options.only_if_absent = true;
+  if (!options.crc32c) options.crc32c = crc32c(content);
+  auto result = store.put(key, content, options);
+  if (result || result.error().code != Code::kConflict) return result;
+  return accept_equal(store, key, FileSum{content.size(), *options.crc32c}, std::move(result).error());
+}
+
+Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path, PutOptions options) {
+  options.only_if_absent = true;
+  BALEEN_TRY(const FileSum sum, sum_file(path));
+  if (options.crc32c && *options.crc32c != sum.crc32c)
+    return Error{Code::kInvalid, path + ": its CRC is not the one that was expected"};
+  options.crc32c = sum.crc32c;
+  auto result = store.put_file(key, path, options);
+  if (result || result.error().code != Code::kConflict) return result;
+  return accept_equal(store, key, sum, std::move(result).error());
+}
+
+}  // namespace baleen::store
