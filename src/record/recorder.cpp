@@ -101,16 +101,17 @@ void Recorder::run() {
   while (true) {
     const bool last = stopping_.load(std::memory_order_acquire);
     const bool busy = take_events();
-    if (std::chrono::steady_clock::now() >= next_turn || last) {
+    if (std::chrono::steady_clock::now() >= next_turn || last || hurry_.load(std::memory_order_relaxed)) {
       adopt(generation_.load());
       for (auto& [name, open] : open_) {
         follow_streams(open, false);
         check_age(open);
       }
       next_turn = std::chrono::steady_clock::now() + kTurn;
+      turns_.fetch_add(1, std::memory_order_release);
     }
     if (last && !busy) break;
-    if (!busy) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    if (!busy) std::this_thread::sleep_for(std::chrono::milliseconds(hurry_ ? 1 : 20));
   }
   for (auto& [name, open] : open_) {
     follow_streams(open, true);
@@ -265,6 +266,15 @@ index::LossLedger Recorder::ledger() const {
   l.packets_lost_recorder = packets_lost_;
   l.packets_truncated = packets_truncated_;
   return l;
+}
+
+void Recorder::settle() {
+  hurry_ = true;
+  while (ring_.size() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // The turn that runs now may have begun before the last event; the one after it has not.
+  const uint64_t turn = turns_.load(std::memory_order_acquire);
+  while (turns_.load(std::memory_order_acquire) < turn + 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  hurry_ = false;
 }
 
 void Recorder::stop(Duration patience) {

@@ -60,6 +60,9 @@ class Recorder {
   void offer(const item::ItemRef& item);
   void stream_ended(uint64_t stream);
 
+  /// Waits until what was offered so far is taken in and the streams' packets are copied: for input that can wait.
+  void settle();
+
   /// Takes in what was offered, closes all blocks, uploads for at most `patience`. What is left stays in the spool.
   void stop(Duration patience);
 
@@ -125,6 +128,8 @@ class Recorder {
   mutable std::mutex mutex_;
   std::vector<InterfaceName> interfaces_;
   std::string last_error_;
+  std::atomic<uint64_t> turns_{0};
+  std::atomic<bool> hurry_{false};
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
