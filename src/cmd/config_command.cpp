@@ -1,0 +1,43 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cmd/commands.h"
+#include "worker/config.h"
+
+namespace baleen::cmd {
+
+void add_config_command(CLI::App& app, int& code) {
+  struct Options {
+    worker::ConfigRequest request;
+    bool reference = false;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* config = app.add_subcommand("config", "Show the configuration in force, and what is wrong with it");
+  config->description(
+      "Prints the merged configuration as YAML: defaults, then one file (--config, else ./baleen.yaml, else "
+      "~/.baleen/config.yaml), then\n--set. "
+      "Values that look like secrets are masked. Exits with 2 when something is wrong, after naming all of it.");
+  config->add_option("--config,--config-path", options->request.path, "configuration file")->option_text("FILE");
+  config->add_option("--set", options->request.sets, "set a key, as in --set tap.storageLimit=5Gi")
+      ->option_text("KEY=VALUE")
+      ->allow_extra_args(false);
+  config->add_flag("--reference", options->reference, "print all keys with their meaning, as Markdown");
+  config->callback([options, &code] {
+    if (options->reference) {
+      fmt::print("{}", worker::config_reference());
+      return;
+    }
+    const worker::LoadedConfig loaded = worker::load_config(options->request);
+    for (const worker::ConfigProblem& problem : loaded.problems)
+      fmt::print(stderr, "{}\n", worker::render(problem, loaded.file));
+    if (!loaded.ok()) {
+      code = exit_code::kUsage;
+      return;
+    }
+    if (!loaded.file.empty()) fmt::print("# from {}\n", loaded.file);
+    fmt::print("{}", loaded.yaml);
+  });
+}
+
+}  // namespace baleen::cmd

@@ -1,0 +1,140 @@
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/units.h"
+#include "capture/pcap_file/pcap_file.h"
+#include "cmd/commands.h"
+#include "cmd/printing.h"
+#include "dissect/engine.h"
+#include "dissect/registry.h"
+
+namespace baleen::cmd {
+namespace {
+
+struct DissectOptions {
+  std::vector<std::string> files;
+  std::string filter;
+  Format format = Format::kTable;
+  uint64_t limit = 0;
+  bool statistics = false;
+};
+
+constexpr item::Origin kOffline{"offline", "", ""};
+
+class Dissection final : public dissect::EngineObserver {
+ public:
+  Dissection(const DissectOptions& options, kfl::Filter filter)
+      : options_(options),
+        filter_(std::move(filter)),
+        printer_(options.format),
+        limit_(options.limit != 0 ? options.limit : filter_.limit()) {}
+
+  void on_item(item::ItemRef item) override {
+    if (done() || !filter_.matches(*item)) return;
+    printer_.print(*item, filter_);
+  }
+  bool done() const { return printer_.closed() || (limit_ != 0 && printer_.printed() >= limit_); }
+
+  /// One file after the other: each is a capture of its own, with flows of its own.
+  Result<> read(const std::string& path) {
+    BALEEN_TRY(const auto source, capture::PcapFileSource::open({.path = path, .follow = false, .events = {}}));
+    dissect::EngineOptions engine_options;
+    engine_options.protocols = dissect::registry();
+    engine_options.origin = &kOffline;
+    dissect::Engine engine(engine_options, *this);
+    Progress progress(path);
+    Result<> outcome;
+    while (!done()) {
+      auto batch = source->next_batch(std::chrono::seconds(1));
+      if (!batch) {
+        outcome = std::move(batch).error();
+        break;
+      }
+      if (batch->state() == capture::PacketBatch::State::kEnd) break;
+      for (const net::Packet& packet : *batch) engine.on_packet(packet);
+      progress.update(fmt::format("{}, {} items", size_to_string(engine.counters().bytes),
+                                  engine.counters().of(dissect::Counter::kItems)));
+    }
+    engine.finish();
+    if (options_.statistics) print_statistics(path, engine, source->statistics());
+    for (const Error& problem : source->problems()) fmt::print(stderr, "baleen: warning: {}\n", problem.message);
+    if (source->statistics().dropped_cut != 0)
+      fmt::print(stderr, "baleen: warning: {}: the capture ends inside a packet\n", path);
+    return outcome;
+  }
+  void finish() { printer_.print_totals(); }
+
+ private:
+  static void print_statistics(const std::string& path, const dissect::Engine& engine,
+                               const capture::Statistics& source) {
+    const dissect::EngineCounters& c = engine.counters();
+    fmt::print(stderr, "{}: {} packets, {}, {} streams, {} items\n", path, c.packets, size_to_string(c.bytes),
+               c.streams, c.of(dissect::Counter::kItems));
+    for (size_t i = 0; i < static_cast<size_t>(net::DecodeStatus::kCount); ++i) {
+      const auto status = static_cast<net::DecodeStatus>(i);
+      if (engine.decoder().count(status) != 0)
+        fmt::print(stderr, "  packets {}: {}\n", net::to_string(status), engine.decoder().count(status));
+    }
+    const std::pair<const char*, uint64_t> rows[] = {
+        {"lost by the capturing program", source.dropped_by_writer},
+        {"holes in streams", c.gaps},
+        {"bytes in holes", c.of(dissect::Counter::kGapBytes)},
+        {"retransmitted bytes", c.tcp.retransmitted_bytes},
+        {"requests without response", c.of(dissect::Counter::kHalfRequests)},
+        {"responses without request", c.of(dissect::Counter::kHalfResponses)},
+        {"malformed messages", c.of(dissect::Counter::kMalformed)},
+        {"messages beyond the limit", c.of(dissect::Counter::kMessageTooLong)},
+        {"bodies cut at the limit", c.of(dissect::Counter::kBodyCapped)},
+        {"streams of unknown protocol", c.of(dissect::Counter::kUnknownProtocol)},
+    };
+    for (const auto& [name, n] : rows)
+      if (n != 0) fmt::print(stderr, "  {}: {}\n", name, n);
+  }
+
+  const DissectOptions& options_;
+  kfl::Filter filter_;
+  ItemPrinter printer_;
+  uint64_t limit_;
+};
+
+int run(const DissectOptions& options) {
+  auto filter = compile_filter(options.filter);
+  if (!filter) return exit_code::kUsage;
+  Dissection dissection(options, std::move(*filter));
+  int code = exit_code::kOk;
+  for (const std::string& file : options.files) {
+    if (const auto read = dissection.read(file); !read) {
+      fmt::print(stderr, "baleen: {}\n", read.error().message);
+      code = exit_code::kFailed;
+    }
+  }
+  dissection.finish();
+  return code;
+}
+
+}  // namespace
+
+void add_dissect_command(CLI::App& app, int& code) {
+  auto options = std::make_shared<DissectOptions>();
+  CLI::App* dissect = app.add_subcommand("dissect", "Show the items in capture files");
+  dissect->description(
+      "Shows the items (requests and what came of them) in capture files: pcap and pcapng, also compressed with gzip "
+      "or zstd; a folder\n"
+      "is read as one capture, '-' is standard input.\n\nExamples:\n  baleen dissect trace.pcap\n  baleen dissect "
+      "trace.pcapng.gz --kfl 'http and "
+      "response.status >= 500'\n  tcpdump -w - | baleen dissect - -o ndjson | jq .request.path");
+  dissect->add_option("FILE", options->files, "capture files, folders of them, or '-'")->required();
+  dissect->add_option("--kfl,-f", options->filter, "only items that match this KFL filter");
+  dissect->add_option("-o,--output", options->format, "table, ndjson (one item a line), or count (protocol and number)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Format>{{"table", Format::kTable},
+                                                                        {"ndjson", Format::kNdjson},
+                                                                        {"count", Format::kCount}})
+                      .description(""))
+      ->option_text("table|ndjson|count");
+  dissect->add_option("--limit", options->limit, "stop after this many items");
+  dissect->add_flag("--stats", options->statistics, "print what was counted to standard error");
+  dissect->callback([options, &code] { code = run(*options); });
+}
+
+}  // namespace baleen::cmd

@@ -1,0 +1,190 @@
+#include "dissect/http/draft.h"
+
+#include <algorithm>
+
+#include "codec/inflate.h"
+#include "dissect/http/chars.h"
+#include "dissect/http/views.h"
+
+namespace baleen::dissect::http {
+namespace {
+
+using item::Member;
+using item::Value;
+
+constexpr uint32_t kFirstRoom = 2048;
+
+/// `text` without the codings of a Content-Encoding or Transfer-Encoding list, the last applied undone first (RFC 9110
+/// 8.4). False when one is unknown or the data is not what it says; then `text` stays as it came.
+bool undo_codings(std::string_view codings, std::string_view& text, size_t cap, Arena& arena) {
+  std::string_view result = text;
+  for (int depth = 0; !codings.empty(); ++depth) {
+    const std::string_view name = last_of(codings);
+    const size_t comma = codings.rfind(',');
+    codings = comma == std::string_view::npos ? std::string_view() : codings.substr(0, comma);
+    if (alike(name, "chunked")) continue;
+    const codec::Coding coding = codec::coding_of(name);
+    if (coding == codec::Coding::kIdentity) continue;
+    if (depth == 8) return false;  // nobody stacks more; a list of a thousand would be an attack
+    const codec::Decoded decoded = codec::decode(coding, as_bytes(result), cap, arena);
+    if (decoded.ending == codec::Ending::kFailed) return false;
+    result = as_text(decoded.bytes);
+  }
+  text = result;
+  return true;
+}
+
+std::string_view decoded_text(Draft& draft, Output& out) {
+  std::string_view text(draft.text, draft.text_size);
+  if (text.empty() || !out.settings().decode_bodies) return text;
+  const size_t cap = out.settings().body_cap;
+  bool ok = true;
+  if (!draft.transfer_encoding.empty()) ok = undo_codings(draft.transfer_encoding, text, cap, draft.arena());
+  if (ok && !draft.content_encoding.empty()) ok = undo_codings(draft.content_encoding, text, cap, draft.arena());
+  if (!ok) out.count(Counter::kDecodeFailed);
+  return text;
+}
+
+/// The text as a string, or as bytes, which print as base64; then `encoding` says so.
+void add_text(std::string_view text, Member* encoding, Member* value) {
+  const Value v = text_or_bytes(text);
+  *encoding = {"encoding", v.is_string() ? std::string_view() : std::string_view("base64")};
+  *value = {"text", v};
+}
+
+Value content(Draft& draft, Output& out) {
+  const std::string_view text = decoded_text(draft, out);
+  const bool as_came = text.data() == draft.text;
+  auto* const m = static_cast<Member*>(draft.arena().allocate(4 * sizeof(Member), alignof(Member)));
+  // HAR 1.2: the size is that of the decoded content; what was capped counts as it came.
+  new (m) Member{"size", as_came ? Value(draft.body_size) : Value(static_cast<uint64_t>(text.size()))};
+  new (m + 1) Member{"mimeType", draft.content_type};
+  add_text(text, m + 2, m + 3);
+  return Value::map({m, 4});
+}
+
+Value post_data(Draft& draft, Output& out) {
+  Arena& arena = draft.arena();
+  const std::string_view text = decoded_text(draft, out);
+  const std::string_view type = media_type(draft.content_type, arena);
+  Value params = Value::list({});
+  if (type == "application/x-www-form-urlencoded") params = urlencoded_params(text, arena);
+  if (type == "multipart/form-data") params = multipart_params(text, parameter(draft.content_type, "boundary"), arena);
+  const auto m = arena.array<Member>(4);
+  m[0] = {"mimeType", type};
+  m[1] = {"params", params};
+  add_text(text, &m[2], &m[3]);
+  // The reference knows no "encoding" here: it stands only where it says something.
+  if (m[2].value.text().empty()) {
+    m[2] = m[3];
+    return Value::map(m.first(3));
+  }
+  return Value::map(m);
+}
+
+Value interim_list(const Interim* latest, Arena& arena) {
+  size_t count = 0;
+  for (const Interim* i = latest; i != nullptr; i = i->next) ++count;
+  const auto list = arena.array<Value>(count);
+  for (const Interim* i = latest; i != nullptr; i = i->next) list[--count] = i->value;
+  return Value::list(list);
+}
+
+Value trailer_map(std::string_view block, Arena& arena) {
+  const size_t lines = std::min<size_t>(kMaxFields, static_cast<size_t>(std::count(block.begin(), block.end(), '\n')));
+  const auto ends = arena.array<uint32_t>(lines);
+  size_t at = 0;
+  for (uint32_t& end : ends) {
+    at = block.find('\n', at);
+    end = static_cast<uint32_t>(at++);
+  }
+  return Value::map(parse_fields(block, 0, ends, arena).members, true);
+}
+
+void start(Draft& draft, const Fields& fields) {
+  draft.members = static_cast<Member*>(draft.arena().allocate(Draft::kMembers * sizeof(Member), alignof(Member)));
+  draft.started = true;
+  draft.content_type = fields[Known::kContentType];
+  draft.content_encoding = fields[Known::kContentEncoding];
+  draft.transfer_encoding = fields[Known::kTransferEncoding];
+  if (fields.malformed) draft.error = "malformed header field";
+}
+
+void add_sizes(Draft& draft, const Fields& fields, std::string_view head) {
+  // The reference always says -1 here; the true size costs nothing.
+  draft.add("headersSize", static_cast<uint64_t>(head.size()));
+  draft.body_size_at = draft.used;
+  draft.add("bodySize", 0);
+  // Only where the map is not a faithful image: repeated names, folded or broken lines.
+  if (!fields.as_sent) draft.add("rawHead", text_or_bytes(head));
+}
+
+}  // namespace
+
+void Draft::keep(Bytes bytes, uint64_t expected, size_t cap) {
+  body_size += bytes.size();
+  if (holed || bytes.empty()) return;
+  const size_t wanted = std::min(bytes.size(), cap - text_size);
+  capped |= wanted < bytes.size();
+  if (wanted == 0) return;
+  if (text_size + wanted > text_room) {
+    // All of it at once when it is here or small; else by doubling, because a length is only a claim.
+    size_t room = std::max<size_t>(text_size + wanted,
+                                   std::min<uint64_t>(cap, std::max<size_t>(size_t{text_room} * 2, kFirstRoom)));
+    room = std::max<size_t>(text_size + wanted,
+                            std::min<uint64_t>(room, text_size + std::max<uint64_t>(expected, wanted)));
+    char* const bigger = static_cast<char*>(arena().allocate(room, 1));
+    if (text_size > 0) std::memcpy(bigger, text, text_size);
+    text = bigger;
+    text_room = static_cast<uint32_t>(room);
+  }
+  std::memcpy(text + text_size, bytes.data(), wanted);
+  text_size += static_cast<uint32_t>(wanted);
+}
+
+void start_request(Draft& draft, const RequestLine& line, const Fields& fields, std::string_view head) {
+  start(draft, fields);
+  Arena& arena = draft.arena();
+  const Target target = line.method == "CONNECT" ? Target{line.target, {}} : parse_target(line.target, arena);
+  draft.add("method", line.method);
+  draft.add("url", line.target);
+  draft.add("targetUri", line.target);
+  draft.add("path", target.path);
+  draft.add("pathSegments", path_segments(target.path, arena));
+  draft.add("httpVersion", line.version);
+  draft.add("headers", Value::map(fields.members, true));
+  draft.add("cookies", request_cookies(fields[Known::kCookie], arena));
+  draft.add("queryString", query_map(target.query, arena));
+  add_sizes(draft, fields, head);
+}
+
+void start_response(Draft& draft, const StatusLine& line, const Fields& fields, std::string_view head) {
+  start(draft, fields);
+  draft.is_response = true;
+  draft.add("status", line.status);
+  draft.add("statusText", line.reason);
+  draft.add("httpVersion", line.version);
+  draft.add("headers", Value::map(fields.members, true));
+  draft.add("cookies", response_cookies(fields[Known::kSetCookie], draft.arena()));
+  draft.add("redirectURL", fields[Known::kLocation]);
+  add_sizes(draft, fields, head);
+}
+
+void finish_payload(Draft& draft, Output& out) {
+  item::Message& message = draft.is_response ? draft.item->response : draft.item->request;
+  if (draft.capped) out.count(Counter::kBodyCapped);
+  draft.members[draft.body_size_at].value = draft.body_size;
+  if (draft.is_response) {
+    draft.add("content", content(draft, out));
+    if (draft.interim != nullptr) draft.add("interim", interim_list(draft.interim, draft.arena()));
+  } else if (draft.body_size > 0) {
+    draft.add("postData", post_data(draft, out));
+  }
+  if (!draft.trailers.empty()) draft.add("trailers", trailer_map(draft.trailers, draft.arena()));
+  message.payload = Value::map({draft.members, draft.used});
+  message.time = draft.time;
+  message.size = draft.wire_size;
+  message.present = true;
+}
+
+}  // namespace baleen::dissect::http

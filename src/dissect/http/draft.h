@@ -1,0 +1,51 @@
+#pragma once
+
+#include "dissect/dissector.h"
+#include "dissect/http/head.h"
+
+namespace baleen::dissect::http {
+
+/// 1xx answers (RFC 9110 15.2) that came before the final one, latest first.
+struct Interim {
+  item::Value value;
+  Interim* next;
+};
+
+/// A message in the making. On the stack while all of it is in hand, otherwise moved into its item's arena.
+struct Draft {
+  item::Item* item = nullptr;
+  item::Member* members = nullptr;  // of the payload: room for kMembers
+  uint8_t used = 0, body_size_at = 0;
+  bool is_response = false;
+  bool started = false;  // a final head was seen
+  bool chunked = false;
+  bool holed = false;  // bytes inside the body were lost: nothing after them is kept
+  bool capped = false;
+  const char* error = nullptr;
+  std::string_view content_type, content_encoding, transfer_encoding;
+  char* text = nullptr;  // the body as far as it is kept, without chunk framing
+  uint32_t text_size = 0, text_room = 0;
+  uint64_t body_size = 0;  // of the body without chunk framing, kept or not
+  uint64_t wire_size = 0;  // of the message
+  Timestamp time{};
+  std::string_view trailers;
+  Interim* interim = nullptr;
+
+  static constexpr size_t kMembers = 16;
+  void add(std::string_view name, item::Value value) { members[used++] = {name, value}; }
+  Arena& arena() const { return item->arena; }
+
+  /// Keeps the next bytes of the body, up to `cap` in all. `expected`: how many will still come, if that is known.
+  void keep(Bytes bytes, uint64_t expected, size_t cap);
+};
+
+/// What stands in Item::match_key while an HTTP item is in the making.
+enum Mark : uint64_t { kRequestDone = 1, kResponseDone = 2, kHeadMethod = 4, kConnect = 8, kUpgrade = 16 };
+
+/// The payload of a request or response, as far as its head gives it (reference row I-20).
+void start_request(Draft& draft, const RequestLine& line, const Fields& fields, std::string_view head);
+void start_response(Draft& draft, const StatusLine& line, const Fields& fields, std::string_view head);
+/// Adds what only the whole message gives: sizes, postData or content, trailers; puts the payload into the item.
+void finish_payload(Draft& draft, Output& out);
+
+}  // namespace baleen::dissect::http

@@ -1,0 +1,264 @@
+#include "dissect/http/head.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "dissect/http/chars.h"
+
+namespace baleen::dissect::http {
+namespace {
+
+using item::Member;
+using item::Value;
+
+// Longer tokens are legal (RFC 9110 9.1 sets no limit), but not seen; the limit lets a probe answer soon.
+constexpr size_t kMaxMethod = 32;
+
+/// RFC 9112 2.1: the head ends with an empty line; 2.2: a lone LF is taken for a line end.
+bool ends_head(const uint8_t* p, size_t lf) {
+  if (lf == 0) return true;
+  return p[lf - 1] == '\n' || (p[lf - 1] == '\r' && (lf == 1 || p[lf - 2] == '\n'));
+}
+
+void note(LineEnds& lines, size_t lf) {
+  if (lines.count < LineEnds::kRoom) lines.at[lines.count] = static_cast<uint32_t>(lf);
+  ++lines.count;
+}
+
+std::string_view known_name(Known k) {
+  static constexpr std::string_view kNames[] = {
+      "",       "connection", "content-encoding", "content-length",    "content-type",
+      "cookie", "location",   "set-cookie",       "transfer-encoding", "upgrade"};
+  return kNames[static_cast<size_t>(k)];
+}
+
+Known known_field(std::string_view name) {
+  Known k = Known::kNone;
+  switch (name.size()) {
+    case 6: k = Known::kCookie; break;
+    case 7: k = Known::kUpgrade; break;
+    case 8: k = Known::kLocation; break;
+    case 10: k = lower(name[0]) == 's' ? Known::kSetCookie : Known::kConnection; break;
+    case 12: k = Known::kContentType; break;
+    case 14: k = Known::kContentLength; break;
+    case 16: k = Known::kContentEncoding; break;
+    case 17: k = Known::kTransferEncoding; break;
+    default: return Known::kNone;
+  }
+  return alike(name, known_name(k)) ? k : Known::kNone;
+}
+
+/// More text for a member that exists: a folded line, or a repeated name. They are joined once, at the end: joining at
+/// each line would copy quadratically.
+struct More {
+  uint32_t member;
+  char separator;
+  std::string_view text;
+};
+
+class FieldParser {
+ public:
+  FieldParser(Arena& arena, size_t lines) : arena_(arena), lines_(lines) {
+    members_ = static_cast<Member*>(arena.allocate(lines * sizeof(Member), alignof(Member)));
+  }
+
+  void line(std::string_view text) {
+    if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
+    if (!text.empty() && is_blank(text.front())) {  // RFC 9112 5.2, obs-fold
+      if (count_ == 0) return bad();
+      append(last_, ' ', trim(text));
+      return;
+    }
+    size_t colon = 0;
+    while (colon < text.size() && is_token_char(text[colon])) ++colon;
+    const std::string_view name = text.substr(0, colon);
+    while (colon < text.size() && is_blank(text[colon])) ++colon;  // RFC 9112 5.1: to be refused; we only look
+    if (name.empty() || colon == text.size() || text[colon] != ':') return bad();
+    add(name, trim(text.substr(colon + 1)));
+  }
+
+  Fields done() {
+    for (uint32_t i = 0; more_ != nullptr && i < count_; ++i) join(i);
+    for (uint8_t k = 1; k < static_cast<uint8_t>(Known::kCount); ++k)
+      if (out_.has(static_cast<Known>(k))) out_.known[k] = members_[where_[k]].value.text();
+    out_.members = {members_, count_};
+    return out_;
+  }
+
+ private:
+  void bad() { out_.malformed = true, out_.as_sent = false; }
+
+  void add(std::string_view name, std::string_view value) {
+    // Names seldom come twice: only when their bit is set already are they compared.
+    const auto first = static_cast<unsigned>(name.front() | 0x20), last = static_cast<unsigned>(name.back() | 0x20);
+    const uint64_t bit = uint64_t{1} << ((name.size() * 7 + first + 3 * last) & 63);
+    if ((seen_ & bit) != 0) {
+      for (uint32_t i = 0; i < count_; ++i) {
+        if (!alike(members_[i].name, name)) continue;
+        return append(i, alike(name, "set-cookie") ? '\n' : ',', value);
+      }
+    }
+    seen_ |= bit;
+    const Known k = known_field(name);
+    if (k != Known::kNone) {
+      out_.present |= 1u << static_cast<unsigned>(k);
+      where_[static_cast<size_t>(k)] = count_;
+    }
+    last_ = count_;
+    new (members_ + count_++) Member{name, value};
+  }
+
+  void append(uint32_t member, char separator, std::string_view text) {
+    if (more_ == nullptr) more_ = static_cast<More*>(arena_.allocate(lines_ * sizeof(More)));
+    new (more_ + more_count_++) More{member, separator, text};
+    last_ = member;
+    out_.as_sent = false;
+  }
+
+  void join(uint32_t member) {
+    std::string_view text = members_[member].value.text();
+    size_t size = text.size();
+    for (size_t i = 0; i < more_count_; ++i) size += more_[i].member == member ? more_[i].text.size() + 1 : 0;
+    if (size == text.size()) return;
+    char* const joined = static_cast<char*>(arena_.allocate(size, 1));
+    char* at = joined;
+    const auto put = [&at](std::string_view part) {
+      if (!part.empty()) std::memcpy(at, part.data(), part.size());
+      at += part.size();
+    };
+    put(text);
+    for (size_t i = 0; i < more_count_; ++i) {
+      if (more_[i].member != member) continue;
+      *at++ = more_[i].separator;
+      put(more_[i].text);
+    }
+    members_[member].value = std::string_view(joined, size);
+  }
+
+  Arena& arena_;
+  size_t lines_;
+  Member* members_;
+  More* more_ = nullptr;
+  size_t more_count_ = 0;
+  uint32_t count_ = 0, last_ = 0;
+  uint64_t seen_ = 0;
+  uint32_t where_[static_cast<size_t>(Known::kCount)];
+  Fields out_;
+};
+
+bool is_version(std::string_view v) {  // RFC 9112 2.3; major version 1 only
+  return v.size() == 8 && std::memcmp(v.data(), "HTTP/1.", 7) == 0 && is_digit(v[7]);
+}
+
+}  // namespace
+
+size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
+  const uint8_t* p = bytes.data();
+  size_t i = from;
+#ifdef __SSE2__
+  const __m128i lf = _mm_set1_epi8('\n');
+  for (; i + 16 <= bytes.size(); i += 16) {
+    auto mask = static_cast<unsigned>(
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i)), lf)));
+    for (; mask != 0; mask &= mask - 1) {
+      const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
+      note(lines, at);
+      if (ends_head(p, at)) return at + 1;
+    }
+  }
+#endif
+  for (; i < bytes.size(); ++i) {
+    if (p[i] != '\n') continue;
+    note(lines, i);
+    if (ends_head(p, i)) return i + 1;
+  }
+  return 0;
+}
+
+RequestLine parse_request_line(std::string_view line) {
+  RequestLine r;
+  // RFC 9112 3: the version is what follows the last space; white space inside the target is a client's fault.
+  if (line.size() < 12 || !is_version(line.substr(line.size() - 8)) || line[line.size() - 9] != ' ') return r;
+  r.version = line.substr(line.size() - 8);
+  size_t method = 0;
+  while (is_token_char(line[method])) ++method;  // ends at the space before the version at the latest
+  if (method == 0 || method > kMaxMethod || line[method] != ' ') return r;
+  r.method = line.substr(0, method);
+  if (method + 1 >= line.size() - 9) return r;
+  r.target = trim(line.substr(method + 1, line.size() - 9 - method - 1));
+  r.ok = !r.target.empty();
+  return r;
+}
+
+StatusLine parse_status_line(std::string_view line) {
+  StatusLine s;
+  // RFC 9112 4. Some servers leave the reason out, and the space before it with it.
+  if (line.size() < 12 || !is_version(line.substr(0, 8)) || line[8] != ' ') return s;
+  if (!is_digit(line[9]) || !is_digit(line[10]) || !is_digit(line[11])) return s;
+  if (line.size() > 12 && line[12] != ' ') return s;
+  s.version = line.substr(0, 8);
+  s.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+  s.reason = line.size() > 13 ? line.substr(13) : std::string_view();
+  s.ok = s.status >= 100;
+  return s;
+}
+
+bool may_become_request_line(std::string_view start) {
+  size_t method = 0;
+  while (method < start.size() && is_token_char(start[method])) ++method;
+  if (method > kMaxMethod) return false;
+  if (method == start.size()) return true;
+  if (method == 0 || start[method] != ' ') return false;
+  // Every form of target (RFC 9112 3.2) begins with a visible character; TLS and binary protocols do not get here.
+  return method + 1 == start.size() || static_cast<uint8_t>(start[method + 1]) >= 0x20;
+}
+
+bool may_become_status_line(std::string_view start) {
+  static constexpr std::string_view kPattern = "HTTP/1.d ddd";
+  for (size_t i = 0; i < start.size() && i < kPattern.size(); ++i) {
+    const bool fits = kPattern[i] == 'd' ? is_digit(start[i]) : start[i] == kPattern[i];
+    if (!fits) return false;
+  }
+  return start.size() < 10 || start[9] != '0';
+}
+
+Fields parse_fields(std::string_view text, size_t begin, std::span<const uint32_t> ends, Arena& arena) {
+  FieldParser parser(arena, ends.size());
+  for (const uint32_t end : ends) {
+    parser.line(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parser.done();
+}
+
+ContentLength parse_content_length(std::string_view value) {
+  ContentLength out;
+  bool first = true;
+  do {
+    const std::string_view part = next_part(value, ',');
+    if (part.empty() || part.size() > 18) return {};  // RFC 9110 8.6: no overflow, please
+    uint64_t n = 0;
+    for (const char c : part) {
+      if (!is_digit(c)) return {};
+      n = n * 10 + static_cast<uint64_t>(c - '0');
+    }
+    if (!first && n != out.value) return {};
+    out = {true, n};
+    first = false;
+  } while (!value.empty());
+  return out;
+}
+
+bool list_has(std::string_view list, std::string_view token) {
+  while (!list.empty())
+    if (alike(next_part(list, ','), token)) return true;
+  return false;
+}
+
+std::string_view last_of(std::string_view list) {
+  const size_t comma = list.rfind(',');
+  return trim(comma == std::string_view::npos ? list : list.substr(comma + 1));
+}
+
+}  // namespace baleen::dissect::http

@@ -1,0 +1,447 @@
+#include "dissect/http/http.h"
+
+#include <algorithm>
+
+#include "dissect/http/chars.h"
+#include "dissect/http/draft.h"
+#include "dissect/http/head.h"
+
+// The session keeps two state machines, one per direction, and a queue of the requests that wait.
+//
+// A request enters the queue when its head is complete, not when its body is: a server may answer early (413, 401). So
+// an item can be in three hands: the queue's (waits for its answer), its request's draft (body not complete), its
+// response's draft. The marks in Item::match_key say which halves are complete; whoever completes the second half
+// finishes the item.
+//
+// A message that is in hand as a whole never touches the heap or the session: its draft lies on the stack.
+
+namespace baleen::dissect::http {
+namespace {
+
+using item::Item;
+using item::Member;
+using item::Outcome;
+using item::Value;
+
+constexpr size_t kMaxChunkLine = 16 << 10;
+constexpr size_t kMaxHold = 256 << 10;
+
+std::string_view first_line(std::string_view head) {
+  std::string_view line = head.substr(0, head.find('\n'));
+  if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+  return line;
+}
+
+/// The fields of the head whose copy is `copy`.
+Fields fields_of(std::string_view copy, const Head& head, Arena& arena) {
+  std::span<const uint32_t> ends;
+  if (head.all_lines && head.lines.count <= LineEnds::kRoom) {
+    ends = {head.lines.at + 1, head.lines.count - 2};  // without the start line and the empty line
+  } else {
+    const auto all = arena.array<uint32_t>(static_cast<size_t>(std::count(copy.begin(), copy.end(), '\n')));
+    size_t at = 0;
+    for (uint32_t& end : all) {
+      at = copy.find('\n', at);
+      end = static_cast<uint32_t>(at++);
+    }
+    ends = std::span<const uint32_t>(all).subspan(1, all.size() - 2);
+  }
+  Fields fields = parse_fields(copy, copy.find('\n') + 1, ends.first(std::min(ends.size(), kMaxFields)), arena);
+  if (ends.size() > kMaxFields) fields.malformed = true, fields.as_sent = false;
+  return fields;
+}
+
+/// RFC 9112 7.1: chunk-size and its extensions, which mean nothing to us.
+bool chunk_size(std::string_view line, uint64_t& size) {
+  size_t digits = 0;
+  uint64_t n = 0;
+  for (; digits < line.size(); ++digits) {
+    const char c = lower(line[digits]);
+    if (!is_digit(c) && (c < 'a' || c > 'f')) break;
+    if (digits == 15) return false;
+    n = n << 4 | static_cast<uint64_t>(is_digit(c) ? c - '0' : c - 'a' + 10);
+  }
+  if (digits == 0) return false;
+  const std::string_view rest = trim(line.substr(digits, line.size() - digits - (line.ends_with('\r') ? 1 : 0)));
+  if (!rest.empty() && rest.front() != ';') return false;
+  size = n;
+  return true;
+}
+
+/// Who speaks after a 101 (RFC 9110 15.2.2); "" leaves it to the probes.
+std::string_view upgraded_to(std::string_view upgrade) {
+  const std::string_view name = upgrade.substr(0, upgrade.find_first_of(",/ "));
+  if (alike(name, "websocket")) return "websocket";
+  if (alike(name, "h2c")) return "http2";
+  return "";
+}
+
+}  // namespace
+
+Probe Http::probe(const Input& in) {
+  std::string_view text = as_text(in.bytes);
+  while (!text.empty() && (text.front() == '\r' || text.front() == '\n')) text.remove_prefix(1);  // RFC 9112 2.2
+  if (in.bytes.size() - text.size() > 16) return Probe::kNo;
+  if (text.empty()) return Probe::kUnsure;
+  const bool request = in.direction == Direction::kToServer;
+  if (!(request ? may_become_request_line(text) : may_become_status_line(text))) return Probe::kNo;
+  // A status line shows what it is with its first characters; a request line with its last.
+  if (!request)
+    return text.size() < 13                                          ? Probe::kUnsure
+           : text[12] == ' ' || text[12] == '\r' || text[12] == '\n' ? Probe::kYes
+                                                                     : Probe::kNo;
+  const size_t limit = Settings{}.header_cap;
+  const size_t end = text.substr(0, limit).find('\n');
+  if (end == std::string_view::npos) return text.size() >= limit ? Probe::kNo : Probe::kUnsure;
+  return parse_request_line(first_line(text)).ok ? Probe::kYes : Probe::kNo;
+}
+
+Step Http::dissect(const Input& in, Output& out) {
+  Side& side = side_of(in.direction);
+  switch (side.state) {
+    case State::kHead: return head(side, in, out);
+    case State::kSkip: {
+      const uint64_t left = std::exchange(side.left, 0);
+      side.state = State::kHead;
+      out.count(Counter::kSkippedBytes, left);
+      return Step::skip(left);
+    }
+    case State::kBroken: {
+      side.state = State::kHead;
+      return Step::lost();
+    }
+    case State::kRefused: return Step::lost();
+    default: return body(side, in, 0, *side.draft, out);
+  }
+}
+
+Step Http::head(Side& side, const Input& in, Output& out) {
+  const bool is_request = in.direction == Direction::kToServer;
+  if (in.bytes.empty()) return Step::need(1);
+  if (is_request && hold_ && !in.end_of_stream && in.bytes.size() < kMaxHold) return Step::need();
+
+  // RFC 9112 2.2: empty lines before a start line are ignored.
+  size_t empty = 0;
+  while (empty < in.bytes.size() && (in.bytes[empty] == '\r' || in.bytes[empty] == '\n')) ++empty;
+  if (empty > 0) return Step::took(empty);
+
+  const size_t cap = out.settings().header_cap;
+  const Bytes bytes = in.bytes.first(std::min(in.bytes.size(), cap));
+  const std::string_view text = as_text(bytes);
+  const size_t from = std::exchange(side.scanned, 0);
+  if (from == 0 && !(is_request ? may_become_request_line(text) : may_become_status_line(text))) return refuse(side);
+
+  LineEnds lines;
+  const size_t size = find_head_end(bytes, from, lines);
+  if (size == 0) {
+    // The start line is judged as soon as it is there, so that the end of the head is not waited for in vain.
+    if (lines.count > 0 && from <= text.find('\n')) {
+      const std::string_view line = first_line(text);
+      if (!(is_request ? parse_request_line(line).ok : parse_status_line(line).ok)) return refuse(side);
+    }
+    if (in.bytes.size() >= cap) return out.count(Counter::kMessageTooLong), refuse(side);
+    side.scanned = static_cast<uint32_t>(bytes.size());
+    return Step::need(bytes.size() + 1);
+  }
+  Head head{text.substr(0, size), first_line(text.substr(0, size)), lines, from == 0};
+  return is_request ? request(side, in, head, out) : response(side, in, head, out);
+}
+
+Step Http::refuse(Side& side) {
+  side.state = State::kRefused;
+  return Step::lost();
+}
+
+Step Http::request(Side& side, const Input& in, const Head& head, Output& out) {
+  const RequestLine line = parse_request_line(head.line);
+  if (!line.ok) return refuse(side);
+  Draft draft;
+  draft.item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
+  draft.time = in.time;
+  draft.wire_size = head.text.size();
+  const std::string_view copy = draft.arena().copy(head.text);
+  const Fields fields = fields_of(copy, head, draft.arena());
+  const auto here = [&](std::string_view part) {
+    return copy.substr(static_cast<size_t>(part.data() - head.text.data()), part.size());
+  };
+  start_request(draft, {here(line.method), here(line.target), here(line.version), true}, fields, copy);
+
+  uint64_t& marks = draft.item->match_key;
+  marks = line.method == "HEAD" ? uint64_t{kHeadMethod} : line.method == "CONNECT" ? uint64_t{kConnect} : 0;
+  // RFC 9110 7.8: Upgrade asks for another protocol, if Connection names it.
+  if (fields.has(Known::kUpgrade) && list_has(fields[Known::kConnection], "upgrade")) marks |= kUpgrade;
+  hold_ = (marks & (kConnect | kUpgrade)) != 0;
+  waiting_.push(draft.item, out);
+
+  // RFC 9112 6.3. Items 3, 4: Transfer-Encoding overrides Content-Length; in a request it must end in "chunked".
+  if (fields.has(Known::kTransferEncoding)) {
+    if (!alike(last_of(fields[Known::kTransferEncoding]), "chunked"))
+      return broken(side, draft, "a request's last transfer coding is not chunked", head.text.size(), out);
+    draft.chunked = true;
+    side.state = State::kChunkSize;
+    return body(side, in, head.text.size(), draft, out);
+  }
+  // Item 5: one valid length, or nobody knows where the message ends. Item 7: no length, no body.
+  if (fields.has(Known::kContentLength)) {
+    const ContentLength length = parse_content_length(fields[Known::kContentLength]);
+    if (!length.valid) return broken(side, draft, "invalid or conflicting Content-Length", head.text.size(), out);
+    side.left = length.value;
+  }
+  side.state = State::kLength;
+  return body(side, in, head.text.size(), draft, out);
+}
+
+Step Http::response(Side& side, const Input& in, const Head& head, Output& out) {
+  const StatusLine line = parse_status_line(head.line);
+  if (!line.ok) return refuse(side);
+  Draft fresh;
+  Draft& draft = side.draft != nullptr ? *side.draft : fresh;  // there is one after 1xx
+  if (draft.item == nullptr) {
+    draft.item = waiting_.pop();
+    if (draft.item == nullptr) {
+      draft.item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
+      draft.item->outcome = Outcome::kNoRequest;
+      draft.item->match_key = kRequestDone;
+    }
+  }
+  draft.time = in.time;
+  draft.wire_size += head.text.size();
+  const std::string_view copy = draft.arena().copy(head.text);
+  const Fields fields = fields_of(copy, head, draft.arena());
+  const auto here = [&](std::string_view part) {
+    return part.empty() ? part : copy.substr(static_cast<size_t>(part.data() - head.text.data()), part.size());
+  };
+  const StatusLine kept{here(line.version), here(line.reason), line.status, true};
+  if (line.status < 200 && line.status != 101) return interim(side, draft, kept, fields, head.text.size());
+
+  start_response(draft, kept, fields, copy);
+  const uint64_t marks = draft.item->match_key;
+  if ((marks & (kConnect | kUpgrade)) != 0) hold_ = false;
+  // RFC 9110 15.2.2 and 9.3.6: from here on it is another protocol's connection.
+  const bool tunnel = (marks & kConnect) != 0 && line.status / 100 == 2;
+  if (line.status == 101 || tunnel)
+    return hand_over(draft, tunnel ? "" : upgraded_to(fields[Known::kUpgrade]), head.text.size(), out);
+
+  // RFC 9112 6.3. Item 1: no body, whatever the fields say.
+  side.state = State::kLength;
+  side.left = 0;
+  if ((marks & kHeadMethod) != 0 || line.status == 204 || line.status == 304)
+    return body(side, in, head.text.size(), draft, out);
+  if (fields.has(Known::kTransferEncoding)) {  // items 3, 4
+    draft.chunked = alike(last_of(fields[Known::kTransferEncoding]), "chunked");
+    side.state = draft.chunked ? State::kChunkSize : State::kUntilClose;
+  } else if (fields.has(Known::kContentLength)) {  // items 5, 6
+    const ContentLength length = parse_content_length(fields[Known::kContentLength]);
+    if (!length.valid) return broken(side, draft, "invalid or conflicting Content-Length", head.text.size(), out);
+    side.left = length.value;
+  } else {  // item 8
+    side.state = State::kUntilClose;
+  }
+  return body(side, in, head.text.size(), draft, out);
+}
+
+Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size) {
+  Arena& arena = draft.arena();
+  const auto members = arena.array<Member>(4);
+  members[0] = {"status", line.status};
+  members[1] = {"statusText", line.reason};
+  members[2] = {"httpVersion", line.version};
+  members[3] = {"headers", Value::map(fields.members, true)};
+  draft.interim = arena.make<Interim>(Interim{Value::map(members), draft.interim});
+  keep_for_later(side, draft);
+  return Step::took(size);
+}
+
+Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
+  finish(draft, out);
+  give_up(Direction::kToServer, "the connection was handed over", out);
+  while (Item* item = waiting_.pop()) finish_unanswered(item, out);
+  hold_ = false;
+  for (Side& side : sides_) side = Side();
+  return Step::switch_to(to, used);
+}
+
+Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {
+  const size_t begin = at, cap = out.settings().body_cap;
+  for (;;) {
+    const Bytes rest = in.bytes.subspan(at);
+    size_t used = 0;
+    switch (side.state) {
+      case State::kLength:
+      case State::kChunkData: {
+        used = static_cast<size_t>(std::min<uint64_t>(side.left, rest.size()));
+        draft.keep(rest.first(used), side.left, cap);
+        side.left -= used;
+        if (side.state == State::kChunkData) {
+          if (side.left == 0) side.state = State::kChunkEnd;
+          break;
+        }
+        const bool full = side.left > 0 && !draft.holed && draft.text_size == cap;
+        if (side.left > 0 && !full) break;
+        // What lies beyond the cap is not waited for: the item has all that it will keep.
+        draft.capped |= full;
+        draft.body_size += side.left;
+        draft.wire_size += at + used - begin + side.left;
+        side.state = full ? State::kSkip : State::kHead;
+        finish(draft, out);
+        return Step::took(at + used);
+      }
+      case State::kChunkSize: {
+        const auto* lf =
+            rest.size() > side.scanned
+                ? static_cast<const uint8_t*>(std::memchr(rest.data() + side.scanned, '\n', rest.size() - side.scanned))
+                : nullptr;
+        const size_t line = lf != nullptr ? static_cast<size_t>(lf - rest.data()) : rest.size();
+        if (line > kMaxChunkLine || (lf != nullptr && !chunk_size(as_text(rest.first(line)), side.left)))
+          return broken(side, draft, "malformed chunk size", at, out);
+        side.scanned = lf == nullptr ? static_cast<uint32_t>(rest.size()) : 0;
+        if (lf == nullptr) break;
+        used = line + 1;
+        side.state = side.left > 0 ? State::kChunkData : State::kTrailers;
+        break;
+      }
+      case State::kChunkEnd: {
+        if (rest.empty() || (rest[0] == '\r' && rest.size() == 1)) break;
+        used = rest[0] == '\n' ? 1 : 2;
+        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n'))
+          return broken(side, draft, "no line end after a chunk", at, out);
+        side.state = State::kChunkSize;
+        break;
+      }
+      case State::kTrailers: {
+        LineEnds lines;
+        used = find_head_end(rest, side.scanned, lines);
+        if (used == 0 && rest.size() >= out.settings().header_cap)
+          return broken(side, draft, "trailers without an end", at, out);
+        side.scanned = used == 0 ? static_cast<uint32_t>(rest.size()) : 0;
+        if (used == 0) break;
+        const std::string_view block = as_text(rest.first(used));
+        draft.trailers = draft.arena().copy(block.substr(0, used - (block.ends_with("\r\n") ? 2 : 1)));
+        draft.wire_size += at + used - begin;
+        side.state = State::kHead;
+        finish(draft, out);
+        return Step::took(at + used);
+      }
+      case State::kUntilClose: {
+        used = rest.size();
+        draft.keep(rest, 0, cap);
+        if (!in.end_of_stream) break;
+        draft.wire_size += at + used - begin;
+        side.state = State::kHead;
+        finish(draft, out);
+        return Step::took(at + used);
+      }
+      case State::kHead:
+      case State::kSkip:
+      case State::kRefused:
+      case State::kBroken: return Step::lost();  // dissect() does not come here with these
+    }
+    at += used;
+    if (used > 0 && at < in.bytes.size()) continue;
+    draft.wire_size += at - begin;
+    keep_for_later(side, draft);
+    return at > 0 ? Step::took(at) : Step::need(in.bytes.size() + 1);
+  }
+}
+
+Step Http::broken(Side& side, Draft& draft, const char* why, size_t used, Output& out) {
+  draft.error = why;
+  side.state = used > 0 ? State::kBroken : State::kHead;
+  side.scanned = 0;
+  finish(draft, out);
+  return used > 0 ? Step::took(used) : Step::lost();
+}
+
+void Http::keep_for_later(Side& side, Draft& draft) {
+  if (side.draft == nullptr) side.draft = draft.arena().make<Draft>(draft);
+}
+
+void Http::finish(Draft& draft, Output& out) {
+  Item* const item = draft.item;
+  finish_payload(draft, out);
+  if (draft.error != nullptr) {
+    out.count(Counter::kMalformed);
+    if (item->outcome == Outcome::kPaired) item->outcome = Outcome::kDissection;
+    item->error_message = draft.error;
+  }
+  side_of(draft.is_response ? Direction::kToClient : Direction::kToServer).draft = nullptr;
+  item->match_key |= draft.is_response ? kResponseDone : kRequestDone;
+  if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return;
+  if (item->outcome == Outcome::kNoRequest) out.count(Counter::kHalfResponses);
+  out.finish(item);
+}
+
+void Http::finish_unanswered(Item* item, Output& out) {
+  if ((item->match_key & kRequestDone) != 0) return InOrderMatcher::finish_without_answer(item, out);
+  // Its request is not complete; whoever completes it finishes the item.
+  item->outcome = Outcome::kNoResponse;
+  item->match_key |= kResponseDone;
+  out.count(Counter::kHalfRequests);
+}
+
+void Http::give_up(Direction direction, const char* why, Output& out) {
+  Side& side = side_of(direction);
+  if (Draft* draft = side.draft; draft != nullptr) {
+    side.draft = nullptr;
+    if (!draft->started) {  // 1xx came, but no final answer
+      finish_unanswered(draft->item, out);
+    } else {
+      draft->error = why;
+      finish(*draft, out);
+    }
+  }
+  side = Side();
+}
+
+bool Http::gap(Direction direction, uint64_t bytes, Output& out) {
+  Side& side = side_of(direction);
+  const bool counted = side.state == State::kLength || side.state == State::kChunkData || side.state == State::kSkip;
+  if (side.state == State::kUntilClose || (counted && bytes > 0 && bytes <= side.left)) {
+    if (counted) side.left -= bytes;
+    if (side.state == State::kSkip) {
+      if (side.left == 0) side.state = State::kHead;
+      return true;
+    }
+    side.draft->holed = true;
+    side.draft->error = "bytes of the body were lost";
+    side.draft->body_size += bytes;
+    side.draft->wire_size += bytes;
+    if (side.left == 0 && side.state == State::kChunkData) side.state = State::kChunkEnd;
+    if (side.left == 0 && side.state == State::kLength) {
+      side.state = State::kHead;
+      finish(*side.draft, out);
+    }
+    return true;
+  }
+  give_up(direction, "bytes of the message were lost", out);
+  if (direction == Direction::kToClient) {
+    // How many answers lay in there nobody knows; a wrong pair is worse than none.
+    while (Item* item = waiting_.pop()) finish_unanswered(item, out);
+    hold_ = false;
+  }
+  return false;
+}
+
+void Http::expire(Timestamp before, Output& out) {
+  while (Item* item = waiting_.front()) {
+    if ((item->match_key & kRequestDone) == 0 || item->time() >= before) break;
+    finish_unanswered(waiting_.pop(), out);
+  }
+  if (waiting_.empty()) hold_ = false;
+}
+
+void Http::close(bool reset, Output& out) {
+  const char* const why = reset ? "connection reset" : "unexpected EOF";
+  give_up(Direction::kToServer, why, out);
+  Side& answers = side_of(Direction::kToClient);
+  // RFC 9112 8: a body that ends with the connection is complete, unless the connection broke.
+  if (answers.state == State::kUntilClose && answers.draft != nullptr && !reset) {
+    answers.state = State::kHead;
+    finish(*answers.draft, out);
+  }
+  give_up(Direction::kToClient, why, out);
+  while (Item* item = waiting_.pop()) finish_unanswered(item, out);
+  hold_ = false;
+}
+
+}  // namespace baleen::dissect::http

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace baleen::index {
+
+/// What became of everything, in numbers that must balance. Items and packets are counted from the start of the
+/// program.
+struct LossLedger {
+  uint64_t items_seen = 0, items_stored = 0, items_not_matched = 0, items_dropped_queue = 0, items_in_flight = 0;
+  uint64_t packets_captured = 0, packets_dropped_kernel = 0;
+  uint64_t packets_stored = 0;         // of matched streams
+  uint64_t packets_lost_recorder = 0;  // of matched streams: overwritten before they could be kept
+  uint64_t packets_truncated = 0;      // stored, and cut by the snap length
+  bool balances() const {
+    return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight;
+  }
+  bool operator==(const LossLedger&) const = default;
+};
+
+/// An object of a block as it was written.
+struct ObjectRecord {
+  std::string key;  // below the destination's prefix
+  uint64_t size = 0;
+  uint32_t crc32c = 0;
+  bool operator==(const ObjectRecord&) const = default;
+};
+
+/// Where a stream's packets lie in the packets object of a block: one contiguous range of whole pcapng blocks.
+struct StreamPlace {
+  std::string stream;  // "000000000042.pcap"
+  uint64_t offset = 0, length = 0, packets = 0;
+  bool operator==(const StreamPlace&) const = default;
+};
+
+/// The record that commits a block: blocks/…/<block>.json. Written last; what it names is there, whole.
+struct BlockRecord {
+  static constexpr int kSchemaVersion = 1;
+  int schema_version = kSchemaVersion;
+  std::string block, recording, node, cluster, run, filter;
+  Timestamp first{}, last{};  // of its packets and items
+  uint64_t items = 0, packets = 0;
+  std::map<std::string, uint64_t> items_by_protocol;
+  std::set<std::string> namespaces, pods,
+      status_classes;  // zone map; a set beyond its limit is left empty and says nothing
+  bool zone_map_complete = true;
+  ObjectRecord packets_object, items_object;
+  uint64_t header_length =
+      0;  // bytes of the packets object that stand before the first stream: sections and interfaces
+  std::vector<StreamPlace> streams;
+  LossLedger ledger;
+
+  std::string to_json() const;
+  /// Reads every schema version ever released; names what it does not know only when it must understand it.
+  static Result<BlockRecord> from_json(std::string_view text);
+};
+
+/// "20261123T120000.123456789Z-node-1-<run>-000042": sorts by time, unique over nodes, restarts and blocks.
+std::string block_id(Timestamp first, std::string_view node, std::string_view run, uint64_t sequence);
+
+/// Where the objects of a block lie: Hive-style folders, as in docs/design/recording-format.md.
+struct BlockKeys {
+  std::string packets, items, record;
+};
+BlockKeys block_keys(std::string_view recording, Timestamp first, std::string_view block);
+
+/// "recording=<name>/blocks/date=2026-11-23/": what lists the records of a day, or of all days without one.
+std::string records_prefix(std::string_view recording, std::string_view date = {});
+
+}  // namespace baleen::index

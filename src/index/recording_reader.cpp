@@ -1,0 +1,281 @@
+#include "index/recording_reader.h"
+
+#include <fmt/core.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+
+#include "base/crc32c.h"
+#include "item/json.h"
+#include "kfl/pushdown.h"
+
+namespace baleen::index {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Whether a condition on the item's protocol can hold in a block that has items of these protocols only.
+bool protocols_allow(const kfl::Conjunct& c, const BlockRecord& block) {
+  if (c.column != "protocol.name" || c.op != kfl::Conjunct::Op::kEqual || block.items_by_protocol.empty()) return true;
+  // Blocks count by short name; protocols whose name differs from it are never pruned by it.
+  static const std::set<std::string_view> kSame = {"dns", "redis", "kafka", "amqp"};
+  return !kSame.contains(c.text) || block.items_by_protocol.contains(c.text);
+}
+
+bool time_allows(const kfl::Conjunct& c, const BlockRecord& block) {
+  if (c.column != "timestamp") return true;
+  const auto first = static_cast<double>(to_ms(block.first)), last = static_cast<double>(to_ms(block.last)) + 1;
+  switch (c.op) {
+    case kfl::Conjunct::Op::kGreater:
+    case kfl::Conjunct::Op::kGreaterEqual: return last >= c.number;
+    case kfl::Conjunct::Op::kLess:
+    case kfl::Conjunct::Op::kLessEqual: return first <= c.number;
+    default: return true;
+  }
+}
+
+}  // namespace
+
+RecordingReader::RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder,
+                                 uint64_t cache_limit)
+    : store_(store), prefix_(std::move(prefix)), cache_(std::move(cache_folder)), cache_limit_(cache_limit) {
+  if (cache_.empty()) {
+    std::string pattern = (fs::temp_directory_path() / "baleen-read-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) != nullptr) cache_ = pattern;
+    temporary_ = true;
+  } else {
+    std::error_code ignored;
+    fs::create_directories(cache_, ignored);
+  }
+}
+
+RecordingReader::~RecordingReader() {
+  std::error_code ignored;
+  if (temporary_ && !cache_.empty()) fs::remove_all(cache_, ignored);
+}
+
+Result<std::vector<std::string>> RecordingReader::recording_names() {
+  std::vector<std::string> names;
+  store::ListOptions options;
+  options.prefix = prefix_ + "recording=";
+  options.delimiter = "/";
+  do {
+    BALEEN_TRY(const store::ListPage page, store_.list(options));
+    ++statistics_.requests;
+    for (const std::string& found : page.prefixes)
+      names.push_back(found.substr(options.prefix.size(), found.size() - options.prefix.size() - 1));
+    options.page_token = page.next_page_token;
+  } while (!options.page_token.empty());
+  return names;
+}
+
+Result<std::vector<std::string>> RecordingReader::list_records(const std::string& recording) {
+  std::vector<std::string> keys;
+  store::ListOptions options;
+  options.prefix = prefix_ + records_prefix(recording);
+  do {
+    BALEEN_TRY(const store::ListPage page, store_.list(options));
+    ++statistics_.requests;
+    for (const store::ObjectFacts& object : page.objects)
+      if (object.key.ends_with(".json")) keys.push_back(object.key);
+    options.page_token = page.next_page_token;
+  } while (!options.page_token.empty());
+  return keys;
+}
+
+bool RecordingReader::may_match(const BlockRecord& block, const ReadQuery& query) const {
+  if (block.last < query.since || block.first > query.until) return false;
+  for (const kfl::Conjunct& c : kfl::pushdown(query.filter))
+    if (!time_allows(c, block) || !protocols_allow(c, block)) return false;
+  return true;
+}
+
+Result<std::vector<BlockRecord>> RecordingReader::blocks(const ReadQuery& query) {
+  std::vector<std::string> names = {query.recording};
+  if (query.recording.empty()) {
+    BALEEN_TRY(names, recording_names());
+  }
+  std::vector<BlockRecord> out;
+  for (const std::string& name : names) {
+    BALEEN_TRY(const std::vector<std::string> keys, list_records(name));
+    for (const std::string& key : keys) {
+      auto text = store_.get(key);
+      ++statistics_.requests;
+      if (!text) return std::move(text).error().in(key);
+      statistics_.bytes += text->size();
+      auto record = BlockRecord::from_json(*text);
+      if (!record) return std::move(record).error().in(key);
+      ++statistics_.blocks;
+      if (may_match(*record, query)) {
+        out.push_back(std::move(*record));
+      } else {
+        ++statistics_.blocks_skipped;
+      }
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const BlockRecord& a, const BlockRecord& b) { return a.first < b.first; });
+  return out;
+}
+
+Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
+  BALEEN_TRY(const std::vector<BlockRecord> all, blocks({}));
+  std::map<std::string, RecordingFacts> by_name;
+  std::map<std::pair<std::string, std::string>, const BlockRecord*> last_of_run;
+  for (const BlockRecord& block : all) {
+    RecordingFacts& facts = by_name[block.recording];
+    facts.name = block.recording;
+    if (facts.blocks == 0 || block.first < facts.first) facts.first = block.first;
+    facts.last = std::max(facts.last, block.last);
+    ++facts.blocks;
+    facts.items += block.items;
+    facts.packets += block.packets;
+    facts.bytes += block.packets_object.size + block.items_object.size;
+    facts.filter = block.filter;
+    for (const auto& [protocol, n] : block.items_by_protocol) facts.items_by_protocol[protocol] += n;
+    const BlockRecord*& last = last_of_run[{block.recording, block.node + "/" + block.run}];
+    if (last == nullptr || last->block < block.block) last = &block;
+  }
+  for (const auto& [key, block] : last_of_run) {
+    LossLedger& sum = by_name[key.first].ledger;
+    const LossLedger& l = block->ledger;
+    sum.items_seen += l.items_seen;
+    sum.items_stored += l.items_stored;
+    sum.items_not_matched += l.items_not_matched;
+    sum.items_dropped_queue += l.items_dropped_queue;
+    sum.items_in_flight += l.items_in_flight;
+    sum.packets_captured += l.packets_captured;
+    sum.packets_dropped_kernel += l.packets_dropped_kernel;
+    sum.packets_stored += l.packets_stored;
+    sum.packets_lost_recorder += l.packets_lost_recorder;
+    sum.packets_truncated += l.packets_truncated;
+  }
+  std::vector<RecordingFacts> out;
+  for (auto& [name, facts] : by_name) out.push_back(std::move(facts));
+  return out;
+}
+
+/// Items objects never change, so a copy is good as long as its checksum is.
+Result<std::string> RecordingReader::local_copy(const ObjectRecord& object) {
+  const fs::path path = fs::path(cache_) / fmt::format("{:08x}-{}-{}", object.crc32c, object.size,
+                                                       fs::path(object.key).filename().string());
+  std::error_code missing;
+  if (fs::file_size(path, missing) == object.size && !missing) {
+    ++statistics_.cached;
+    fs::last_write_time(path, fs::file_time_type::clock::now(), missing);
+    return path.string();
+  }
+  BALEEN_TRY(const std::string content, store_.get(prefix_ + object.key));
+  ++statistics_.requests;
+  statistics_.bytes += content.size();
+  if (content.size() != object.size || crc32c(as_bytes(content)) != object.crc32c)
+    return Error{
+        Code::kIo,
+        fmt::format(
+            "{}: its content is not what its block record says: {} bytes, CRC32C {:08x}; expected {} bytes, {:08x}",
+            object.key, content.size(), crc32c(as_bytes(content)), object.size, object.crc32c)};
+  const fs::path temporary = path.string() + ".part";
+  std::ofstream(temporary, std::ios::binary) << content;
+  std::error_code failed;
+  fs::rename(temporary, path, failed);
+  if (failed) return Error{Code::kIo, fmt::format("{}: {}", path.string(), failed.message())};
+  trim_cache();
+  return path.string();
+}
+
+void RecordingReader::trim_cache() {
+  if (temporary_) return;
+  std::vector<std::pair<fs::file_time_type, fs::path>> files;
+  uint64_t bytes = 0;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(cache_, ignored)) {
+    files.emplace_back(entry.last_write_time(ignored), entry.path());
+    bytes += entry.file_size(ignored);
+  }
+  std::sort(files.begin(), files.end());
+  // The newest stay: they are what the query in hand needs.
+  for (size_t i = 0; i + 64 < files.size() && bytes > cache_limit_; ++i) {
+    bytes -= fs::file_size(files[i].second, ignored);
+    fs::remove(files[i].second, ignored);
+  }
+}
+
+Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each) {
+  BALEEN_TRY(const std::vector<BlockRecord> chosen, blocks(query));
+  const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
+  uint64_t found = 0;
+  Arena arena;
+  // Blocks that overlap in time are read together, so that the order holds over nodes; others one group after the
+  // other, so that a limit stops early.
+  for (size_t begin = 0; begin < chosen.size();) {
+    ParquetQuery parquet;
+    Timestamp last = chosen[begin].last;
+    size_t end = begin;
+    for (; end < chosen.size() && (end == begin || chosen[end].first <= last); ++end) {
+      last = std::max(last, chosen[end].last);
+      if (chosen[end].items == 0) continue;
+      BALEEN_TRY(std::string file, local_copy(chosen[end].items_object));
+      parquet.files.push_back(std::move(file));
+    }
+    parquet.since_ns = to_ns(query.since);
+    parquet.until_ns = to_ns(query.until);
+    bool stopped = false;
+    BALEEN_TRY_DO(read_parquet(parquet, [&](const StoredItem& item) {
+      ++statistics_.rows;
+      arena.clear();
+      const auto root = item::parse_json(item.json, arena);
+      if (!root || !query.filter.matches_json(*root)) return true;
+      ++statistics_.matches;
+      stopped = !each(item) || ++found == limit;
+      return !stopped;
+    }));
+    if (stopped) break;
+    begin = end;
+  }
+  return {};
+}
+
+Result<std::string> RecordingReader::range(const std::string& key, uint64_t offset, uint64_t length) {
+  BALEEN_TRY(std::string bytes, store_.get_range(prefix_ + key, offset, length));
+  ++statistics_.requests;
+  statistics_.bytes += bytes.size();
+  if (bytes.size() != length)
+    return Error{Code::kIo, fmt::format("{}: {} bytes at {} expected, {} found", key, length, offset, bytes.size())};
+  return bytes;
+}
+
+Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::function<void(std::string_view)>& write) {
+  BALEEN_TRY(const std::vector<BlockRecord> chosen, blocks(query));
+  const auto run_of = [](const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; };
+  std::map<std::string, std::string> run_of_object;
+  for (const BlockRecord& block : chosen) run_of_object[block.packets_object.key] = run_of(block);
+  std::set<std::pair<std::string, std::string>> wanted;  // run and stream: numbers of streams begin anew in each run
+  BALEEN_TRY_DO(items(query, [&](const StoredItem& item) {
+    wanted.emplace(run_of_object[item.packets_object], item.stream);
+    return true;
+  }));
+  // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
+  ReadQuery whole;
+  whole.recording = query.recording;
+  BALEEN_TRY(const std::vector<BlockRecord> all, blocks(whole));
+  uint64_t packets = 0;
+  for (const BlockRecord& block : all) {
+    bool header_written = false;
+    for (const StreamPlace& place : block.streams) {
+      if (!wanted.contains({run_of(block), place.stream})) continue;
+      if (!std::exchange(header_written, true)) {
+        // Each block brings its own section with its interfaces (pcapng allows several sections in a file).
+        BALEEN_TRY(const std::string header, range(block.packets_object.key, 0, block.header_length));
+        write(header);
+      }
+      BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
+      write(bytes);
+      packets += place.packets;
+    }
+  }
+  return packets;
+}
+
+}  // namespace baleen::index

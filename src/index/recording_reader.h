@@ -1,0 +1,71 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "index/block.h"
+#include "index/parquet.h"
+#include "kfl/kfl.h"
+#include "store/object_store.h"
+
+namespace baleen::index {
+
+struct RecordingFacts {
+  std::string name;
+  uint64_t blocks = 0, items = 0, packets = 0, bytes = 0;
+  Timestamp first{}, last{};
+  std::map<std::string, uint64_t> items_by_protocol;
+  std::string filter;
+  LossLedger ledger;  // the sum over runs of each run's last
+};
+
+struct ReadQuery {
+  std::string recording;  // empty: all
+  kfl::Filter filter;
+  Timestamp since = timestamp_from_ns(INT64_MIN), until = timestamp_from_ns(INT64_MAX);
+  uint64_t limit = 0;
+};
+
+/// What reading has cost.
+struct ReadStatistics {
+  uint64_t requests = 0, bytes = 0, cached = 0;
+  uint64_t blocks = 0, blocks_skipped = 0, rows = 0, matches = 0;
+};
+
+/// Reads recordings where they lie, without the program that wrote them: lists block records, prunes by them, fetches
+/// only the items it needs (into a local cache of limited size), and streams' packets by range. One thread.
+class RecordingReader {
+ public:
+  /// `prefix`: what keys begin with, "" or "p/" (store::Location::key_prefix()). `cache_folder` may be empty: then a
+  /// temporary one.
+  RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder = {},
+                  uint64_t cache_limit = uint64_t{4} << 30);
+  ~RecordingReader();
+
+  Result<std::vector<RecordingFacts>> recordings();
+  /// Items that match, in time order over all blocks; `each` answers false to stop.
+  Result<> items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each);
+  /// The whole streams of the items that match, as one pcapng in time order of the streams; returns how many packets.
+  Result<uint64_t> packets(const ReadQuery& query, const std::function<void(std::string_view)>& write);
+
+  const ReadStatistics& statistics() const { return statistics_; }
+
+ private:
+  Result<std::vector<std::string>> recording_names();
+  Result<std::vector<BlockRecord>> blocks(const ReadQuery& query);
+  Result<std::vector<std::string>> list_records(const std::string& recording);
+  bool may_match(const BlockRecord& block, const ReadQuery& query) const;
+  Result<std::string> local_copy(const ObjectRecord& object);
+  Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
+  void trim_cache();
+
+  store::ObjectStore& store_;
+  std::string prefix_, cache_;
+  bool temporary_ = false;
+  uint64_t cache_limit_;
+  ReadStatistics statistics_;
+};
+
+}  // namespace baleen::index
