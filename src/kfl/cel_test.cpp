@@ -278,6 +278,28 @@ TEST(LiveAndStored, SameAnswer) {
   }
 }
 
+TEST(LiveAndStored, Bytes) {
+  static constexpr item::Protocol kTcpCard = {.name = "tcp", .abbreviation = "TCP", .macro = "tcp", .layer4 = "tcp"};
+  static constexpr uint8_t kBinary[] = {0, 1, 0xFF, 0xFE, 9};
+  const auto item = std::make_unique<item::Item>(nullptr);
+  const auto members = item->arena.array<item::Member>(1);
+  members[0] = {"payload", item::Value::bytes(kBinary)};
+  item->protocol = &kTcpCard;
+  item->data.present = true;
+  item->data.payload = item::Value::map(members);
+  Arena arena;
+  std::string json;
+  item::append_json(*item, json);
+  const item::Value root = *item::parse_json(json, arena);
+  for (const char* text : {"tcp && tcp_payload == b'\\x00\\x01\\xff\\xfe\\x09'", "size(tcp_payload) == 5 && tcp",
+                           "data.payload == \"AAH//gk=\" and tcp", "data.payload.startsWith(\"AAH\") and tcp"}) {
+    const Compiled c = compile(text, options());
+    ASSERT_TRUE(c.filter) << render(text, c.diagnostics);
+    EXPECT_TRUE(c.filter->matches(*item)) << text;
+    EXPECT_TRUE(c.filter->matches_json(root)) << text;
+  }
+}
+
 std::string pushed(const char* text) {
   const Compiled c = compile(text, options());
   EXPECT_TRUE(c.filter) << text;

@@ -54,9 +54,12 @@ inline Datum converted(const Datum& d, const Variable& v, Context& c) {
     case Type::Kind::kBytes: {
       if (d.is(Kind::kBytes)) return d;
       if (!d.is(Kind::kString)) return v.fallback;
-      // In JSON bytes are base64, but payloads that are text stand there as they are. Texts that could be both are text
-      // in a live item and in its JSON alike.
-      return Datum::text(d.text(), Kind::kBytes);
+      // JSON shows bytes in base64 and text as it is. What reads as base64 is taken for it, in live items and in JSON
+      // alike, so that both give the same answer.
+      const std::string_view text = d.text();
+      if (text.size() % 4 == 0 && text.find_first_of("\r\n") == std::string_view::npos)
+        if (const auto decoded = decode_base64(text, c.arena)) return Datum::text(*decoded, Kind::kBytes);
+      return Datum::text(text, Kind::kBytes);
     }
     case Type::Kind::kList: return d.is_list() ? d : v.fallback;
     case Type::Kind::kMap: return d.is_map() ? d : v.fallback;
