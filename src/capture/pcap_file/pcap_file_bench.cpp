@@ -29,8 +29,9 @@ std::string capture_of(size_t length, bool ng) {
   int64_t time = 1'764'000'000'000'000'000;
   uint64_t total = 0;
   while (total < 512'000'000) {
-    const codec::pcap::PacketRecord record{
-        .time = timestamp_from_ns(time += 1000), .bytes = as_bytes(bytes), .wire_length = static_cast<uint32_t>(length)};
+    const codec::pcap::PacketRecord record{.time = timestamp_from_ns(time += 1000),
+                                           .bytes = as_bytes(bytes),
+                                           .wire_length = static_cast<uint32_t>(length)};
     ng ? modern.packet(record) : classic.packet(record);
     std::string& pending = ng ? buffer : classic_buffer;
     if (pending.size() > 1 << 20) {
