@@ -140,7 +140,6 @@ class Player {
         case Step::Kind::kLost:
           ++losses_;
           side.lost = true;
-          if (!side.waiting.empty()) side.waiting.erase(0, 1);
           break;
         case Step::Kind::kSwitch:
           side.waiting.erase(0, step.bytes);

@@ -251,9 +251,9 @@ Step Redis::advance(Reading& r, const Input& in, Output& out, bool command, bool
       return Step::skip(step.amount);
     case RespReader::Got::kBad: break;
   }
-  out.count(Counter::kMalformed);
   abandon(r, in.direction == Direction::kToServer, out);
   gap(in.direction, 0, out);  // where it goes on is anybody's guess, as after a loss
+  lost_here_[static_cast<int>(in.direction)] = true;
   return Step::lost();
 }
 
@@ -282,7 +282,7 @@ Step Redis::read_inline(const Input& in, Output& out) {
     scanned_ = static_cast<uint32_t>(in.bytes.size());
     if (scanned_ <= RespReader::kMaxLine) return Step::need();
     scanned_ = 0;
-    out.count(Counter::kMalformed);
+    lost_here_[0] = true;
     return Step::lost();
   }
   scanned_ = 0;
@@ -290,7 +290,7 @@ Step Redis::read_inline(const Input& in, Output& out) {
   std::string_view line = as_text(in.bytes.first(used - 1));
   if (line.ends_with('\r')) line.remove_suffix(1);
   if (used > RespReader::kMaxLine || !is_text(line)) {
-    out.count(Counter::kMalformed);
+    lost_here_[0] = true;
     return Step::lost();
   }
   if (line.find_first_not_of(" \t") == std::string_view::npos) return Step::took(used);  // an empty line says nothing
@@ -374,12 +374,12 @@ Step Redis::read_reply(const Input& in, Output& out) {
 Step Redis::read_file(const Input& in, Output& out) {
   const std::string_view text = as_text(in.bytes.first(std::min<size_t>(in.bytes.size(), 64)));
   const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return text.size() < 64 ? Step::need() : Step::lost();
+  if (end == std::string_view::npos) return text.size() < 64 ? Step::need() : Step::done();
   if (file_left_ == 0) {
-    if (text[0] != '$') return Step::lost();
+    if (text[0] != '$') return Step::done();
     if (text.starts_with("$EOF:")) return Step::done();  // its end is a random mark, not a length
     for (size_t i = 1; i < end && text[i] != '\r'; ++i) {
-      if (text[i] < '0' || text[i] > '9' || i > 18) return Step::lost();
+      if (text[i] < '0' || text[i] > '9' || i > 18) return Step::done();
       file_left_ = file_left_ * 10 + static_cast<uint64_t>(text[i] - '0');
     }
   }
@@ -512,7 +512,12 @@ Resync Redis::resync(const Input& in) {
     line_start = true;
     return {at, true};
   };
-  for (size_t at = 0; at < text.size();) {
+  size_t first = 0;
+  if (bool& lost_here = lost_here_[static_cast<int>(in.direction)]; lost_here && !text.empty()) {
+    lost_here = false;
+    first = 1;
+  }
+  for (size_t at = first; at < text.size();) {
     if (in.direction == Direction::kToServer) {
       if (text[at] == '*') {
         const size_t a = digits(at + 1);
