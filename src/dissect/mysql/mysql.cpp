@@ -686,7 +686,7 @@ void Mysql::command(Bytes body, uint64_t size, const Input& in, Output& out) {
     case kInitDb:
     case 5:
     case 6:
-    case kFieldList: d.query = keep(item, as_text(r.rest())); break;
+    case kFieldList: d.query = keep(item, c_text(r)); break;
     case kExecute:
     case kLongData:
     case kClose:

@@ -587,11 +587,25 @@ Probe probe_command(std::string_view t) {
   return (t[at] | 0x20) >= 'a' && (t[at] | 0x20) <= 'z' ? Probe::kYes : Probe::kNo;
 }
 
+/// A command typed as text. Only what other line protocols cannot mean: memcached's set has five words, SIP and HTTP
+/// name themselves at the end of the line.
 Probe probe_inline(std::string_view t) {
   const size_t end = t.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
   if (end == std::string_view::npos) return t.size() > 12 ? Probe::kNo : Probe::kUnsure;
   if (end == 0 || end > 12 || (t[end] != ' ' && t[end] != '\r' && t[end] != '\n')) return Probe::kNo;
-  return only_ours(t.substr(0, end)) ? Probe::kYes : Probe::kNo;
+  const std::string_view verb = t.substr(0, end);
+  if (only_ours(verb)) return Probe::kYes;
+  const bool writes = same_word(verb, "SET"), publishes = same_word(verb, "PUBLISH") || same_word(verb, "SUBSCRIBE");
+  if (!writes && !publishes) return Probe::kNo;
+  const size_t stop = t.find('\n');
+  if (stop == std::string_view::npos) return t.size() > 512 ? Probe::kNo : Probe::kUnsure;
+  const std::string_view line = t.substr(0, stop);
+  if (!is_text(line)) return Probe::kNo;
+  if (writes) return std::count(line.begin(), line.end(), ' ') == 2 ? Probe::kYes : Probe::kNo;
+  return line.find(" HTTP/") == line.npos && line.find(" SIP/") == line.npos && line.find(' ') != line.npos &&
+                 line.find("sip:") == line.npos && line[line.find(' ') + 1] != '{'
+             ? Probe::kYes
+             : Probe::kNo;
 }
 
 /// Replies. Status lines alone are also POP3's and NATS's, so they only carry on the search.
