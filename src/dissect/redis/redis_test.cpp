@@ -123,6 +123,9 @@ TEST(Redis, Table) {
   for (const Row& row : rows()) expect_items(play<Redis>(row.script), row);
 }
 
+/// Conversations of real captures; testdata/README.md says whose.
+TEST(Redis, Goldens) { EXPECT_EQ(compare_goldens<Redis>(BALEEN_SOURCE_DIR "/src/dissect/redis"), ""); }
+
 TEST(Redis, LawOfCuts) {
   for (const Row& row : rows()) {
     const auto whole = play<Redis>(row.script);
