@@ -443,7 +443,7 @@ Step Mongodb::dissect(const Input& in, Output& out) {
   if (in.bytes.size() < 16) return Step::need(16);
   const Header h = header(in.bytes.data());
   if (!good_header(h, client)) {
-    out.count(Counter::kMalformed);
+    lost_here_[client ? 0 : 1] = true;
     return Step::lost();
   }
   const auto wanted = static_cast<size_t>(std::min<uint64_t>(h.size, std::max<size_t>(out.settings().header_cap, 64)));
@@ -581,7 +581,8 @@ Probe Mongodb::probe(const Input& in) {
 
 Resync Mongodb::resync(const Input& in) {
   const size_t size = in.bytes.size();
-  for (size_t at = 0; at < size; ++at) {
+  bool& lost_here = lost_here_[static_cast<int>(in.direction)];
+  for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < size; ++at) {
     const Probe p = probe(Input{in.direction, in.bytes.subspan(at), in.time, in.end_of_stream});
     if (p == Probe::kYes) return {at, true};
     if (p == Probe::kUnsure && size - at < 300) return {at, false};

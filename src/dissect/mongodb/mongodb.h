@@ -31,6 +31,7 @@ class Mongodb final : public Session {
   uint64_t skip_[2] = {0, 0};  // rest of a message whose front was enough
   uint32_t exhaust_ = 0;       // number of the last reply that announced another
   bool exhausting_ = false;
+  bool lost_here_[2] = {false, false};  // the next byte begins no message, whatever it looks like
 };
 
 }  // namespace baleen::dissect::mongodb

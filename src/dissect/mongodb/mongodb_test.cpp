@@ -156,6 +156,9 @@ TEST(Mongodb, Table) {
   for (const Row& row : rows()) expect_items(play<Mongodb>(row.script), row);
 }
 
+/// Conversations of real captures; testdata/README.md says whose.
+TEST(Mongodb, Goldens) { EXPECT_EQ(compare_goldens<Mongodb>(BALEEN_SOURCE_DIR "/src/dissect/mongodb"), ""); }
+
 TEST(Mongodb, LawOfCuts) {
   for (const Row& row : rows()) {
     const auto whole = play<Mongodb>(row.script);

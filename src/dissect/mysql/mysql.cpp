@@ -71,7 +71,7 @@ constexpr uint16_t kMoreResults = 0x8, kCursorExists = 0x40;
 constexpr uint32_t kFull = 0xFFFFFF;
 constexpr uint32_t kMaxRows = 20, kMaxColumns = 256, kMaxParameters = 64, kMaxStatements = 256;
 constexpr size_t kMaxStatementText = 16 << 10, kMaxStatementBytes = 256 << 10;
-constexpr size_t kMaxFrame = 1 << 20, kMaxInner = 4 << 20;
+constexpr size_t kMaxInner = 4 << 20;
 
 enum Code : uint8_t {
   kQuit = 1,
@@ -518,8 +518,9 @@ Step Mysql::packet(const Input& in, Bytes body, uint64_t size, uint64_t wanted, 
     side.skip = size - wanted;
   }
   const auto lost = [&] {
-    out.count(Counter::kMalformed);
     gap(in.direction, 0, out);
+    side.skip = 0;
+    lost_here_[client ? 0 : 1] = true;
     return Step::lost();
   };
   if (client) {
@@ -591,7 +592,11 @@ Step Mysql::handshake_response(Bytes body, uint64_t size, uint64_t wanted, const
   } else {
     capabilities_ |= uint64_t{r.le16()} << 16;
     r.skip(4 + 1 + 23);
-    if (!r.ok()) return out.count(Counter::kMalformed), gap(in.direction, 0, out), Step::lost();
+    if (!r.ok()) {
+      gap(in.direction, 0, out);
+      lost_here_[0] = true;
+      return Step::lost();
+    }
     if ((capabilities_ & kSsl) != 0 && r.remaining() == 0) {
       d.ssl = true;
       finish(std::exchange(login_, nullptr), out);
@@ -681,7 +686,7 @@ void Mysql::command(Bytes body, uint64_t size, const Input& in, Output& out) {
     case kInitDb:
     case 5:
     case 6:
-    case kFieldList: d.query = keep(item, as_text(r.rest())); break;
+    case kFieldList: d.query = keep(item, c_text(r)); break;
     case kExecute:
     case kLongData:
     case kClose:
@@ -889,7 +894,7 @@ Step Mysql::compressed(const Input& in, Output& out) {
   const uint32_t length = load_le32(in.bytes.data()) & kFull;
   const uint32_t plain = load_le32(&in.bytes[3]) >> 8;
   const uint64_t size = uint64_t{length} + 7;
-  if (length > kMaxFrame || plain > kMaxInner) {
+  if (size > out.settings().header_cap || plain > kMaxInner) {
     out.count(Counter::kMessageTooLong);
     gap(in.direction, 0, out);
     return Step::skip(size);
@@ -919,7 +924,7 @@ Step Mysql::compressed(const Input& in, Output& out) {
   }
   if (!inner_packets(in, out)) {
     buffer.clear();
-    return Step::lost();
+    return Step::took(size);  // the frames go on, whatever was in this one
   }
   return Step::took(size);
 }
@@ -1045,7 +1050,8 @@ Probe Mysql::probe(const Input& in) {
 
 Resync Mysql::resync(const Input& in) {
   const size_t size = in.bytes.size();
-  for (size_t at = 0; at < size; ++at) {
+  bool& lost_here = lost_here_[static_cast<int>(in.direction)];
+  for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < size; ++at) {
     const Probe p = probe(Input{in.direction, in.bytes.subspan(at), in.time, in.end_of_stream});
     if (p == Probe::kYes) return {at, true};
     if (p == Probe::kUnsure && size - at < 256) return {at, false};

@@ -83,7 +83,8 @@ class Mysql final : public Session {
   uint64_t offered_ = 0;       // of the server
   Phase phase_ = Phase::kCommand;
   Compression compression_ = Compression::kNone;
-  bool streaming_ = false;  // a replica is sent the binary log
+  bool streaming_ = false;              // a replica is sent the binary log
+  bool lost_here_[2] = {false, false};  // the next byte begins no message, whatever it looks like
 };
 
 }  // namespace baleen::dissect::mysql

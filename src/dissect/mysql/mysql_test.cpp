@@ -183,6 +183,9 @@ TEST(Mysql, Table) {
   for (const Row& row : rows()) expect_items(play<Mysql>(row.script), row);
 }
 
+/// Conversations of real captures; testdata/README.md says whose.
+TEST(Mysql, Goldens) { EXPECT_EQ(compare_goldens<Mysql>(BALEEN_SOURCE_DIR "/src/dissect/mysql"), ""); }
+
 TEST(Mysql, LawOfCuts) {
   for (const Row& row : rows()) {
     const auto whole = play<Mysql>(row.script);

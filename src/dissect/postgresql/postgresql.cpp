@@ -421,15 +421,15 @@ Step Postgresql::dissect(const Input& in, Output& out) {
     }
   }
   if (client ? !frontend_type(type) : !backend_type(type)) {
-    out.count(Counter::kMalformed);
     gap(in.direction, 0, out);
+    lost_here_[client ? 0 : 1] = true;
     return Step::lost();
   }
   if (in.bytes.size() < 5) return Step::need(5);
   const uint64_t length = load_be32(&in.bytes[1]);
   if (length < 4 || length > kMaxMessage) {
-    out.count(Counter::kMalformed);
     gap(in.direction, 0, out);
+    lost_here_[client ? 0 : 1] = true;
     return Step::lost();
   }
   const uint64_t size = length + 1;
@@ -462,8 +462,8 @@ Step Postgresql::untyped(const Input& in, Output& out) {
                      : code == kCancelRequest                   ? size == 16 || (size > 16 && size <= 268)
                                                                 : code >> 16 == 3;
   if (!known || size < 8 || size > 10000) {  // MAX_STARTUP_PACKET_LENGTH
-    out.count(Counter::kMalformed);
     gap(in.direction, 0, out);
+    lost_here_[0] = true;
     return Step::lost();
   }
   if (in.bytes.size() < size) return Step::need(size);
@@ -975,7 +975,8 @@ Probe Postgresql::probe(const Input& in) {
 Resync Postgresql::resync(const Input& in) {
   const bool client = in.direction == Direction::kToServer;
   const std::string_view t = as_text(in.bytes);
-  for (size_t at = 0; at < t.size(); ++at) {
+  bool& lost_here = lost_here_[static_cast<int>(in.direction)];
+  for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < t.size(); ++at) {
     const Probe p = looks_like_messages(t.substr(at), client);
     if (p == Probe::kYes) return {at, true};
     if (p == Probe::kUnsure && t.size() - at < (16 << 10)) return {at, false};

@@ -59,10 +59,11 @@ class Postgresql final : public Session {
   item::Item* unit_ = nullptr;    // Parse, Bind, ... that an Execute may follow
   item::Item* orphan_ = nullptr;  // an answer whose request was before our time
   std::unique_ptr<Names> names_;
-  uint64_t skip_[2] = {0, 0};  // rest of a message whose front was enough
-  uint32_t syncs_due_ = 0;     // ReadyForQuery that end no waiting item
-  bool skipping_ = false;      // after an error the server ignores all up to the next Sync
-  bool replicating_ = false;   // COPY in both directions
+  uint64_t skip_[2] = {0, 0};           // rest of a message whose front was enough
+  uint32_t syncs_due_ = 0;              // ReadyForQuery that end no waiting item
+  bool skipping_ = false;               // after an error the server ignores all up to the next Sync
+  bool replicating_ = false;            // COPY in both directions
+  bool lost_here_[2] = {false, false};  // the next byte begins no message, whatever it looks like
 };
 
 }  // namespace baleen::dissect::postgresql

@@ -156,6 +156,9 @@ TEST(Postgresql, Table) {
   for (const Row& row : rows()) expect_items(play<Postgresql>(row.script), row);
 }
 
+/// Conversations of real captures; testdata/README.md says whose.
+TEST(Postgresql, Goldens) { EXPECT_EQ(compare_goldens<Postgresql>(BALEEN_SOURCE_DIR "/src/dissect/postgresql"), ""); }
+
 TEST(Postgresql, LawOfCuts) {
   for (const Row& row : rows()) {
     const auto whole = play<Postgresql>(row.script);
