@@ -47,14 +47,17 @@ class EthernetForm {
   std::vector<uint8_t> buffer_;
 };
 
-/// A pcap file that appears under its name once it is whole.
+/// Packets on their way into a pcap file: a new one that appears under its name once it is whole, or one that grows.
 class PcapOutput {
  public:
-  explicit PcapOutput(std::string path)
+  enum class Mode { kNew, kAppend };
+  PcapOutput(std::string path, Mode mode)
       : path_(std::move(path)),
-        temporary_(path_ + "tmp"),
-        out_(temporary_, std::ios::binary),
-        writer_(buffer_, kEthernet) {}
+        temporary_(mode == Mode::kNew ? path_ + "tmp" : path_),
+        out_(temporary_, mode == Mode::kNew ? std::ios::binary : std::ios::binary | std::ios::app),
+        writer_(buffer_, kEthernet) {
+    if (mode == Mode::kAppend) buffer_.clear();  // the header is there
+  }
 
   void add(Timestamp time, Bytes bytes, uint32_t wire_length, net::LinkType link) {
     const Bytes packet = form_.of(bytes, link);
@@ -69,9 +72,9 @@ class PcapOutput {
   Result<> finish() {
     flush();
     out_.close();
-    std::error_code failed;
     if (!out_) return Error{Code::kIo, temporary_ + " cannot be written"};
-    fs::rename(temporary_, path_, failed);
+    std::error_code failed;
+    if (temporary_ != path_) fs::rename(temporary_, path_, failed);
     return failed ? Result<>(Error{Code::kIo, path_ + ": " + failed.message()}) : Result<>();
   }
 
@@ -101,38 +104,88 @@ bool has_capture(const std::string& folder) {
 
 }  // namespace
 
-PacketFiles::PacketFiles(std::string folder, std::vector<const record::FlightRecorder*> flights, Duration keep)
-    : folder_(std::move(folder)), flights_(std::move(flights)), keep_(keep) {
+PacketFiles::PacketFiles(std::string folder, std::vector<const record::FlightRecorder*> flights, Duration keep,
+                         uint64_t limit_bytes)
+    : folder_(std::move(folder)), flights_(std::move(flights)), keep_(keep), limit_(limit_bytes) {
   std::error_code ignored;
   fs::remove_all(folder_, ignored);  // of an earlier process: its streams are not ours
   fs::create_directories(folder_, ignored);
+  thread_ = std::thread([this] { follow(); });
 }
 
-void PacketFiles::remove_old() {
-  const Timestamp time = now();
-  if (time - last_sweep_ < std::chrono::seconds(5)) return;
-  last_sweep_ = time;
-  std::error_code ignored;
-  const auto oldest =
-      fs::file_time_type::clock::now() - std::chrono::duration_cast<fs::file_time_type::duration>(keep_);
-  for (const auto& entry : fs::directory_iterator(folder_, ignored))
-    if (entry.last_write_time(ignored) < oldest) fs::remove(entry.path(), ignored);
+PacketFiles::~PacketFiles() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
 }
 
-Result<std::string> PacketFiles::stream(const std::string& name) {
-  remove_old();
+/// REQUIRES: mutex_ is held. Appends what the stream has got since.
+Result<> PacketFiles::grow(const std::string& name, Followed& stream) {
   uint64_t number = 0;
   if (!number_of(name, number)) return Error{Code::kInvalid, fmt::format("'{}' is no name of a stream", name)};
   const record::FlightRecorder& flight = *flights_[number % flights_.size()];
-  if (!flight.knows(number))
-    return Error{Code::kNotFound, fmt::format("the packets of {} are gone: they stay for tap.misc.pcapTTL", name)};
   const std::string path = folder_ + "/" + name;
-  PcapOutput output(path);
-  record::Cursor cursor;
-  flight.read(number, cursor,
-              [&](const record::RecordedPacket& p) { output.add(p.time, p.bytes, p.wire_length, p.link); });
-  BALEEN_TRY_DO(output.finish());
-  return path;
+  std::unique_ptr<PcapOutput> output;
+  lost_ += flight.read(number, stream.cursor, [&](const record::RecordedPacket& p) {
+    if (!output)
+      output =
+          std::make_unique<PcapOutput>(path, stream.bytes == 0 ? PcapOutput::Mode::kNew : PcapOutput::Mode::kAppend);
+    output->add(p.time, p.bytes, p.wire_length, p.link);
+    stream.bytes += p.bytes.size() + 16;
+  });
+  if (!output) return {};
+  stream.grown = std::chrono::steady_clock::now();
+  return output->finish();
+}
+
+void PacketFiles::follow() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    wake_.wait_for(lock, std::chrono::milliseconds(500));
+    for (auto& [name, stream] : followed_) (void)grow(name, stream);  // a full disk shows in path() and snapshot()
+    remove_old();
+  }
+}
+
+/// REQUIRES: mutex_ is held.
+void PacketFiles::remove_old() {
+  uint64_t bytes = 0;
+  for (const auto& [name, stream] : followed_) bytes += stream.bytes;
+  const auto now = std::chrono::steady_clock::now();
+  for (auto it = followed_.begin(); it != followed_.end();) {
+    if (now - it->second.grown <= keep_ && bytes <= limit_) {
+      ++it;
+      continue;
+    }
+    bytes -= it->second.bytes;
+    std::error_code ignored;
+    fs::remove(folder_ + "/" + it->first, ignored);
+    it = followed_.erase(it);
+  }
+}
+
+Result<std::string> PacketFiles::stream(const std::string& name) {
+  uint64_t number = 0;
+  if (!number_of(name, number)) return Error{Code::kInvalid, fmt::format("'{}' is no name of a stream", name)};
+  const std::lock_guard lock(mutex_);
+  const auto known = followed_.find(name);
+  if (known == followed_.end() && !flights_[number % flights_.size()]->knows(number))
+    return Error{Code::kNotFound, fmt::format("the packets of {} are gone: they stay for tap.misc.pcapTTL", name)};
+  Followed& stream = followed_[name];
+  BALEEN_TRY_DO(grow(name, stream));
+  return folder_ + "/" + name;
+}
+
+/// The file of a copied stream that has grown since, or the copy itself.
+std::string PacketFiles::longest(const std::string& path) const {
+  const std::string grown = folder_ + "/" + fs::path(path).filename().string();
+  std::error_code missing;
+  const auto copied = fs::file_size(path, missing);
+  const auto now = fs::file_size(grown, missing);
+  return !missing && now > copied ? grown : path;
 }
 
 Result<> PacketFiles::snapshot(const std::vector<std::string>& streams, const std::string& folder,
@@ -150,18 +203,28 @@ Result<> PacketFiles::snapshot(const std::vector<std::string>& streams, const st
     for (const std::string& name : names) (void)stream(name);  // one that is gone is left out, as the reference does
     source = folder_;
   }
+  // The files that are meant, each in its longest form, side by side in a folder that is read as one capture.
   const std::string chosen = output + ".streams";
   std::error_code failed;
-  if (!streams.empty()) {
-    fs::create_directories(chosen, failed);
-    for (const std::string& name : streams) {
-      std::error_code missing;
-      fs::create_hard_link(source + "/" + fs::path(name).filename().string(),
-                           chosen + "/" + fs::path(name).filename().string(), missing);
+  fs::create_directories(chosen, failed);
+  if (failed) return Error{Code::kIo, fmt::format("{}: {}", chosen, failed.message())};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto choose = [&](const std::string& path) {
+      const std::string name = fs::path(path).filename().string();
+      if (const auto stream = followed_.find(name); stream != followed_.end()) (void)grow(name, stream->second);
+      std::error_code missing;  // one that is gone is left out
+      fs::copy_file(longest(path), chosen + "/" + name, missing);
+    };
+    if (streams.empty()) {
+      for (const auto& entry : fs::directory_iterator(source, failed))
+        if (entry.is_regular_file(failed)) choose(entry.path().string());
+    } else {
+      for (const std::string& name : streams) choose(source + "/" + fs::path(name).filename().string());
     }
-    source = chosen;
   }
-  PcapOutput merged(output);
+  source = chosen;
+  PcapOutput merged(output, PcapOutput::Mode::kNew);
   Result<> outcome;
   if (has_capture(source)) {
     auto packets = capture::PcapFileSource::open({.path = source, .follow = false, .events = {}});
@@ -176,7 +239,7 @@ Result<> PacketFiles::snapshot(const std::vector<std::string>& streams, const st
     }
     if (!packets) outcome = std::move(packets).error();
   }
-  if (!streams.empty()) fs::remove_all(chosen, failed);
+  fs::remove_all(chosen, failed);
   BALEEN_TRY_DO(merged.finish());
   return outcome;
 }

@@ -258,7 +258,7 @@ Result<> Worker::prepare() {
   }
   if (keep_packets) {
     packet_files_ = std::make_unique<PacketFiles>(data_folder_ + "/worker/pcaps", flights,
-                                                  config.pcap_ttl + std::chrono::seconds(60));
+                                                  config.pcap_ttl + std::chrono::minutes(15), config.storage_limit / 4);
     record::RecorderOptions recorder;
     recorder.spool_folder = data_folder_ + "/spool";
     recorder.node = node_name_;
