@@ -306,7 +306,8 @@ Value request_payload(Message& m, uint32_t id, Arena& arena) {
       if (m.document_count > 0) m.body = m.documents[0];
       if (collection == "$cmd") {
         collection = {};
-        if (m.body.size() > 0 && (m.body.members()[0].name == "$query" || m.body.members()[0].name == "query"))
+        if (m.body.is_map() && m.body.size() > 0 &&
+            (m.body.members()[0].name == "$query" || m.body.members()[0].name == "query"))
           m.body = m.body.members()[0].value;
       } else {
         command = "find";
@@ -319,7 +320,7 @@ Value request_payload(Message& m, uint32_t id, Arena& arena) {
     case kKillCursors: command = "killCursors"; break;
     default: break;
   }
-  if (command.empty() && m.body.size() > 0) {
+  if (command.empty() && m.body.is_map() && m.body.size() > 0) {
     const Member& first = m.body.members()[0];
     command = first.name;
     if (collection.empty()) collection = first.value.is_string() ? first.value.text() : m.body["collection"].text();
@@ -583,9 +584,11 @@ Resync Mongodb::resync(const Input& in) {
   const size_t size = in.bytes.size();
   bool& lost_here = lost_here_[static_cast<int>(in.direction)];
   for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < size; ++at) {
-    const Probe p = probe(Input{in.direction, in.bytes.subspan(at), in.time, in.end_of_stream});
+    constexpr size_t kView = 300;  // the same judgement however much is there
+    const Bytes view = in.bytes.subspan(at, std::min(size - at, kView));
+    const Probe p = probe(Input{in.direction, view, in.time, in.end_of_stream});
     if (p == Probe::kYes) return {at, true};
-    if (p == Probe::kUnsure && size - at < 300) return {at, false};
+    if (p == Probe::kUnsure && size - at < kView) return {at, false};
   }
   return {size, false};
 }

@@ -1003,10 +1003,14 @@ Probe probe_client(Bytes b) {
   if (b[3] == 0) {  // a command, in the middle of a connection
     if (b[4] == kQuery || b[4] == kPrepare) {
       size_t at = 5;
+      if (b.size() < 7 && b.size() < size_t{length} + 4) return Probe::kUnsure;
       if (b.size() > 6 && b[5] == 0 && b[6] == 1) at = 7;
-      if (b.size() < at + 12 && b.size() < size_t{length} + 4) return Probe::kUnsure;
-      const std::string_view text = as_text(b.subspan(at, std::min<size_t>(b.size() - at, length + 4 - at)));
-      return length > at - 4 && starts_with_sql(text) && is_text(text, true) ? Probe::kYes : Probe::kNo;
+      if (length + 4 <= at) return Probe::kNo;
+      const size_t window =
+          std::min<size_t>(length + 4 - at, 24);  // judged by no more than this, however much is there
+      if (b.size() < at + window) return Probe::kUnsure;
+      const std::string_view text = as_text(b.subspan(at, window));
+      return starts_with_sql(text) && is_text(text, true) ? Probe::kYes : Probe::kNo;
     }
     return Probe::kNo;
   }
@@ -1052,9 +1056,11 @@ Resync Mysql::resync(const Input& in) {
   const size_t size = in.bytes.size();
   bool& lost_here = lost_here_[static_cast<int>(in.direction)];
   for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < size; ++at) {
-    const Probe p = probe(Input{in.direction, in.bytes.subspan(at), in.time, in.end_of_stream});
+    constexpr size_t kView = 256;  // the same judgement however much is there
+    const Bytes view = in.bytes.subspan(at, std::min(size - at, kView));
+    const Probe p = probe(Input{in.direction, view, in.time, in.end_of_stream});
     if (p == Probe::kYes) return {at, true};
-    if (p == Probe::kUnsure && size - at < 256) return {at, false};
+    if (p == Probe::kUnsure && size - at < kView) return {at, false};
   }
   return {size, false};
 }

@@ -860,7 +860,7 @@ Looks looks_like(std::string_view t, bool client, uint64_t& size) {
                : body.back() == 0 && printable(body.substr(1, body.size() - 2)) ? Looks::kMaybe
                                                                                 : Looks::kNo;
       case 'P': {
-        const size_t a = body.find('\0');
+        const size_t a = body.substr(0, 257).find('\0');
         if (a == std::string_view::npos) return body.size() > 256 || !printable(body) ? Looks::kNo : Looks::kCut;
         const size_t b = body.find('\0', a + 1);
         if (!printable(body.substr(0, a)) || !printable(body.substr(a + 1, b == body.npos ? b : b - a - 1)))
@@ -905,7 +905,7 @@ Looks looks_like(std::string_view t, bool client, uint64_t& size) {
       return Looks::kMaybe;  // the severity is translated
     }
     case 'S': {
-      const size_t a = body.find('\0');
+      const size_t a = body.substr(0, 64).find('\0');
       if (a == std::string_view::npos) return printable(body) && body.size() < 64 ? Looks::kCut : Looks::kNo;
       return printable(body.substr(0, a)) && a > 0 ? (!whole             ? Looks::kCut
                                                       : body.back() == 0 ? Looks::kMaybe
@@ -934,6 +934,8 @@ Looks looks_like(std::string_view t, bool client, uint64_t& size) {
   }
 }
 
+constexpr size_t kProbeView = 16 << 10;  // bytes by which a place proves itself, or does not
+
 /// Messages in a row from the front: kYes when they prove themselves, kUnsure when more bytes may.
 Probe looks_like_messages(std::string_view t, bool client) {
   for (int good = 0; good < 8; ++good) {
@@ -945,7 +947,8 @@ Probe looks_like_messages(std::string_view t, bool client) {
       case Looks::kMaybe: break;
     }
     if (good >= 3) return Probe::kYes;
-    if (size >= t.size()) return size > (16 << 10) ? Probe::kNo : Probe::kUnsure;
+    if (size > kProbeView) return Probe::kNo;
+    if (size >= t.size()) return Probe::kUnsure;
     t.remove_prefix(static_cast<size_t>(size));
   }
   return Probe::kYes;
@@ -977,9 +980,9 @@ Resync Postgresql::resync(const Input& in) {
   const std::string_view t = as_text(in.bytes);
   bool& lost_here = lost_here_[static_cast<int>(in.direction)];
   for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < t.size(); ++at) {
-    const Probe p = looks_like_messages(t.substr(at), client);
+    const Probe p = looks_like_messages(t.substr(at, kProbeView), client);
     if (p == Probe::kYes) return {at, true};
-    if (p == Probe::kUnsure && t.size() - at < (16 << 10)) return {at, false};
+    if (p == Probe::kUnsure && t.size() - at < kProbeView) return {at, false};
   }
   return {t.size(), false};
 }
