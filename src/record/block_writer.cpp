@@ -144,6 +144,8 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& fol
   return Error{Code::kInvalid, fmt::format("{}/owner.json: {}", folder, e.what())};
 }
 
+bool BlockWriter::is_finished(const std::string& folder) { return fs::exists(folder + "/block.json"); }
+
 Result<> BlockWriter::open_journals() {
   for (auto [fd, name] : {std::pair{&packets_fd_, "packets.journal"}, std::pair{&items_fd_, "items.journal"}}) {
     const std::string path = folder_ + "/" + name;

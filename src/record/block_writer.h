@@ -33,6 +33,8 @@ class BlockWriter {
  public:
   /// Makes `folder` (below the spool's open/).
   static Result<std::unique_ptr<BlockWriter>> create(const std::string& folder, const BlockOwner& owner);
+  /// Whether finish() has done its work in `folder`.
+  static bool is_finished(const std::string& folder);
   /// Takes up what a crashed process left; what its journals hold in whole records is kept.
   static Result<std::unique_ptr<BlockWriter>> recover(const std::string& folder);
 

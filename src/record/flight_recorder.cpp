@@ -29,6 +29,7 @@ struct RecordHeader {
 static_assert(sizeof(RecordHeader) == 48);
 
 constexpr uint64_t kNone = ~uint64_t{0};
+constexpr size_t kGoneLimit = 1 << 16;
 
 }  // namespace
 
@@ -88,7 +89,12 @@ void FlightRecorder::drop_old(Timestamp time) {
   }
   if (!dropped) return;
   const uint64_t first = segments_.front()->number * options_.segment_bytes;
-  std::erase_if(heads_, [first](const auto& entry) { return entry.second.last < first; });
+  std::erase_if(heads_, [&](const auto& entry) {
+    if (entry.second.last >= first) return false;
+    if (gone_.insert_or_assign(entry.first, entry.second.packets).second) gone_order_.push_back(entry.first);
+    return true;
+  });
+  for (; gone_order_.size() > kGoneLimit; gone_order_.pop_front()) gone_.erase(gone_order_.front());
 }
 
 bool FlightRecorder::append(StreamKey stream, const net::Packet& packet) {
@@ -131,7 +137,11 @@ bool FlightRecorder::append(StreamKey stream, const net::Packet& packet) {
   {
     const std::lock_guard lock(mutex_);
     Head& head = heads_[stream.number];
-    if (head.packets != 0) header.previous = head.last;
+    if (head.last != kNone) {
+      header.previous = head.last;
+    } else if (const auto before = gone_.find(stream.number); before != gone_.end()) {
+      head.packets = before->second;
+    }
     head.last = position;
     header.ordinal = ++head.packets;
     head.kind = stream.kind;
@@ -157,7 +167,11 @@ uint64_t FlightRecorder::read(uint64_t stream, Cursor& cursor,
   {
     const std::lock_guard lock(mutex_);
     const auto head = heads_.find(stream);
-    if (head == heads_.end()) return 0;
+    if (head == heads_.end()) {
+      const auto before = gone_.find(stream);
+      if (before == gone_.end() || before->second <= cursor.packets) return 0;
+      return before->second - std::exchange(cursor.packets, before->second);
+    }
     position = head->second.last;
     segments = snapshot();
   }
@@ -170,10 +184,17 @@ uint64_t FlightRecorder::read(uint64_t stream, Cursor& cursor,
     return reinterpret_cast<const RecordHeader*>((*segment)->memory + p % options_.segment_bytes);
   };
   std::vector<const RecordHeader*> found;
-  for (const RecordHeader* r = record_at(position); r != nullptr && r->ordinal > cursor.packets;
-       r = record_at(r->previous))
+  const uint64_t newest = position;
+  while (position != kNone && position >= cursor.position) {
+    const RecordHeader* const r = record_at(position);
+    if (r == nullptr) break;
     found.push_back(r);
-  const uint64_t lost = found.empty() ? 0 : found.back()->ordinal - 1 - cursor.packets;
+    position = r->previous;
+  }
+  if (found.empty()) return 0;
+  const uint64_t before = found.back()->ordinal - 1;
+  const uint64_t lost = before > cursor.packets ? before - cursor.packets : 0;
+  cursor.position = newest + 1;
   for (auto r = found.rbegin(); r != found.rend(); ++r) {
     const RecordHeader& h = **r;
     each({timestamp_from_ns(h.time_ns), Bytes(reinterpret_cast<const uint8_t*>(*r + 1), h.captured), h.wire_length,

@@ -39,7 +39,7 @@ struct RecordedPacket {
 
 /// Where reading of a stream stands; opaque but for its default, the stream's first packet.
 struct Cursor {
-  uint64_t position = 0;
+  uint64_t position = 0;  // packets at or after it have not been read
   uint64_t packets = 0;
 };
 
@@ -74,7 +74,7 @@ class FlightRecorder {
  private:
   struct Segment;
   struct Head {
-    uint64_t last = 0;  // position of the newest packet
+    uint64_t last = ~uint64_t{0};  // position of the newest packet; all ones: none yet
     uint32_t packets = 0;
     item::StreamKind kind = item::StreamKind::kTcp;
   };
@@ -84,10 +84,14 @@ class FlightRecorder {
   std::vector<std::shared_ptr<Segment>> snapshot() const;
 
   FlightRecorderOptions options_;
-  mutable std::mutex
-      mutex_;  // guards the two below; held for a few instructions per packet, never while reading packets
+  // Guards what follows up to next_number_; held for a few instructions per packet, never while reading packets.
+  mutable std::mutex mutex_;
   std::deque<std::shared_ptr<Segment>> segments_;
   std::unordered_map<uint64_t, Head> heads_;
+  // How many packets streams had whose packets are all gone: a stream that goes on is numbered on, and what was not read
+  // in time is counted. Bounded; what is forgotten here begins at one again.
+  std::unordered_map<uint64_t, uint32_t> gone_;
+  std::deque<uint64_t> gone_order_;
   uint64_t next_number_ = 0;
   std::atomic<uint64_t> packets_{0}, overwritten_{0}, failed_{0};
 };

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <filesystem>
+
 #include "base/log.h"
 #include "item/json.h"
 
@@ -41,12 +43,22 @@ Recorder::~Recorder() { stop(Duration{0}); }
 /// Blocks that a process left open become finished blocks now: what their journals hold was promised.
 Result<> Recorder::recover() {
   for (const std::string& folder : spool_->left_open()) {
+    // The record is the last file of a finished block: the process died between finishing and moving it.
+    if (BlockWriter::is_finished(folder)) {
+      BALEEN_TRY_DO(spool_->ready(folder));
+      continue;
+    }
     auto block = BlockWriter::recover(folder);
     if (!block) {
       log::warning("{}: not recovered: {}", folder, block.error().message);
       continue;
     }
-    if ((*block)->empty()) continue;
+    if ((*block)->empty()) {
+      std::error_code ignored;
+      block->reset();
+      std::filesystem::remove_all(folder, ignored);
+      continue;
+    }
     if (auto record = (*block)->finish({}, {}); !record) {
       log::warning("{}: not recovered: {}", folder, record.error().message);
     } else {
@@ -102,7 +114,7 @@ void Recorder::run() {
     const bool last = stopping_.load(std::memory_order_acquire);
     const bool busy = take_events();
     if (std::chrono::steady_clock::now() >= next_turn || last || hurry_.load(std::memory_order_relaxed)) {
-      adopt(generation_.load());
+      if (ring_.size() == 0) adopt(generation_.load());
       for (auto& [name, open] : open_) {
         follow_streams(open, false);
         check_age(open);
@@ -129,15 +141,15 @@ bool Recorder::take_events() {
           stream->second.turns_left = kLateTurns;
       continue;
     }
-    const auto generation = generation_.load();
-    adopt(generation);
+    // An item was matched under the recordings of its time: what came before a change is kept before the change.
+    if (event.generation > adopted_) adopt(generation_.load());
     bool stored = false;
     for (auto& [name, open] : open_) {
       // Bits number the recordings of the item's generation; after a change the filters are asked again.
       bool wanted = false;
-      if (event.generation == generation->number) {
-        for (size_t i = 0; i < generation->recordings.size(); ++i)
-          wanted |= (event.recordings >> i & 1) != 0 && generation->recordings[i].name == name;
+      if (event.generation == adopted_) {
+        for (size_t i = 0; i < in_force_->recordings.size(); ++i)
+          wanted |= (event.recordings >> i & 1) != 0 && in_force_->recordings[i].name == name;
       } else {
         wanted = open.recording.filter.matches(*event.item);
       }
@@ -156,6 +168,7 @@ bool Recorder::take_events() {
 void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
   if (adopted_ == generation->number) return;
   adopted_ = generation->number;
+  in_force_ = generation;
   for (auto it = open_.begin(); it != open_.end();) {
     const auto same = [&](const Recording& r) {
       return r.name == it->first && r.destination == it->second.recording.destination &&

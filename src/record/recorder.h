@@ -125,6 +125,7 @@ class Recorder {
       streams_{0}, write_errors_{0};
   std::map<std::string, Open> open_;  // by name; recorder thread
   uint64_t adopted_ = 0;
+  std::shared_ptr<const Generation> in_force_;
   mutable std::mutex mutex_;
   std::vector<InterfaceName> interfaces_;
   std::string last_error_;

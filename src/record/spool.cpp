@@ -48,7 +48,7 @@ std::vector<std::string> folders_in(const std::string& parent) {
 
 Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore open_store) {
   std::error_code failed;
-  for (const char* part : {"/open", "/ready"}) {
+  for (const char* part : {"/open", "/ready", "/done"}) {
     fs::create_directories(folder + part, failed);
     if (failed) return Error{Code::kIo, fmt::format("spool {}: {}", folder, failed.message())};
   }
@@ -60,6 +60,7 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore 
     return Error{Code::kConflict,
                  fmt::format("another process uses the data folder {}: stop it, or choose another with dataDir",
                              fs::path(folder).parent_path().string())};
+  for (const std::string& done : folders_in(folder + "/done")) fs::remove_all(done, failed);
   spool->measure();
   return spool;
 }
@@ -196,8 +197,11 @@ Result<> Spool::upload(const std::string& folder) {
   options.content_type = "application/json";
   const index::BlockKeys keys = index::block_keys(record.recording, record.first, record.block);
   BALEEN_TRY_DO(store::put_file_once(*store, prefix + keys.record, folder + "/block.json", options));
+  // Out of the way in one step, then removed: a crash in between leaves no half folder to be uploaded again.
+  const std::string done = folder_ + "/done/" + fs::path(folder).filename().string();
+  if (::rename(folder.c_str(), done.c_str()) != 0) return errno_error(done, errno);
   std::error_code failed;
-  fs::remove_all(folder, failed);
+  fs::remove_all(done, failed);
   if (failed) return Error{Code::kIo, fmt::format("{}: {}", folder, failed.message())};
   return {};
 }

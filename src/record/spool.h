@@ -32,6 +32,7 @@ struct SpoolProgress {
 ///
 ///   open/<block>/   being written: owner.json, packets.journal, items.journal
 ///   ready/<block>/  finished: owner.json, packets.pcapng, items.parquet, block.json
+///   done/<block>/   uploaded, on its way out
 ///
 /// Uploads: packets, items, then the record, each created only if absent; then the folder is removed. Names were
 /// decided when the block was finished, so trying again makes nothing twice.
