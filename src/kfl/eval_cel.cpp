@@ -7,8 +7,8 @@
 #include "kfl/values_cel.h"
 #include "kfl/variables.h"
 
-// Evaluates CEL. An error is a value that every operator hands on, but && and || (and all(), exists()) swallow it when the
-// other side decides alone.
+// Evaluates CEL. An error is a value that every operator hands on, but && and || (and all(), exists()) swallow it when
+// the other side decides alone.
 
 namespace baleen::kfl {
 namespace {
@@ -42,10 +42,34 @@ Datum ordered(Op op, Order order) {
   return wrong();
 }
 
+/// A variable's value; looked up once when the filter asks for it more than once.
+inline Datum variable(const Node& n, Context& c) {
+  if (n.cache == 0 || c.cached == nullptr) return value_of(*n.variable, c);
+  const uint64_t bit = uint64_t{1} << n.cache;
+  Datum& kept = c.cached[n.cache - 1];
+  if ((c.is_cached & bit) == 0) {
+    kept = value_of(*n.variable, c);
+    c.is_cached |= bit;
+  }
+  return kept;
+}
+
 Datum comparison(const Node& n, Context& c) {
-  const Datum a = eval_cel(*n.args[0], c);
+  const Node &left = *n.args[0], &right = *n.args[1];
+  const Datum a = left.op == Op::kVariable ? variable(left, c) : eval_cel(left, c);
   if (a.is_error()) return a;
-  const Datum b = eval_cel(*n.args[1], c);
+  const Datum b = right.op == Op::kLiteral ? right.value : eval_cel(right, c);
+  if (a.is(Kind::kInt) && b.is(Kind::kInt)) {  // most comparisons of filters
+    switch (n.op) {
+      case Op::kEqual: return Datum::of(a.integer == b.integer);
+      case Op::kNotEqual: return Datum::of(a.integer != b.integer);
+      case Op::kLess: return Datum::of(a.integer < b.integer);
+      case Op::kLessEqual: return Datum::of(a.integer <= b.integer);
+      case Op::kGreater: return Datum::of(a.integer > b.integer);
+      case Op::kGreaterEqual: return Datum::of(a.integer >= b.integer);
+      default: break;
+    }
+  }
   if (b.is_error()) return b;
   switch (n.op) {
     case Op::kEqual:
@@ -111,7 +135,8 @@ Datum indexed(const Node& n, Context& c) {
   const Datum value = index(container, key, c);
   if (!optional) {
     const Node& from = *n.args[0];  // K2-06, D-8: a label that is not there is ""
-    if (value.is_error() && from.op == Op::kVariable && from.variable->lenient && container.is_map()) return Datum::text("");
+    if (value.is_error() && from.op == Op::kVariable && from.variable->lenient && container.is_map())
+      return Datum::text("");
     return value;
   }
   if (!value.is_error()) return full(value, c);
@@ -135,12 +160,15 @@ Datum list(const Node& n, Context& c) {
   return Datum::of(std::span<const Datum>(out.first(used)));
 }
 
-bool is_key(const Datum& d) { return d.is(Kind::kBool) || d.is(Kind::kInt) || d.is(Kind::kUint) || d.is(Kind::kString); }
+bool is_key(const Datum& d) {
+  return d.is(Kind::kBool) || d.is(Kind::kInt) || d.is(Kind::kUint) || d.is(Kind::kString);
+}
 
 Datum add_entry(std::span<Entry> out, size_t& used, const Datum& key, const Datum& value, Context& c) {
   if (!is_key(key)) return Datum::error("a key must be a bool, an int, a uint or a string");
   Datum ignored;
-  if (find_key(Datum::of(std::span<const Entry>(out.first(used))), key, ignored, c.work)) return Datum::error("a key is there twice");
+  if (find_key(Datum::of(std::span<const Entry>(out.first(used))), key, ignored, c.work))
+    return Datum::error("a key is there twice");
   if (c.work < 0) return Datum::error(kOutOfWork);
   out[used++] = {key, value};
   return {};
@@ -312,7 +340,7 @@ Datum eval_cel(const Node& n, Context& c) {
   switch (n.op) {
     case Op::kLiteral:
     case Op::kTypeName: return n.value;
-    case Op::kVariable: return value_of(*n.variable, c);
+    case Op::kVariable: return variable(n, c);
     case Op::kFlag: return Datum::of((protocols(c) & n.mask) != 0);
     case Op::kInPlace: return (protocols(c) & n.mask) != 0 ? eval_cel(*n.args[0], c) : Datum::of(false);
     case Op::kLocal: return c.locals[n.slot];
