@@ -541,7 +541,8 @@ Probe Mongodb::probe(const Input& in) {
   if (client ? h.answers != 0 && h.answers != 0xFFFFFFFF : h.opcode != kReply && h.answers == 0) return Probe::kNo;
   if (h.size < 21) return Probe::kNo;
   const auto document_at = [&](size_t at) {  // a plausible beginning of a document
-    if (b.size() < at + 5) return h.size < at + 5 ? Probe::kNo : Probe::kUnsure;
+    if (h.size < at + 5) return Probe::kNo;
+    if (b.size() < at + 5) return Probe::kUnsure;
     const uint32_t size = load_le32(&b[at]);
     if (size < 5 || size > h.size - at) return Probe::kNo;
     const uint8_t type = b[at + 4];
@@ -555,13 +556,15 @@ Probe Mongodb::probe(const Input& in) {
       return b[20] == 0 ? document_at(21) : Probe::kYes;
     }
     case kCompressed: {
+      if (h.size < 25) return Probe::kNo;
       if (b.size() < 25) return Probe::kUnsure;
       const uint32_t original = load_le32(&b[16]);
       return b[24] <= 3 && original != kCompressed && (client ? is_request(original) : is_reply(original)) ? Probe::kYes
                                                                                                            : Probe::kNo;
     }
     case kReply:
-      if (b.size() < 36) return h.size < 36 ? Probe::kNo : Probe::kUnsure;
+      if (h.size < 36) return Probe::kNo;
+      if (b.size() < 36) return Probe::kUnsure;
       if (load_le32(&b[16]) > 15 || load_le32(&b[32]) > 1'000'000) return Probe::kNo;
       return load_le32(&b[32]) == 0 ? (h.size == 36 ? Probe::kYes : Probe::kNo) : document_at(36);
     case kCommand:
