@@ -178,7 +178,7 @@ class Tap {
       const timespec turn{0, 200'000'000};
       const int signal = sigtimedwait(&signals_, nullptr, &turn);
       if (signal == SIGINT || signal == SIGTERM) {
-        ++g_signals;
+        g_signals = g_signals + 1;
         break;
       }
       if (signal == SIGHUP || !(FileMark::of(file_) == mark_)) reload();

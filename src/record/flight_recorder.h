@@ -88,8 +88,8 @@ class FlightRecorder {
   mutable std::mutex mutex_;
   std::deque<std::shared_ptr<Segment>> segments_;
   std::unordered_map<uint64_t, Head> heads_;
-  // How many packets streams had whose packets are all gone: a stream that goes on is numbered on, and what was not read
-  // in time is counted. Bounded; what is forgotten here begins at one again.
+  // How many packets streams had whose packets are all gone: a stream that goes on is numbered on, and what was not
+  // read in time is counted. Bounded; what is forgotten here begins at one again.
   std::unordered_map<uint64_t, uint32_t> gone_;
   std::deque<uint64_t> gone_order_;
   uint64_t next_number_ = 0;

@@ -11,12 +11,12 @@ struct Transfer {
   item::Item* item;
   uint16_t id;
   bool multicast = false;
-  Bytes first;          // the first message, in the arena
+  Bytes first;  // the first message, in the arena
   MoreRecords* more = nullptr;
   uint64_t wire_size = 0;
   size_t kept = 0;
   Timestamp time;
-  bool cut = false;     // records beyond kMaxTransferRecords were left out
+  bool cut = false;  // records beyond kMaxTransferRecords were left out
 };
 
 namespace {
@@ -108,7 +108,9 @@ Probe Dns::probe(const Input& in) {
 Step Dns::dissect(const Input& in, Output& out) {
   if (in.bytes.empty()) return Step::need(1);
   if (framing_ == Framing::kUnknown)
-    framing_ = is_datagram(in) ? Framing::kDatagram : framed(in.bytes).empty() && in.end_of_stream ? Framing::kDatagram : Framing::kStream;
+    framing_ = is_datagram(in)                                ? Framing::kDatagram
+               : framed(in.bytes).empty() && in.end_of_stream ? Framing::kDatagram
+                                                              : Framing::kStream;
   if (framing_ == Framing::kDatagram) {
     message(in, in.bytes, in.bytes.size(), out);
     return Step::took(in.bytes.size());
@@ -129,7 +131,8 @@ void Dns::message(const Input& in, Bytes message, uint64_t wire_size, Output& ou
   shape.header.is_response() ? answer(in, message, shape, wire_size, out) : query(in, message, shape, wire_size, out);
 }
 
-void Dns::single(const item::Protocol& card, const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out) {
+void Dns::single(const item::Protocol& card, const Input& in, Bytes message, const Shape& shape, uint64_t wire_size,
+                 Output& out) {
   Item* const item = out.begin(card);
   item->outcome = Outcome::kSingle;
   if (shape.header.is_response()) {
@@ -180,11 +183,15 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
   }
   mark_malformed(item, shape, out);
   const bool transfer = framing_ == Framing::kStream && (shape.question_type == kAxfr || shape.question_type == kIxfr);
-  if (transfer && soas.first && soas.count == 1 && shape.answers > (shape.question_type == kIxfr ? 1 : 0) && shape.whole &&
-      shape.header.rcode() == 0) {
+  if (transfer && soas.first && soas.count == 1 && shape.answers > (shape.question_type == kIxfr ? 1 : 0) &&
+      shape.whole && shape.header.rcode() == 0) {
     end_transfer("another transfer began", out);
-    transfer_ = item->arena.make<Transfer>(Transfer{.item = item, .id = shape.header.id, .first = item->arena.copy(message), .wire_size = wire_size,
-                                                    .kept = shape.answers, .time = in.time});
+    transfer_ = item->arena.make<Transfer>(Transfer{.item = item,
+                                                    .id = shape.header.id,
+                                                    .first = item->arena.copy(message),
+                                                    .wire_size = wire_size,
+                                                    .kept = shape.answers,
+                                                    .time = in.time});
     return;
   }
   set(item->response, response_payload(message, shape, false, nullptr, item->arena), in.time, wire_size);
@@ -219,8 +226,9 @@ Resync Dns::resync(const Input& in) {
     if (rest.size() < 2 + kHeaderBytes) return {at, false};
     const size_t size = load_be16(rest.data());
     const Header h = read_header(rest.subspan(2));
-    const bool sane = size >= kHeaderBytes + 5 && size <= 4096 && h.questions <= 1 && h.opcode() <= 6 && (h.flags & 0x0040) == 0 &&
-                      h.questions + h.answers > 0 && h.answers <= 512 && h.authorities <= 64 && h.additionals <= 64;
+    const bool sane = size >= kHeaderBytes + 5 && size <= 4096 && h.questions <= 1 && h.opcode() <= 6 &&
+                      (h.flags & 0x0040) == 0 && h.questions + h.answers > 0 && h.answers <= 512 &&
+                      h.authorities <= 64 && h.additionals <= 64;
     if (!sane) continue;
     if (rest.size() < size + 2) {
       if (!in.end_of_stream) return {at, false};

@@ -8,8 +8,8 @@ namespace baleen::dissect::dns {
 struct Transfer;
 struct Shape;
 
-/// DNS (RFC 1035 and its many followers) over UDP and TCP, with its relatives of the same format: mDNS (RFC 6762, port 5353)
-/// and LLMNR (RFC 4795, port 5355), which have cards of their own. NetBIOS names (RFC 1002) are not claimed.
+/// DNS (RFC 1035 and its many followers) over UDP and TCP, with its relatives of the same format: mDNS (RFC 6762, port
+/// 5353) and LLMNR (RFC 4795, port 5355), which have cards of their own. NetBIOS names (RFC 1002) are not claimed.
 ///
 /// Answers are matched by id and first question. Multicast protocols do not pair: every message is an item.
 class Dns final : public Session {
@@ -30,7 +30,8 @@ class Dns final : public Session {
   void message(const Input& in, Bytes message, uint64_t wire_size, Output& out);
   void query(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out);
   void answer(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out);
-  void single(const item::Protocol& card, const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out);
+  void single(const item::Protocol& card, const Input& in, Bytes message, const Shape& shape, uint64_t wire_size,
+              Output& out);
   item::Item* take(const Shape& shape);
   void end_transfer(const char* error, Output& out);
 

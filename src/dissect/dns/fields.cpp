@@ -19,7 +19,8 @@ constexpr Field kFields[] = {
     {"request.questionNames", "dns_questions", kList, "The names asked for."},
     {"request.questionTypes", "dns_question_types", kList, "The types asked for: \"A\", \"AAAA\"."},
     {"request.id", "", kInt, "The query's number."},
-    {"request.flags", "", kMap, "authoritative, truncated, recursionDesired, recursionAvailable, authenticData, checkingDisabled."},
+    {"request.flags", "", kMap,
+     "authoritative, truncated, recursionDesired, recursionAvailable, authenticData, checkingDisabled."},
     {"request.answers", "", kList, "Records of an update, a notification, or answers known to an mDNS client."},
     {"request.authorities", "", kList, "Records of the authority section of a query, where there are any."},
     {"request.additionals", "", kList, "Records of the additional section of a query, where there are any."},
@@ -28,7 +29,8 @@ constexpr Field kFields[] = {
     {"response.rcode", "status_code", kInt, "The response code with its EDNS extension: 0, 3."},
     {"response.rcodeName", "", kString, "\"NOERROR\", \"NXDOMAIN\"."},
     {"response.answers", "", kList,
-     "Records: name, type, class, ttl, the reference's members by type (ip, ns, cname, ptr, txts, soa, srv, mx, opt, uri) and data, the "
+     "Records: name, type, class, ttl, the reference's members by type (ip, ns, cname, ptr, txts, soa, srv, mx, opt, "
+     "uri) and data, the "
      "presentation form of any type."},
     {"response.answerData", "dns_answers", kList, "The data of all answers: addresses, names, texts."},
     {"response.authorities", "", kList, "Records of the authority section."},
@@ -36,12 +38,13 @@ constexpr Field kFields[] = {
     {"response.opCode", "", kString, "As in the query."},
     {"response.questions", "", kList, "The questions as the answer repeats them."},
     {"response.id", "", kInt, "The answer's number."},
-    {"response.flags", "", kMap, "authoritative, truncated, recursionDesired, recursionAvailable, authenticData, checkingDisabled."},
+    {"response.flags", "", kMap,
+     "authoritative, truncated, recursionDesired, recursionAvailable, authenticData, checkingDisabled."},
     {"response.edns", "", kMap, "EDNS of the answer: version, udpSize, dnssecOk and options (code, name, value)."},
 };
 
-constexpr item::Protocol card(std::string_view name, std::string_view abbreviation, std::string_view long_name, std::string_view reference,
-                              std::string_view version, std::span<const uint16_t> ports) {
+constexpr item::Protocol card(std::string_view name, std::string_view abbreviation, std::string_view long_name,
+                              std::string_view reference, std::string_view version, std::span<const uint16_t> ports) {
   return {.name = name,
           .version = version,
           .abbreviation = abbreviation,
@@ -63,7 +66,8 @@ constexpr item::Protocol card(std::string_view name, std::string_view abbreviati
 }  // namespace
 
 const item::Protocol Dns::kProtocol =
-    card("dns", "DNS", "Domain Name System", "https://www.iana.org/assignments/dns-parameters/dns-parameters.xhtml", "0", kPorts);
+    card("dns", "DNS", "Domain Name System", "https://www.iana.org/assignments/dns-parameters/dns-parameters.xhtml",
+         "0", kPorts);
 const item::Protocol Dns::kMulticast =
     card("mdns", "mDNS", "Multicast DNS", "https://datatracker.ietf.org/doc/html/rfc6762", "0", kMulticastPorts);
 const item::Protocol Dns::kLinkLocal = card("llmnr", "LLMNR", "Link-Local Multicast Name Resolution",

@@ -9,7 +9,24 @@ using item::Member;
 using item::Value;
 
 // One record's members. Those of the reference come first and are always there, as strings but for the ttl.
-enum RecordMember : size_t { kName, kType, kClass, kTtl, kIp, kNsName, kCnameName, kPtrName, kTxts, kSoaText, kSrvText, kMxText, kOptText, kUriText, kData, kRecordMembers };
+enum RecordMember : size_t {
+  kName,
+  kType,
+  kClass,
+  kTtl,
+  kIp,
+  kNsName,
+  kCnameName,
+  kPtrName,
+  kTxts,
+  kSoaText,
+  kSrvText,
+  kMxText,
+  kOptText,
+  kUriText,
+  kData,
+  kRecordMembers
+};
 constexpr std::string_view kRecordNames[] = {"name", "type", "class", "ttl", "ip",  "ns",  "cname", "ptr",
                                              "txts", "soa",  "srv",   "mx",  "opt", "uri", "data"};
 
@@ -195,7 +212,7 @@ Value flags(const Header& h, Arena& arena) {
   static constexpr struct {
     const char* name;
     uint16_t bit;
-  } kFlags[] = {{"authoritative", 0x0400}, {"truncated", 0x0200}, {"recursionDesired", 0x0100},
+  } kFlags[] = {{"authoritative", 0x0400},      {"truncated", 0x0200},     {"recursionDesired", 0x0100},
                 {"recursionAvailable", 0x0080}, {"authenticData", 0x0020}, {"checkingDisabled", 0x0010}};
   const auto members = arena.array<Member>(std::size(kFlags));
   for (size_t i = 0; i < std::size(kFlags); ++i) members[i] = {kFlags[i].name, (h.flags & kFlags[i].bit) != 0};
@@ -250,7 +267,8 @@ Shape survey(Bytes m) {
   const struct {
     uint16_t promised;
     uint16_t* found;
-  } sections[] = {{s.header.answers, &s.answers}, {s.header.authorities, &s.authorities}, {s.header.additionals, &s.additionals}};
+  } sections[] = {
+      {s.header.answers, &s.answers}, {s.header.authorities, &s.authorities}, {s.header.additionals, &s.additionals}};
   for (const auto& section : sections) {
     for (; *section.found < section.promised; ++*section.found) {
       const size_t behind = skip_name(m, at);

@@ -9,12 +9,12 @@ namespace baleen::dissect::dns {
 /// What a message's skeleton says: all counts, names and lengths are followed, nothing is written.
 struct Shape {
   Header header;
-  size_t size = 0;          // bytes of what could be followed
+  size_t size = 0;                                                        // bytes of what could be followed
   uint16_t questions = 0, answers = 0, authorities = 0, additionals = 0;  // as many as could be followed
-  bool whole = false;       // all that the header promises is there
-  bool question_ok = false; // the header and all questions are
-  bool netbios = false;     // the first question is one of RFC 1002, which looks like DNS
-  uint64_t key = 0;         // of id and first question, without regard to case (RFC 4343)
+  bool whole = false;                                                     // all that the header promises is there
+  bool question_ok = false;                                               // the header and all questions are
+  bool netbios = false;  // the first question is one of RFC 1002, which looks like DNS
+  uint64_t key = 0;      // of id and first question, without regard to case (RFC 4343)
   uint16_t question_type = 0;
 };
 Shape survey(Bytes message);

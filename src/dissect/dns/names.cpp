@@ -132,9 +132,10 @@ std::string_view rcode_name(unsigned rcode) {
 }
 
 std::string_view rcode_mnemonic(unsigned rcode) {
-  static constexpr std::string_view kNames[] = {"NOERROR",  "FORMERR",  "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
-                                                "YXDOMAIN", "YXRRSET",  "NXRRSET",  "NOTAUTH",  "NOTZONE", "DSOTYPENI"};
-  static constexpr std::string_view kMore[] = {"BADVERS", "BADKEY", "BADTIME", "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE"};
+  static constexpr std::string_view kNames[] = {"NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP",  "REFUSED",
+                                                "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE", "DSOTYPENI"};
+  static constexpr std::string_view kMore[] = {"BADVERS", "BADKEY", "BADTIME",  "BADMODE",
+                                               "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE"};
   if (rcode < std::size(kNames)) return kNames[rcode];
   if (rcode >= 16 && rcode < 16 + std::size(kMore)) return kMore[rcode - 16];
   return {};

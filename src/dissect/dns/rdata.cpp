@@ -1,13 +1,14 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "base/clock.h"
 #include "dissect/dns/wire.h"
 #include "net/address.h"
 
-// RDATA in presentation form. Every type is a short sequence of primitive fields, written by one Writer, which is sticky:
-// a field that is not there, or bytes that are left over, make the whole record print as RFC 3597 says.
+// RDATA in presentation form. Every type is a short sequence of primitive fields, written by one Writer, which is
+// sticky: a field that is not there, or bytes that are left over, make the whole record print as RFC 3597 says.
 
 namespace baleen::dissect::dns {
 namespace {
@@ -74,7 +75,8 @@ void append_quoted(Bytes text, std::string& out) {
 
 class Writer {
  public:
-  Writer(Bytes message, size_t at, size_t size, std::string& out) : message_(message), at_(at), end_(at + size), out_(out) {}
+  Writer(Bytes message, size_t at, size_t size, std::string& out)
+      : message_(message), at_(at), end_(at + size), out_(out) {}
 
   bool done() const { return ok_ && at_ == end_; }
   size_t left() const { return ok_ ? end_ - at_ : 0; }
@@ -150,7 +152,8 @@ class Writer {
 
 /// RFC 9460 2.1: SvcParams as key=value.
 void service_parameters(Writer& w) {
-  static constexpr std::string_view kKeys[] = {"mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp"};
+  static constexpr std::string_view kKeys[] = {"mandatory", "alpn",     "no-default-alpn", "port", "ipv4hint",
+                                               "ech",       "ipv6hint", "dohpath",         "ohttp"};
   const auto key_name = [&](uint64_t key) {
     if (key < std::size(kKeys)) {
       w.out() += kKeys[key];
@@ -166,7 +169,7 @@ void service_parameters(Writer& w) {
     key_name(key);
     if (value.empty()) continue;
     w.out() += '=';
-    const auto comma = [&, first = true]() mutable {
+    auto comma = [&, first = true]() mutable {
       if (!std::exchange(first, false)) w.out() += ',';
     };
     if (key == 0 && value.size() % 2 == 0) {
@@ -208,14 +211,17 @@ void location(Writer& w) {
     const int64_t v = static_cast<int64_t>(w.take(4)) - (int64_t{1} << 31);
     const uint64_t a = static_cast<uint64_t>(v < 0 ? -v : v);
     w.space();
-    w.out().append(text, static_cast<size_t>(snprintf(text, sizeof text, "%u %u %u.%03u %c", static_cast<unsigned>(a / 3'600'000),
-                                                      static_cast<unsigned>(a / 60'000 % 60), static_cast<unsigned>(a / 1000 % 60),
-                                                      static_cast<unsigned>(a % 1000), v < 0 ? ends[1] : ends[0])));
+    w.out().append(
+        text, static_cast<size_t>(snprintf(text, sizeof text, "%u %u %u.%03u %c", static_cast<unsigned>(a / 3'600'000),
+                                           static_cast<unsigned>(a / 60'000 % 60), static_cast<unsigned>(a / 1000 % 60),
+                                           static_cast<unsigned>(a % 1000), v < 0 ? ends[1] : ends[0])));
   }
   const double altitude = static_cast<double>(w.take(4)) / 100.0 - 100'000.0;
   w.space();
-  w.out().append(text, static_cast<size_t>(snprintf(text, sizeof text, "%.2fm %.2fm %.2fm %.2fm", altitude, static_cast<double>(centimetres[0]) / 100,
-                                                    static_cast<double>(centimetres[1]) / 100, static_cast<double>(centimetres[2]) / 100)));
+  w.out().append(text,
+                 static_cast<size_t>(snprintf(
+                     text, sizeof text, "%.2fm %.2fm %.2fm %.2fm", altitude, static_cast<double>(centimetres[0]) / 100,
+                     static_cast<double>(centimetres[1]) / 100, static_cast<double>(centimetres[2]) / 100)));
 }
 
 void options(Writer& w) {
@@ -238,24 +244,41 @@ void options(Writer& w) {
 
 void write(Writer& w, uint16_t type) {
   switch (type) {
-    case 1: w.address(4); break;                                          // RFC 1035 3.4.1
-    case 28: w.address(16); break;                                        // RFC 3596
-    case 2: case 3: case 4: case 5: case 7: case 8: case 9: case 12: case 39: w.name(); break;  // RFC 1035 3.3, RFC 6672
-    case 6: w.name().name().number(4).number(4).number(4).number(4).number(4); break;          // RFC 1035 3.3.13
-    case 14: case 17: w.name().name(); break;                             // RFC 1035 3.3.7, RFC 1183
-    case 15: case 18: case 36: w.number(2).name(); break;                 // RFC 1035 3.3.9, RFC 1183, RFC 2230
-    case 13: w.text().text(); break;                                      // RFC 1035 3.3.2
-    case 16: case 99: w.texts(); break;                                   // RFC 1035 3.3.14
-    case 33: w.number(2).number(2).number(2).name(); break;               // RFC 2782
-    case 35: w.number(2).number(2).text().text().text().name(); break;    // RFC 3403
-    case 37: w.number(2).number(2).number(1).base64_rest(); break;        // RFC 4398
-    case 43: case 59: w.number(2).number(1).number(1).hex(w.left()); break;       // RFC 4034 5.3
-    case 25: case 48: case 60: w.number(2).number(1).number(1).base64_rest(); break;  // RFC 4034 2.2
-    case 24: case 46:                                                     // RFC 4034 3.2
+    case 1: w.address(4); break;    // RFC 1035 3.4.1
+    case 28: w.address(16); break;  // RFC 3596
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+    case 7:
+    case 8:
+    case 9:
+    case 12:
+    case 39: w.name(); break;                                                          // RFC 1035 3.3, RFC 6672
+    case 6: w.name().name().number(4).number(4).number(4).number(4).number(4); break;  // RFC 1035 3.3.13
+    case 14:
+    case 17: w.name().name(); break;  // RFC 1035 3.3.7, RFC 1183
+    case 15:
+    case 18:
+    case 36: w.number(2).name(); break;  // RFC 1035 3.3.9, RFC 1183, RFC 2230
+    case 13: w.text().text(); break;     // RFC 1035 3.3.2
+    case 16:
+    case 99: w.texts(); break;                                          // RFC 1035 3.3.14
+    case 33: w.number(2).number(2).number(2).name(); break;             // RFC 2782
+    case 35: w.number(2).number(2).text().text().text().name(); break;  // RFC 3403
+    case 37: w.number(2).number(2).number(1).base64_rest(); break;      // RFC 4398
+    case 43:
+    case 59: w.number(2).number(1).number(1).hex(w.left()); break;  // RFC 4034 5.3
+    case 25:
+    case 48:
+    case 60: w.number(2).number(1).number(1).base64_rest(); break;  // RFC 4034 2.2
+    case 24:
+    case 46:  // RFC 4034 3.2
       w.type().number(1).number(1).number(4).time().time().number(2).name().base64_rest();
       break;
-    case 47: w.name().type_bitmap(); break;                               // RFC 4034 4.2
-    case 50: case 51: {                                                   // RFC 5155 3.3, 4.3
+    case 47: w.name().type_bitmap(); break;  // RFC 4034 4.2
+    case 50:
+    case 51: {  // RFC 5155 3.3, 4.3
       w.number(1).number(1).number(2).space();
       const Bytes salt = w.take_bytes(w.take(1));
       salt.empty() ? void(w.out() += '-') : append_hex(salt, w.out());
@@ -265,20 +288,24 @@ void write(Writer& w, uint16_t type) {
       w.type_bitmap();
       break;
     }
-    case 52: case 53: w.number(1).number(1).number(1).hex(w.left()); break;  // RFC 6698 2.2
-    case 44: w.number(1).number(1).hex(w.left()); break;                  // RFC 4255 3.2
-    case 63: w.number(4).number(1).number(1).hex(w.left()); break;        // RFC 8976 2.3
-    case 49: case 61: w.base64_rest(); break;                             // RFC 4701, RFC 7929
-    case 62: w.number(4).number(2).type_bitmap(); break;                  // RFC 7477
-    case 108: case 109: {                                                 // RFC 7043
+    case 52:
+    case 53: w.number(1).number(1).number(1).hex(w.left()); break;  // RFC 6698 2.2
+    case 44: w.number(1).number(1).hex(w.left()); break;            // RFC 4255 3.2
+    case 63: w.number(4).number(1).number(1).hex(w.left()); break;  // RFC 8976 2.3
+    case 49:
+    case 61: w.base64_rest(); break;                      // RFC 4701, RFC 7929
+    case 62: w.number(4).number(2).type_bitmap(); break;  // RFC 7477
+    case 108:
+    case 109: {  // RFC 7043
       if (w.left() != (type == 108 ? 6u : 8u)) return w.fail();
       w.hex(1);
       while (w.left() > 0) w.out() += '-', append_hex(w.take_bytes(1), w.out());
       break;
     }
-    case 64: case 65: w.number(2).name(), service_parameters(w); break;   // RFC 9460
-    case 256: w.number(2).number(2).quoted_rest(); break;                 // RFC 7553
-    case 257: {                                                           // RFC 8659 4.1
+    case 64:
+    case 65: w.number(2).name(), service_parameters(w); break;  // RFC 9460
+    case 256: w.number(2).number(2).quoted_rest(); break;       // RFC 7553
+    case 257: {                                                 // RFC 8659 4.1
       w.number(1).space();
       w.out() += as_text(w.take_bytes(w.take(1)));
       w.quoted_rest();
@@ -286,7 +313,7 @@ void write(Writer& w, uint16_t type) {
     }
     case 29: location(w); break;
     case kOpt: options(w); break;
-    case 250: {                                                           // RFC 8945 4.2
+    case 250: {  // RFC 8945 4.2
       w.name().number(6).number(2).space();
       append_base64(w.take_bytes(w.take(2)), w.out());
       w.number(2).number(2).space();

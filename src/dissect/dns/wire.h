@@ -13,8 +13,19 @@ namespace baleen::dissect::dns {
 constexpr size_t kHeaderBytes = 12;
 
 enum Type : uint16_t {
-  kA = 1, kNs = 2, kCname = 5, kSoa = 6, kPtr = 12, kMx = 15, kTxt = 16, kAaaa = 28, kSrv = 33, kOpt = 41, kUri = 256,
-  kIxfr = 251, kAxfr = 252
+  kA = 1,
+  kNs = 2,
+  kCname = 5,
+  kSoa = 6,
+  kPtr = 12,
+  kMx = 15,
+  kTxt = 16,
+  kAaaa = 28,
+  kSrv = 33,
+  kOpt = 41,
+  kUri = 256,
+  kIxfr = 251,
+  kAxfr = 252
 };
 
 struct Header {
@@ -30,8 +41,8 @@ Header read_header(Bytes message);
 size_t skip_name(Bytes message, size_t at);
 
 /// Appends the name at `at` in presentation form (RFC 1035 5.1, RFC 4343 2.1) without its last dot; the root is ".".
-/// Follows compression (RFC 1035 4.1.4) strictly backwards, so that it ends. Returns the offset behind the name where it
-/// stands, zero when it is malformed or longer than 255 bytes.
+/// Follows compression (RFC 1035 4.1.4) strictly backwards, so that it ends. Returns the offset behind the name where
+/// it stands, zero when it is malformed or longer than 255 bytes.
 size_t append_name(Bytes message, size_t at, std::string& out);
 
 /// Appends the RDATA at [at, at + size) in presentation form: that of its type's RFC where we know it and it is well
