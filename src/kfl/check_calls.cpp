@@ -1,4 +1,5 @@
 #include "kfl/checker_cel.h"
+#include "kfl/functions_v1.h"
 #include "kfl/limits.h"
 #include "kfl/protocols.h"
 #include "kfl/values_cel.h"
@@ -47,20 +48,35 @@ const Type* Checker::call(Node* n) {
   return result;
 }
 
+/// `minutes(-5)` of KFL v1 in v2; empty when it is none.
+std::string Checker::relative_time(const Node* n) {
+  if (n->has_subject || n->args.size() != 1) return {};
+  const double seconds = unit_seconds(n->text);
+  const Node* amount = n->args[0];
+  if (seconds == 0 || amount->op != Op::kLiteral || !amount->value.is(Kind::kInt)) return {};
+  const int64_t n_of = amount->value.integer;
+  if (n_of == 0) return "now()";
+  const bool small = seconds < 86400;
+  const int64_t count = (n_of < 0 ? -n_of : n_of) * (small ? 1 : static_cast<int64_t>(seconds / 3600));
+  return fmt::format("now() {} duration(\"{}{}\")", n_of < 0 ? "-" : "+", count, small ? n->text.substr(0, 1) : "h");
+}
+
 const Type* Checker::unknown_function(Node* n) {
   if (!o_.types) {
     n->function = nullptr;
     return dyn_;
   }
   std::string suggestion;
-  static constexpr std::pair<std::string_view, std::string_view> kOfV1[] = {
-      {"limit", "limit() belongs to KFL v1"},        {"redact", "redact() belongs to KFL v1"},
-      {"json", "json() belongs to KFL v1"},          {"xml", "xml() belongs to KFL v1"},
-      {"record", "record() belongs to KFL v1"},      {"datetime", "write timestamp(\"2026-03-14T22:00:00Z\")"},
-      {"seconds", "write now() - duration(\"5s\")"}, {"minutes", "write now() - duration(\"5m\")"},
-      {"hours", "write now() - duration(\"5h\")"},   {"days", "write now() - duration(\"24h\")"}};
-  for (const auto& [name, text] : kOfV1)
-    if (name == n->text) suggestion = text;
+  Diagnoser::Fix fix;
+  for (const std::string_view name : {"limit", "redact", "json", "xml", "record"})
+    if (name == n->text) suggestion = fmt::format("{}() belongs to KFL v1", name);
+  if (n->text == "datetime") suggestion = "write timestamp(\"2026-03-14T22:00:00Z\")";
+  if (std::string corrected = relative_time(n); !corrected.empty()) {
+    suggestion = fmt::format("write {}; {}() belongs to KFL v1", corrected, n->text);
+    d_.error(n->begin, n->end, fmt::format("there is no function {}", shown(n->text)), std::move(suggestion),
+             Diagnostic::Fix{std::move(corrected), true});
+    return error_;
+  }
   if (suggestion.empty()) {
     std::vector<std::string_view> names;
     for (const Function& f : all_functions()) names.push_back(f.name);
@@ -69,13 +85,13 @@ const Type* Checker::unknown_function(Node* n) {
     if (near == n->text)
       suggestion = fmt::format("{}() is a macro: list.{}(x, condition)", near, near);
     else if (!near.empty())
-      suggestion = fmt::format("did you mean \"{}\"?", near);
+      suggestion = fmt::format("did you mean \"{}\"?", near), fix = Diagnostic::Fix{std::string(near)};
   }
   for (const std::string_view macro : {"all", "exists", "exists_one", "map", "filter"})
-    if (n->text == macro) suggestion = fmt::format("write list.{}(x, condition on x)", macro);
+    if (n->text == macro) suggestion = fmt::format("write list.{}(x, condition on x)", macro), fix.reset();
   const uint32_t at = n->slot >= n->begin && n->slot < n->end ? n->slot : n->begin;
   d_.error(at, std::min<size_t>(n->end, at + n->text.size()), fmt::format("there is no function {}", shown(n->text)),
-           std::move(suggestion));
+           std::move(suggestion), std::move(fix));
   return error_;
 }
 

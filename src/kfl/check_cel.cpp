@@ -22,9 +22,9 @@ bool Checker::run(uint32_t& locals) {
   return !d_.failed();
 }
 
-const Type* Checker::wrong(const Node* n, std::string message, std::string suggestion) {
+const Type* Checker::wrong(const Node* n, std::string message, std::string suggestion, Diagnoser::Fix fix) {
   if (!o_.types) return dyn_;
-  d_.error(n->begin, n->end, std::move(message), std::move(suggestion));
+  d_.error(n->begin, n->end, std::move(message), std::move(suggestion), std::move(fix));
   return error_;
 }
 
@@ -75,6 +75,7 @@ const Type* Checker::literal(const Datum& d) {
     case Kind::kBytes: return simple(K::kBytes);
     case Kind::kTimestamp: return simple(K::kTimestamp);
     case Kind::kDuration: return simple(K::kDuration);
+    case Kind::kError: return error_;
     default: return simple(K::kString);
   }
 }

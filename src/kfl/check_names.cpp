@@ -106,19 +106,37 @@ const Type* Checker::unknown(Node* n, std::string_view name) {
     return dyn_;
   }
   std::string suggestion;
-  if (const Variable* v = o_.environment->of_path(name)) {
-    suggestion = fmt::format("did you mean \"{}\"? \"{}\" is its name in KFL v1", v->name, name);
+  Diagnoser::Fix fix;
+  const auto meant = [&](std::string_view what, std::string_view why, bool habit) {
+    suggestion = fmt::format("did you mean \"{}\"?{}", what, why);
+    fix = Diagnostic::Fix{std::string(what), habit};
+  };
+  static constexpr std::pair<std::string_view, std::string_view> kShort[] = {{"src.ns", "src.namespace"},
+                                                                             {"dst.ns", "dst.namespace"},
+                                                                             {"src.svc", "src.service.name"},
+                                                                             {"dst.svc", "dst.service.name"},
+                                                                             {"response.latency", "elapsed_time"},
+                                                                             {"latency", "elapsed_time"},
+                                                                             {"request.path", "path"},
+                                                                             {"src.pod", "src.pod.name"},
+                                                                             {"dst.pod", "dst.pod.name"},
+                                                                             {"src.service", "src.service.name"},
+                                                                             {"dst.service", "dst.service.name"}};
+  const auto known = std::find_if(std::begin(kShort), std::end(kShort), [&](const auto& s) { return s.first == name; });
+  if (known != std::end(kShort)) {
+    meant(known->second, "", false);
+  } else if (const Variable* v = o_.environment->of_path(name)) {
+    meant(v->name, fmt::format(" {} is its name in KFL v1", shown(name)), true);
   } else if (name == "nil") {
-    suggestion = "did you mean \"null\"? \"nil\" belongs to KFL v1";
+    meant("null", " \"nil\" belongs to KFL v1", true);
   } else if (name == "now") {
-    suggestion = "did you mean \"now()\"?";
+    meant("now()", "", true);
   } else {
     std::vector<std::string_view> names = o_.environment->names();
     for (const FlagCard& f : flag_cards()) names.push_back(f.name);
-    if (const std::string_view near = suggest(name, names); !near.empty())
-      suggestion = fmt::format("did you mean \"{}\"?", near);
+    if (const std::string_view near = suggest(name, names); !near.empty()) meant(near, "", false);
   }
-  return wrong(n, fmt::format("there is no variable {}", shown(name)), std::move(suggestion));
+  return wrong(n, fmt::format("there is no variable {}", shown(name)), std::move(suggestion), std::move(fix));
 }
 
 const Type* Checker::select(Node* n) {

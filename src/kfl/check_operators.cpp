@@ -80,26 +80,36 @@ const Type* Checker::ordering(Node* n) {
 
 void Checker::mismatch(Node* n, const Type* a, const Type* b) {
   std::string suggestion;
+  Diagnoser::Fix fix;
   const auto literal_of = [](const Node* x) { return x->op == Op::kLiteral; };
   const size_t which = literal_of(n->args[1]) ? 1 : literal_of(n->args[0]) ? 0 : 2;
   const Type* other = which == 1 ? known(a) : known(b);
   if (which != 2) {
     const Datum& d = n->args[which]->value;
+    const std::string written = print_cel(n->args[which]);
+    const auto meant = [&](std::string_view how, std::string value) {
+      suggestion = fmt::format("{} {}", how, value);
+      std::string left = print_cel(n->args[0]), right = print_cel(n->args[1]);
+      (which == 0 ? left : right) = std::move(value);
+      fix = Diagnostic::Fix{fmt::format("{} {} {}", left, sign(n->op), right)};
+    };
     if (d.is(Kind::kString) && (other->kind == K::kInt || other->kind == K::kDouble) && !d.text().empty() &&
         d.text().find_first_not_of("0123456789.-") == std::string_view::npos)
-      suggestion = fmt::format("write the number without quotes: {}", d.text());
-    if (d.is_number() && other->kind == K::kString)
-      suggestion = fmt::format("write it as a text: \"{}\"", print_cel(n->args[which]));
-    if (d.is(Kind::kString) && other->kind == K::kTimestamp)
-      suggestion = fmt::format("write timestamp({})", print_cel(n->args[which]));
+      meant("write the number without quotes:", std::string(d.text()));
+    if (d.is_number() && other->kind == K::kString) meant("write it as a text:", fmt::format("\"{}\"", written));
+    if (d.is(Kind::kString) && other->kind == K::kTimestamp) meant("write", fmt::format("timestamp({})", written));
     if (d.is(Kind::kInt) && other->kind == K::kTimestamp)
       suggestion = "compare with timestamp(\"...\") or now() - duration(\"5m\")";
-    if (d.is(Kind::kInt) && other->kind == K::kUint) suggestion = fmt::format("write it as a uint: {}u", d.integer);
-    if (d.is(Kind::kString) && other->kind == K::kList)
-      suggestion = fmt::format("write {} in {}", print_cel(n->args[which]), print_cel(n->args[1 - which]));
+    if (d.is(Kind::kInt) && other->kind == K::kUint) meant("write it as a uint:", fmt::format("{}u", d.integer));
+    if (d.is(Kind::kString) && other->kind == K::kList && (n->op == Op::kEqual || n->op == Op::kNotEqual)) {
+      std::string in = fmt::format("{} in {}", written, print_cel(n->args[1 - which]));
+      if (n->op == Op::kNotEqual) in = "!(" + in + ")";
+      suggestion = fmt::format("write {}", in);
+      fix = Diagnostic::Fix{std::move(in), true};
+    }
   }
   wrong(n, fmt::format("\"{}\" has no meaning between {} and {}", sign(n->op), shown_type(a), shown_type(b)),
-        std::move(suggestion));
+        std::move(suggestion), std::move(fix));
 }
 
 const Type* Checker::operator_(std::string_view name, Node* n, std::string_view signatures) {
@@ -202,8 +212,14 @@ const Type* Checker::message(Node* n) {
 void Checker::check_value(const Node* n) {
   for (size_t i = 0; i < 2; ++i) {
     const Node *v = n->args[i], *l = n->args[1 - i];
-    if (v->op != Op::kVariable || l->op != Op::kLiteral || !l->value.is(Kind::kString)) continue;
-    warn_closed_set(v->text, l->value.text(), l->begin, l->end, d_);
+    if (l->op != Op::kLiteral || !l->value.is(Kind::kString)) continue;
+    if (v->op == Op::kVariable) warn_closed_set(v->text, l->value.text(), l->begin, l->end, d_);
+    if (o_.filter && v->op != Op::kLiteral && (l->text.starts_with('r') || l->text.starts_with('R'))) {
+      std::string corrected = fmt::format("{}{}.matches({})", n->op == Op::kNotEqual ? "!" : "", print_cel(v), l->text);
+      std::string suggestion = fmt::format("write {}; == r\"...\" belongs to KFL v1", corrected);
+      d_.warning(n->begin, n->end, "it is compared with the text, not with a regular expression", std::move(suggestion),
+                 Diagnostic::Fix{std::move(corrected), true});
+    }
   }
 }
 

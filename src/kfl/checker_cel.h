@@ -31,7 +31,7 @@ class Checker {
   const Type* map_of(const Type* k, const Type* v) { return tree_.types.make(K::kMap, {k, v}); }
   const Type* optional_of(const Type* t) { return tree_.types.make(K::kOptional, {t}); }
   const Type* known(const Type* t) { return unify_.substitute(t, false); }
-  const Type* wrong(const Node* n, std::string message, std::string suggestion = {});
+  const Type* wrong(const Node* n, std::string message, std::string suggestion = {}, Diagnoser::Fix fix = {});
   const Type* visit(Node* n);
   const Type* deduce(Node* n);
   const Type* literal(const Datum& d);
@@ -76,6 +76,7 @@ class Checker {
   const Function* find_function(std::string_view name) const;
   const Type* call(Node* n);
   const Type* unknown_function(Node* n);
+  static std::string relative_time(const Node* n);
   void no_overload(Node* n, const Function& f, const std::vector<const Type*>& types);
   const Type* extreme(Node* n, const std::vector<const Type*>& types);
   /// Work that need not be done for each item.

@@ -157,8 +157,11 @@ class Collector {
   }
 
   bool comparison_v2(const Node& variable, const std::string& column, Conjunct::Op op, const Node& value) {
-    if (value.op != Op::kLiteral) return false;
-    const Datum& d = value.value;
+    if (!is_constant(value)) return false;
+    Arena arena;
+    Context context{{}, arena, 1000};
+    const Datum d = eval_cel(value, context);
+    if (d.is_error()) return false;
     if (column == "timestamp") {
       if (!d.is(Kind::kTimestamp)) return false;
       // Columns have milliseconds: widen by one so that what lies within it is not lost.
@@ -187,6 +190,13 @@ class Collector {
     if (op != Conjunct::Op::kEqual || !d.is(Kind::kString) || d.text().empty()) return false;
     text(column, op, d.text());
     return true;
+  }
+
+  /// `now() - duration("5m")`.
+  static bool is_constant(const Node& n) {
+    if (n.op == Op::kLiteral) return true;
+    if (n.op != Op::kAdd && n.op != Op::kSubtract) return false;
+    return is_constant(*n.args[0]) && is_constant(*n.args[1]);
   }
 
   void prefix(const Node& n) {

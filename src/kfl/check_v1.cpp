@@ -1,0 +1,99 @@
+#include "kfl/check_v1.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/suggest.h"
+#include "kfl/closed_sets.h"
+#include "kfl/complete.h"
+#include "kfl/protocols.h"
+#include "kfl/variables.h"
+
+namespace baleen::kfl {
+namespace {
+
+class Reviewer {
+ public:
+  Reviewer(const Options& options, Diagnoser& d)
+      : d_(d), environment_(environment_for(options.protocols)), things_(named_things(Dialect::kV1, options)) {
+    for (const NamedThing& t : things_) names_.push_back(t.name);
+  }
+
+  void visit(const Node* n) {
+    if (n->op == Op::kSelect) field(n);
+    if (n->op == Op::kEqual || n->op == Op::kNotEqual)
+      for (size_t i = 0; i < 2; ++i) value(n->args[i], n->args[1 - i]);
+    for (const Node* arg : n->args) visit(arg);
+  }
+
+ private:
+  void field(const Node* n) {
+    for (const Step& s : n->path.steps)
+      if (s.kind != Step::Kind::kName || s.quoted || s.called) return;
+    const std::string path = n->path.text();
+    if (is_known(path) || !said_.insert(path).second) return;
+    if (const Variable* v = environment_->find(path); v != nullptr && path.find('.') == std::string::npos) {
+      if (v->sources.empty()) {
+        d_.warning(n->begin, n->end, fmt::format("items have no field {}", shown(path)), "it is a name of KFL v2");
+        return;
+      }
+      suggest_field(n, path, v->sources[0].path.text(), fmt::format(" {} is its name in KFL v2", shown(path)));
+    } else if (const std::string_view near = nearest(path); !near.empty()) {
+      suggest_field(n, path, std::string(near), "");
+    }
+  }
+
+  void suggest_field(const Node* n, const std::string& path, std::string meant, std::string_view why) {
+    std::string suggestion = fmt::format("did you mean \"{}\"?{}", meant, why);
+    d_.warning(n->begin, n->end, fmt::format("items have no field {}", shown(path)), std::move(suggestion),
+               Diagnostic::Fix{std::move(meant), false});
+  }
+
+  /// Whether it is a field, holds fields, or lies within one.
+  bool is_known(std::string_view path) const {
+    for (const std::string_view name : names_) {
+      if (name == path) return true;
+      if (name.size() > path.size() ? name.starts_with(path) && name[path.size()] == '.'
+                                    : path.starts_with(name) && path[name.size()] == '.')
+        return true;
+    }
+    return false;
+  }
+
+  std::string_view nearest(std::string_view path) const {
+    static constexpr std::pair<std::string_view, std::string_view> kShort[] = {
+        {"src.ns", "src.namespace"},
+        {"dst.ns", "dst.namespace"},
+        {"src.svc", "src.service"},
+        {"dst.svc", "dst.service"},
+        {"response.latency", "elapsedTime"},
+        {"response.statusCode", "response.status"},
+        {"response.code", "response.status"},
+        {"request.url.path", "request.path"},
+        {"response.status_code", "response.status"}};
+    for (const auto& [shortened, meant] : kShort)
+      if (shortened == path && !is_known(path)) return meant;
+    return path.size() > 3 && path.find('.') != std::string_view::npos ? suggest(path, names_) : std::string_view();
+  }
+
+  void value(const Node* field, const Node* literal) {
+    if (field->op == Op::kSelect && literal->op == Op::kLiteral && literal->value.is(Kind::kString))
+      warn_closed_set(field->path.text(), literal->value.text(), literal->begin, literal->end, d_);
+  }
+
+  Diagnoser& d_;
+  std::shared_ptr<const Environment> environment_;
+  std::vector<NamedThing> things_;
+  std::vector<std::string_view> names_;
+  std::set<std::string> said_;
+};
+
+}  // namespace
+
+void check_v1(const Tree& tree, const Options& options, Diagnoser& diagnose) {
+  if (tree.root != nullptr) Reviewer(options, diagnose).visit(tree.root);
+}
+
+}  // namespace baleen::kfl
