@@ -74,7 +74,12 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"\"google.com\" in dns_questions", false, false, true, false},
         Row{"dns_answers == [\"10.9.9.9\"]", false, false, true, true},
         // names, times, maps
-        Row{"src.namespace == \"shop\"", true, true, false, false}, Row{"src.port == 40000", true, true, false, false},
+        Row{"src.namespace == \"shop\"", true, true, false, false},
+        // K2-08
+        Row{"src.namespace == \"internal\"", false, false, true, true},
+        Row{"dst.namespace == \"public\"", false, false, false, false},
+        Row{"src.pod.namespace == \"internal\" && \"internal\" in namespaces", false, false, true, true},
+        Row{"src.port == 40000", true, true, false, false},
         Row{"src.pod.name == \"frontend-1\" && \"shop\" in namespaces", true, true, false, false},
         Row{"dst.dns == \"cart\" && src.dns == \"\"", true, true, false, false},
         Row{"map_get(local_labels, \"app\", \"\") == \"frontend\"", true, true, false, false},
@@ -256,6 +261,31 @@ TEST(Pushdown, OnlyWhatLosesNothing) {
   EXPECT_EQ(pushed("redact(\"src\") and src.namespace == \"a\""), "");
   EXPECT_EQ(pushed("500 <= status_code && http"),
             "response.status >= 500; protocol.abbr is one of \"HTTP\", \"HTTP/2\", \"gRPC\", \"GQL\"; ");
+}
+
+TEST(V2, NamespacesOfPeersWithout) {
+  const std::pair<const char*, const char*> rows[] = {{"10.1.2.3", "internal"},    {"172.16.0.1", "internal"},
+                                                      {"172.31.9.9", "internal"},  {"172.32.0.1", "public"},
+                                                      {"192.168.1.1", "internal"}, {"192.169.1.1", "public"},
+                                                      {"8.8.8.8", "public"},       {"127.0.0.1", "internal"},
+                                                      {"100.64.0.1", "internal"},  {"100.63.0.1", "public"},
+                                                      {"fd00::1", "internal"},     {"2001:db8::1", "public"},
+                                                      {"fe80::1", "internal"},     {"", ""}};
+  Options o = options();
+  o.dialect = Dialect::kV2;
+  for (const auto& [ip, expected] : rows) {
+    Arena arena;
+    const std::string json = std::string(R"({"dst":{"ip":")") + ip + R"("}})";
+    const Compiled c = compile(std::string("dst.namespace == \"") + expected + "\"", o);
+    EXPECT_TRUE(c.filter->matches_json(*item::parse_json(json, arena))) << ip;
+  }
+  Arena arena;
+  const Compiled c = compile("dst.namespace == \"shop\" && src.namespace == \"internal\"", o);
+  EXPECT_TRUE(c.filter->matches_json(
+      *item::parse_json(R"({"src":{"ip":"10.0.0.1"},"dst":{"ip":"10.0.0.2","namespace":"shop"}})", arena)));
+  const auto pushed = pushdown(*c.filter);
+  ASSERT_EQ(pushed.size(), 1u);
+  EXPECT_EQ(to_string(pushed[0]), "dst.namespace == \"shop\"");
 }
 
 TEST(Limits, AreSaid) {

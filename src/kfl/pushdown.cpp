@@ -58,7 +58,8 @@ std::optional<Conjunct::Op> op_of(Op op, bool turned) {
 std::string column_of(const Node* n, uint64_t protocols) {
   if (n->op == Op::kSelect && n->path.single) return n->path.text();
   if (n->op != Op::kVariable) return {};
-  if (n->variable->name == "timestamp") return "timestamp";
+  const std::string& name = n->variable->name;
+  if (name == "timestamp" || name == "src.namespace" || name == "dst.namespace") return name;
   // A variable with several places, or a default that could match, is no column.
   if (n->variable->compute != nullptr || n->variable->sources.empty()) return {};
   std::string column;
@@ -188,8 +189,15 @@ class Collector {
       return true;
     }
     if (op != Conjunct::Op::kEqual || !d.is(Kind::kString) || d.text().empty()) return false;
+    if (is_label(column, d.text())) return false;
     text(column, op, d.text());
     return true;
+  }
+
+  /// What stands for the namespace of an end that has none (K2-08) is in no column.
+  static bool is_label(std::string_view column, std::string_view value) {
+    return column.ends_with(".namespace") &&
+           (std::string_view("internal").starts_with(value) || std::string_view("public").starts_with(value));
   }
 
   /// `now() - duration("5m")`.
@@ -207,6 +215,7 @@ class Collector {
     // In v1 the text of a missing field is "false" (row K1-33).
     if (column.empty() || !is_in(column, kColumns) || is_in(column, kNumbers) || value.empty()) return;
     if (v1_ && std::string_view("false").starts_with(value)) return;
+    if (!v1_ && is_label(column, value)) return;
     text(column, Conjunct::Op::kPrefix, value);
   }
 
