@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "item/json.h"
 #include "kfl/filter_set.h"
 #include "kfl/kfl.h"
@@ -16,20 +18,34 @@ Options options() {
   return o;
 }
 
-// Every published example (reference K2-40): it must compile. One a line; what stands before "=>" is the filter.
-constexpr const char* kPublished[] = {
-#include "kfl/published_v2.inc"
-};
-
-TEST(V2, PublishedExamplesCompile) {
-  for (const char* text : kPublished) {
+/// Every published example (reference K2-40), a line each: testdata/published_v2.ndjson. {"from", "filter", "yes": an
+/// item that it describes, "no": items that it does not}.
+TEST(V2, PublishedExamplesSelectAsDescribed) {
+  std::ifstream in(BALEEN_SOURCE_DIR "/src/kfl/testdata/published_v2.ndjson");
+  size_t rows = 0;
+  for (std::string line; std::getline(in, line); ++rows) {
+    Arena arena;
+    const auto row = item::parse_json(line, arena);
+    ASSERT_TRUE(row) << line;
+    const std::string_view text = row->find("filter")->text();
     Options o = options();
+    o.ambiguous = Dialect::kV2;  // as where v2 is shown
+    const Compiled automatic = compile(text, o);
+    EXPECT_TRUE(automatic.filter) << render(text, automatic.diagnostics);
     o.dialect = Dialect::kV2;
     const Compiled c = compile(text, o);
-    EXPECT_TRUE(c.filter) << render(text, c.diagnostics);
-    const Compiled automatic = compile(text, options());
-    EXPECT_TRUE(automatic.filter) << render(text, automatic.diagnostics);
+    ASSERT_TRUE(c.filter) << render(text, c.diagnostics);
+    EXPECT_EQ(c.diagnostics.size(), 0u) << render(text, c.diagnostics);
+    const auto judge = [&](const item::Value& v, bool expected) {
+      std::string json;
+      item::append_json(v, json);
+      EXPECT_EQ(c.filter->matches_json(v), expected) << text << " over " << json;
+      EXPECT_EQ(automatic.filter->matches_json(v), expected) << text << " (recognised) over " << json;
+    };
+    judge(*row->find("yes"), true);
+    for (const item::Value& v : row->find("no")->elements()) judge(v, false);
   }
+  EXPECT_GE(rows, 130u);
 }
 
 struct Row {
