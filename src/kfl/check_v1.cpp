@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <set>
 
 #include "base/suggest.h"
@@ -14,12 +15,27 @@
 namespace baleen::kfl {
 namespace {
 
+using Names = std::set<std::string, std::less<>>;
+
+/// The fields of v1. Kept for the protocols that were asked for last.
+std::shared_ptr<const Names> names_for(const Options& options) {
+  static std::mutex mutex;
+  static std::vector<const item::Protocol*> key;
+  static std::shared_ptr<const Names> kept;
+  const std::lock_guard lock(mutex);
+  if (kept == nullptr || !std::equal(key.begin(), key.end(), options.protocols.begin(), options.protocols.end())) {
+    auto made = std::make_shared<Names>();
+    for (const NamedThing& t : named_things(Dialect::kV1, options)) made->insert(t.name);
+    key.assign(options.protocols.begin(), options.protocols.end());
+    kept = std::move(made);
+  }
+  return kept;
+}
+
 class Reviewer {
  public:
   Reviewer(const Options& options, Diagnoser& d)
-      : d_(d), environment_(environment_for(options.protocols)), things_(named_things(Dialect::kV1, options)) {
-    for (const NamedThing& t : things_) names_.push_back(t.name);
-  }
+      : d_(d), environment_(environment_for(options.protocols)), kept_(names_for(options)), names_(*kept_) {}
 
   void visit(const Node* n) {
     if (n->op == Op::kSelect) field(n);
@@ -53,12 +69,12 @@ class Reviewer {
 
   /// Whether it is a field, holds fields, or lies within one.
   bool is_known(std::string_view path) const {
-    for (const std::string_view name : names_) {
-      if (name == path) return true;
-      if (name.size() > path.size() ? name.starts_with(path) && name[path.size()] == '.'
-                                    : path.starts_with(name) && path[name.size()] == '.')
-        return true;
-    }
+    if (names_.contains(path)) return true;
+    const auto next = names_.lower_bound(std::string(path) + ".");
+    if (next != names_.end() && next->starts_with(path) && (*next)[path.size()] == '.') return true;
+    for (size_t dot = path.rfind('.'); dot != std::string_view::npos;
+         dot = dot == 0 ? dot - 1 : path.rfind('.', dot - 1))
+      if (names_.contains(path.substr(0, dot))) return true;
     return false;
   }
 
@@ -75,7 +91,13 @@ class Reviewer {
         {"response.status_code", "response.status"}};
     for (const auto& [shortened, meant] : kShort)
       if (shortened == path && !is_known(path)) return meant;
-    return path.size() > 3 && path.find('.') != std::string_view::npos ? suggest(path, names_) : std::string_view();
+    const size_t dot = path.find('.');
+    if (path.size() <= 3 || dot == std::string_view::npos) return {};
+    std::vector<std::string_view> likely;  // compared letter by letter, which takes its time
+    for (const std::string_view name : names_)
+      if (name.size() + 2 >= path.size() && name.size() <= path.size() + 2 && name.starts_with(path.substr(0, dot + 1)))
+        likely.push_back(name);
+    return suggest(path, likely);
   }
 
   void value(const Node* field, const Node* literal) {
@@ -85,8 +107,8 @@ class Reviewer {
 
   Diagnoser& d_;
   std::shared_ptr<const Environment> environment_;
-  std::vector<NamedThing> things_;
-  std::vector<std::string_view> names_;
+  std::shared_ptr<const Names> kept_;
+  const Names& names_;
   std::set<std::string> said_;
 };
 
