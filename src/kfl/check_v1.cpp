@@ -58,7 +58,20 @@ class Reviewer {
       suggest_field(n, path, v->sources[0].path.text(), fmt::format(" {} is its name in KFL v2", shown(path)));
     } else if (const std::string_view near = nearest(path); !near.empty()) {
       suggest_field(n, path, std::string(near), "");
+    } else if (path.size() > 5 && path.find('.') == std::string::npos) {
+      slip_of_v2(n, path);
     }
+  }
+
+  /// `status_cod`: near a name of v2, which an ambiguous text may have meant.
+  void slip_of_v2(const Node* n, const std::string& path) {
+    const std::string_view near = suggest(path, environment_->names());
+    if (near.empty()) return;
+    const Variable* v = environment_->find(near);
+    d_.warning(n->begin, n->end, fmt::format("items have no field {}", shown(path)),
+               v->sources.empty()
+                   ? fmt::format("did you mean \"{}\" of KFL v2?", near)
+                   : fmt::format("did you mean \"{}\" (in KFL v2 \"{}\")?", v->sources[0].path.text(), near));
   }
 
   void suggest_field(const Node* n, const std::string& path, std::string meant, std::string_view why) {
