@@ -63,14 +63,14 @@ int check(KflFlags& f) {
   const std::string text = f.text();
   const kfl::Compiled c = kfl::compile(text, f.options());
   std::cout << kfl::render(text, c.diagnostics) << reading(c) << (c.filter ? ": good\n" : ": wrong\n");
-  return c.filter ? 0 : 1;
+  return c.filter ? 0 : 2;
 }
 
 int explain(KflFlags& f) {
   const std::string text = f.text();
   const kfl::Compiled c = kfl::compile(text, f.options());
   std::cout << kfl::render(text, c.diagnostics) << reading(c) << "\n";
-  if (!c.filter) return 1;
+  if (!c.filter) return 2;
   const kfl::Filter::Program& p = *c.filter->program();
   const bool v1 = p.dialect == Dialect::kV1;
   std::cout << "\nread as:\n  " << (v1 ? kfl::print_v1(p.tree.root) : kfl::print_cel(p.tree.root)) << "\n\ntree:\n"
@@ -101,7 +101,7 @@ int fmt_(KflFlags& f) {
     return 0;
   }
   std::cerr << kfl::render(text, kfl::compile(text, options).diagnostics);
-  return 1;
+  return 2;
 }
 
 int convert(KflFlags& f) {
@@ -109,7 +109,7 @@ int convert(KflFlags& f) {
   const kfl::Conversion c = kfl::convert(text, f.options());
   std::cerr << kfl::render(text, c.diagnostics);
   if (c.text) std::cout << *c.text << "\n";
-  return c.text ? 0 : 1;
+  return c.text ? 0 : 2;
 }
 
 /// Runs `line` for each line of the input; false when it cannot be read.
@@ -134,7 +134,7 @@ int batch(KflFlags& f) {
     std::cout << kfl::answer_line(line, options) << "\n" << std::flush;
     return static_cast<bool>(std::cout);
   });
-  return read ? 0 : 2;
+  return read ? 0 : 1;
 }
 
 int eval(KflFlags& f) {
@@ -142,7 +142,7 @@ int eval(KflFlags& f) {
   const std::string text = f.filter;
   const kfl::Compiled c = kfl::compile(text, f.options());
   std::cerr << kfl::render(text, c.diagnostics);
-  if (!c.filter) return 1;
+  if (!c.filter) return 2;
   uint64_t left = c.filter->limit() != 0 ? c.filter->limit() : UINT64_MAX;
   size_t number = 0;
   const bool read = each_line(f.input, [&](const std::string& line) {
@@ -160,7 +160,7 @@ int eval(KflFlags& f) {
     std::cout << out << "\n";
     return --left != 0;
   });
-  return read ? 0 : 2;
+  return read ? 0 : 1;
 }
 
 }  // namespace

@@ -54,7 +54,9 @@ void warn_closed_set(std::string_view name, std::string_view value, size_t begin
   const std::string_view near = suggest(value, values);
   if (!near.empty())
     diagnose.warning(begin, end, fmt::format("{} is no value that {} usually has", shown(value), name),
-                     fmt::format("did you mean \"{}\"?", near));
+                     fmt::format("did you mean \"{}\"?", near),
+                     end - begin == value.size() + 2 ? Diagnoser::Fix(Diagnostic::Fix{fmt::format("\"{}\"", near)})
+                                                     : Diagnoser::Fix());
 }
 
 }  // namespace baleen::kfl

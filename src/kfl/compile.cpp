@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "kfl/check_cel.h"
+#include "kfl/check_v1.h"
 #include "kfl/diagnose.h"
 #include "kfl/dialect.h"
 #include "kfl/functions_v1.h"
@@ -34,6 +35,13 @@ bool redacts(const Node* n) {
   return false;
 }
 
+/// Looks at the text as it was written: a macro's own field is no slip.
+void warn_fields(std::string_view text, const Options& options, Timestamp now, Diagnoser& diagnose) {
+  Tree tree;
+  Diagnoser ignored;
+  if (parse_v1(text, now, tree, ignored)) check_v1(tree, options, diagnose);
+}
+
 void compile_v1(std::string_view text, const Options& options, Timestamp now, Compiled& out) {
   auto program = std::make_shared<Filter::Program>();
   program->text = text;
@@ -58,14 +66,14 @@ void compile_v1(std::string_view text, const Options& options, Timestamp now, Co
     Diagnoser inner;
     parse_v1(expanded.text, now, program->tree, inner);
     for (Diagnostic& d : inner.take()) {
-      std::tie(d.begin, d.end) = expanded.original(d.begin, d.end, text.size());
-      if (d.severity == Diagnostic::Severity::kError)
-        diagnose.error(d.begin, d.end, d.message, d.suggestion);
-      else
-        diagnose.warning(d.begin, d.end, d.message, d.suggestion);
+      const auto [begin, end] = expanded.original(d.begin, d.end, text.size());
+      if (end - begin != d.end - d.begin) d.fix.reset();  // it stands within a macro's text
+      d.begin = begin, d.end = end;
+      diagnose.add(std::move(d));
     }
   }
   const bool failed = diagnose.failed();
+  if (!failed) warn_fields(text, options, now, diagnose);
   out.diagnostics = diagnose.take();
   if (failed) return;
   if (program->tree.root != nullptr) {
@@ -85,8 +93,9 @@ void compile_v2(std::string_view text, const Options& options, Timestamp now, Co
   CheckOptions check;
   check.environment = program->environment.get();
   check.now = now;
-  const bool good =
-      parse_cel(text, program->tree, diagnose) && check_cel(program->tree, check, diagnose, program->locals);
+  // What could not be parsed is checked as well, so that all mistakes are said at once.
+  const bool parsed = parse_cel(text, program->tree, diagnose);
+  const bool good = check_cel(program->tree, check, diagnose, program->locals) && parsed;
   out.diagnostics = diagnose.take();
   if (!good) return;
   assign_caches(*program);
@@ -95,37 +104,88 @@ void compile_v2(std::string_view text, const Options& options, Timestamp now, Co
 
 }  // namespace
 
+namespace {
+
+/// The text with everything put right that has a known correction; empty when a mistake has none. `habits`: only what
+/// is a habit of the other dialect.
+std::string corrected(std::string_view text, const std::vector<Diagnostic>& diagnostics, bool habits) {
+  std::string out;
+  size_t at = 0;
+  for (const Diagnostic& d : diagnostics) {  // in the order of the text
+    if (d.severity != Diagnostic::Severity::kError) continue;
+    if (!d.fix || (habits && !d.fix->habit) || d.begin < at) return {};
+    out += text.substr(at, d.begin - at);
+    while (d.fix->text.starts_with('.') && out.ends_with(' ')) out.pop_back();  // `x contains` becomes x.contains
+    out += d.fix->text;
+    at = d.end;
+  }
+  return at == 0 ? out : out + std::string(text.substr(at));
+}
+
+/// Where there was no doubt what was meant, the error turns into a warning and the corrected text is used; otherwise
+/// the corrected text is shown.
+Compiled with_corrections(std::string_view text, Compiled c, bool accept, auto in) {
+  if (c.filter) return c;
+  const std::string habits = accept ? corrected(text, c.diagnostics, true) : std::string();
+  if (!habits.empty()) {
+    if (Compiled again = in(habits, c.dialect); again.filter) {
+      for (Diagnostic& d : c.diagnostics) d.severity = Diagnostic::Severity::kWarning;
+      c.diagnostics.push_back({Diagnostic::Severity::kNote,
+                               0,
+                               text.size(),
+                               fmt::format("it mixes both dialects and is read as: {}", habits),
+                               "",
+                               {}});
+      c.filter = std::move(again.filter);
+      return c;
+    }
+  }
+  const std::string all = corrected(text, c.diagnostics, false);
+  if (!all.empty() && in(all, c.dialect).filter)
+    c.diagnostics.push_back({Diagnostic::Severity::kNote, 0, text.size(), fmt::format("corrected: {}", all), "",
+                             Diagnostic::Fix{all, false}});
+  return c;
+}
+
+}  // namespace
+
 Compiled compile(std::string_view text, const Options& options) {
   Compiled out;
   out.dialect = Dialect::kV1;
   if (text.size() > kMaxText) {
-    out.diagnostics.push_back({Diagnostic::Severity::kError, kMaxText, text.size(),
-                               fmt::format("the filter is longer than {} bytes", kMaxText), ""});
+    out.diagnostics.push_back({Diagnostic::Severity::kError,
+                               kMaxText,
+                               text.size(),
+                               fmt::format("the filter is longer than {} bytes", kMaxText),
+                               "",
+                               {}});
     return out;
   }
   const Timestamp now = options.now == Timestamp{} ? baleen::now() : options.now;
-  const auto in = [&](Dialect dialect) {
+  const auto in = [&](std::string_view what, Dialect dialect) {
     Compiled c;
     c.dialect = dialect;
     if (dialect == Dialect::kV2)
-      compile_v2(text, options, now, c);
+      compile_v2(what, options, now, c);
     else
-      compile_v1(text, options, now, c);
+      compile_v1(what, options, now, c);
     return c;
   };
-  if (options.dialect != Dialect::kAuto) return in(options.dialect);
+  if (options.dialect != Dialect::kAuto) return with_corrections(text, in(text, options.dialect), false, in);
   const Recognised found = recognise(text, *environment_for(options.protocols));
   const Dialect first = found.dialect != Dialect::kAuto     ? found.dialect
                         : options.ambiguous == Dialect::kV2 ? Dialect::kV2
                                                             : Dialect::kV1;
-  out = in(first);
+  out = in(text, first);
   out.why = found.dialect != Dialect::kAuto ? found.why : "it could be either";
-  if (out.filter || (!found.mixed && found.dialect != Dialect::kAuto)) return out;
-  if (Compiled other = in(first == Dialect::kV1 ? Dialect::kV2 : Dialect::kV1); other.filter) {
-    other.why = "it is right only in this one";
-    return other;
+  if (out.filter) return out;
+  if (found.mixed || found.dialect == Dialect::kAuto) {
+    if (Compiled other = in(text, first == Dialect::kV1 ? Dialect::kV2 : Dialect::kV1); other.filter) {
+      other.why = "it is right only in this one";
+      return other;
+    }
   }
-  return out;
+  return with_corrections(text, std::move(out), true, in);
 }
 
 }  // namespace baleen::kfl

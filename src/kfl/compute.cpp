@@ -48,7 +48,36 @@ bool local_is_source(Context& c) {
   return here.empty() || text_of(AT("src.node")) == here || text_of(AT("dst.node")) != here;
 }
 
+/// Whether the second number of "172.20.0.1" lies in [low, high].
+bool second_within(std::string_view ip, int low, int high) {
+  const size_t dot = ip.find('.');
+  int n = 0;
+  for (size_t i = dot + 1; i < ip.size() && ip[i] >= '0' && ip[i] <= '9' && n < 1000; ++i) n = n * 10 + (ip[i] - '0');
+  return n >= low && n <= high;
+}
+
+/// RFC 1918, RFC 6598 (which clusters give to pods), RFC 4193, loopback and link-local.
+bool is_internal(std::string_view ip) {
+  for (const std::string_view front : {"10.", "192.168.", "127.", "169.254.", "fc", "fd", "fe80:", "::1"})
+    if (ip.starts_with(front)) return true;
+  return (ip.starts_with("172.") && second_within(ip, 16, 31)) ||
+         (ip.starts_with("100.") && second_within(ip, 64, 127));
+}
+
 }  // namespace
+
+Datum namespace_of(Context& c, bool source, bool of_pod) {
+  if (of_pod) {
+    const Datum pod = source ? AT("src.pod.metadata.namespace") : AT("dst.pod.metadata.namespace");
+    if (!text_of(pod).empty()) return pod;
+    const Datum service = source ? AT("src.service.metadata.namespace") : AT("dst.service.metadata.namespace");
+    if (!text_of(service).empty()) return service;
+  }
+  const Datum d = source ? AT("src.namespace") : AT("dst.namespace");
+  if (!text_of(d).empty()) return d;
+  const std::string_view ip = text_of(source ? AT("src.ip") : AT("dst.ip"));
+  return Datum::text(ip.empty() ? "" : is_internal(ip) ? "internal" : "public");
+}
 
 Datum time_of(Context& c) {
   int64_t ns;
@@ -84,7 +113,7 @@ Datum total_size(Context& c) {
 }
 
 Datum namespaces(Context& c) {
-  return set_of(c, {text_of(AT("src.namespace")), text_of(AT("dst.namespace")),
+  return set_of(c, {text_of(namespace_of(c, true, false)), text_of(namespace_of(c, false, false)),
                     text_of(AT("src.pod.metadata.namespace")), text_of(AT("dst.pod.metadata.namespace")),
                     text_of(AT("src.service.metadata.namespace")), text_of(AT("dst.service.metadata.namespace"))});
 }

@@ -21,9 +21,16 @@ Datum dns_questions(Context& c);
 Datum dns_answers(Context& c);
 Datum dns_types(Context& c);
 Datum dns_name_of(Context& c, bool source);
+/// The end's namespace (of its pod or service first, where `of_pod`); "internal" or "public", by its address, where it
+/// has none (K2-08).
+Datum namespace_of(Context& c, bool source, bool of_pod);
 Datum of_end(Context& c, bool local, std::string_view what);
 Datum of_pod(Context& c, bool local, std::string_view what);
 
+template <bool kSource, bool kOfPod>
+Datum peer_namespace(Context& c) {
+  return namespace_of(c, kSource, kOfPod);
+}
 template <bool kSource>
 Datum dns_name(Context& c) {
   return dns_name_of(c, kSource);

@@ -47,6 +47,10 @@ std::string render(std::string_view text, std::span<const Diagnostic> diagnostic
   static constexpr std::string_view kNames[] = {"error", "warning", "note"};
   std::string out;
   for (const Diagnostic& d : diagnostics) {
+    if (d.severity == Diagnostic::Severity::kNote && d.begin == 0 && d.end == text.size()) {  // about all of it
+      out += fmt::format("note: {}\n", d.message);
+      continue;
+    }
     const Place p = locate(text, d.begin);
     out += fmt::format("{}:{}: {}: {}\n", p.line, p.column, kNames[static_cast<size_t>(d.severity)], d.message);
     const size_t length = d.end > d.begin ? characters(text.substr(d.begin, d.end - d.begin)) : 1;

@@ -11,24 +11,24 @@ namespace baleen::kfl {
 /// Gathers what there is to say about a text; keeps the first 50.
 class Diagnoser {
  public:
-  void error(size_t begin, size_t end, std::string message, std::string suggestion = {}) {
-    ++errors_;
-    add(Diagnostic::Severity::kError, begin, end, std::move(message), std::move(suggestion));
+  using Fix = std::optional<Diagnostic::Fix>;
+  void error(size_t begin, size_t end, std::string message, std::string suggestion = {}, Fix fix = {}) {
+    add({Diagnostic::Severity::kError, begin, end, std::move(message), std::move(suggestion), std::move(fix)});
   }
-  void warning(size_t begin, size_t end, std::string message, std::string suggestion = {}) {
-    add(Diagnostic::Severity::kWarning, begin, end, std::move(message), std::move(suggestion));
+  void warning(size_t begin, size_t end, std::string message, std::string suggestion = {}, Fix fix = {}) {
+    add({Diagnostic::Severity::kWarning, begin, end, std::move(message), std::move(suggestion), std::move(fix)});
   }
-  void note(size_t begin, size_t end, std::string message, std::string suggestion = {}) {
-    add(Diagnostic::Severity::kNote, begin, end, std::move(message), std::move(suggestion));
+  /// An error counts as one even where it is not kept.
+  void add(Diagnostic d) {
+    errors_ += d.severity == Diagnostic::Severity::kError;
+    if (all_.size() < kMost) all_.push_back(std::move(d));
   }
   bool failed() const { return errors_ != 0; }
   std::vector<Diagnostic> take();  // in the order of the text
   std::vector<Diagnostic>& all() { return all_; }
 
  private:
-  void add(Diagnostic::Severity severity, size_t begin, size_t end, std::string message, std::string suggestion) {
-    if (all_.size() < 50) all_.push_back({severity, begin, end, std::move(message), std::move(suggestion)});
-  }
+  static constexpr size_t kMost = 50;
   std::vector<Diagnostic> all_;
   size_t errors_ = 0;
 };

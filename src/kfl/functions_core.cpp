@@ -31,7 +31,8 @@ Datum ends_with(Args a, Context&) { return text_pair(a) ? Datum::of(a[0].text().
 Datum text_contains(Args a, Context&) {
   if (!text_pair(a)) return wrong();
   const std::string_view text = a[0].text(), part = a[1].text();
-  return Datum::of(part.empty() || memmem(text.data(), text.size(), part.data(), part.size()) != nullptr);
+  return Datum::of(part.empty() || (text.size() >= part.size() &&
+                                    memmem(text.data(), text.size(), part.data(), part.size()) != nullptr));
 }
 
 /// A pattern that is computed; constant ones are compiled with the filter (check_cel.cpp).

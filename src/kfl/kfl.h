@@ -21,6 +21,12 @@ struct Diagnostic {
   size_t begin = 0, end = 0;
   std::string message;     // what was found and what was expected
   std::string suggestion;  // corrected text or "did you mean", empty when there is none
+  /// What to put in place of [begin, end); nothing when that is not known.
+  struct Fix {
+    std::string text;
+    bool habit = false;  // of the other dialect: what was meant is certain
+  };
+  std::optional<Fix> fix{};
 };
 
 /// "1:6: expected …" with the line of the text and a caret under it, one block for each diagnostic.

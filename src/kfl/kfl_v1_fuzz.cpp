@@ -18,7 +18,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   kfl::Diagnoser diagnose, none;
   if (kfl::parse_v1(text, now, tree, diagnose) && tree.root != nullptr) {
     const std::string printed = kfl::print_v1(tree.root);
-    if (!kfl::parse_v1(printed, now, again, none) || kfl::print_v1(again.root) != printed) std::abort();
+    if (!kfl::parse_v1(printed, now, again, none) || kfl::print_v1(again.root) != printed ||
+        kfl::describe(again.root, true) != kfl::describe(tree.root, true))
+      std::abort();
   }
   kfl::Options options;
   options.dialect = kfl::Dialect::kV1;

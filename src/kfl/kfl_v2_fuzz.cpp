@@ -22,7 +22,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     bool messages = false;  // they print as "T{...}", which is for people
     for (const kfl::Node& n : tree.nodes) messages |= n.op == kfl::Op::kMessage;
     const std::string printed = kfl::print_cel(tree.root);
-    if (!messages && (!kfl::parse_cel(printed, again, none) || kfl::print_cel(again.root) != printed)) std::abort();
+    if (!messages && (!kfl::parse_cel(printed, again, none) || kfl::print_cel(again.root) != printed ||
+                      kfl::describe(again.root, false) != kfl::describe(tree.root, false)))
+      std::abort();
   }
   kfl::Options options;
   options.dialect = kfl::Dialect::kV2;

@@ -67,12 +67,10 @@ class LexerCel {
     if (kOne.find(c) != std::string_view::npos) return ++at_, Kind::kSign;
     const size_t begin = at_++;
     while (at_ < text_.size() && (static_cast<uint8_t>(text_[at_]) & 0xC0) == 0x80) ++at_;
-    std::string suggestion;
-    if (c == '=') suggestion = "did you mean \"==\"?";
-    if (c == '&') suggestion = "did you mean \"&&\"?";
-    if (c == '|') suggestion = "did you mean \"||\"?";
+    const std::string_view meant = c == '=' ? "==" : c == '&' ? "&&" : c == '|' ? "||" : "";
     diagnose_.error(begin, at_, fmt::format("unexpected character {}", shown(text_.substr(begin, at_ - begin))),
-                    suggestion);
+                    meant.empty() ? "" : fmt::format("did you mean \"{}\"?", meant),
+                    meant.empty() ? Diagnoser::Fix() : Diagnostic::Fix{std::string(meant), false});
     return Kind::kSign;
   }
 

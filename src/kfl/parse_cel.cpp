@@ -15,6 +15,7 @@ namespace baleen::kfl {
 namespace {
 
 using Token = TokenCel;
+using Fix = Diagnostic::Fix;
 using Kind_ = TokenCel::Kind;
 
 class ParserCel {
@@ -23,10 +24,15 @@ class ParserCel {
       : tree_(tree), diagnose_(diagnose), tokens_(lex_cel(text, diagnose)), macros_(macros) {}
 
   bool run() {
-    if (diagnose_.failed()) return false;
-    if (peek().kind == Kind_::kEnd) return true;  // K2-04
+    lexer_failed_ = diagnose_.failed();
+    if (peek().kind == Kind_::kEnd) return !lexer_failed_;  // K2-04
     tree_.root = expression();
-    if (!diagnose_.failed() && peek().kind != Kind_::kEnd) unexpected_rest();
+    while (!fatal_ && peek().kind != Kind_::kEnd) {
+      unexpected_rest();
+      if (is(")") || is("]") || is("}") || is(",") || is(":")) take();
+      recover();
+      if (!go_on()) break;
+    }
     return !diagnose_.failed();
   }
 
@@ -39,28 +45,70 @@ class ParserCel {
   bool accept(std::string_view text) { return is(text) && (take(), true); }
   uint32_t last_end() const { return at_ == 0 ? 0 : tokens_[std::min(at_, tokens_.size()) - 1].end; }
 
+  // ---- mistakes ----
+  /// Whether the parser has lost its place: it says nothing more until recover() has found one.
+  bool lost() const { return lost_ || fatal_; }
+
   void unexpected(std::string_view expected, std::string suggestion = {}) {
-    if (diagnose_.failed()) return;
-    const Token& t = peek();
+    if (lost()) return;
+    lost_ = true;
+    Token t = peek();
+    if (t.kind == Kind_::kEnd && lexer_failed_) return;  // a string that took the rest was said
+    for (const Diagnostic& d : diagnose_.all())
+      if (d.begin == t.begin && d.severity == Diagnostic::Severity::kError) return;  // the lexer said it
+    if (t.kind == Kind_::kEnd) t.begin = t.end = last_end();
     diagnose_.error(t.begin, t.end, fmt::format("unexpected token {} (expected {})", shown(t.text), expected),
                     std::move(suggestion));
   }
   void wrong(const Node* n, std::string message, std::string suggestion = {}) {
-    if (!diagnose_.failed()) diagnose_.error(n->begin, n->end, std::move(message), std::move(suggestion));
+    if (!lost()) diagnose_.error(n->begin, n->end, std::move(message), std::move(suggestion));
+  }
+
+  /// A limit: nothing behind it is read.
+  void over_limit(size_t begin, size_t end, std::string message) {
+    if (!fatal_) diagnose_.error(begin, end, std::move(message));
+    fatal_ = true;
+  }
+
+  /// After a mistake: goes on at the next logical operator, "," or closing bracket, so that all mistakes are said at
+  /// once.
+  void recover() {
+    if (!lost_ || fatal_) return;
+    for (size_t open = 0; peek().kind != Kind_::kEnd; take()) {
+      const bool closes = is(")") || is("]") || is("}");
+      if (open == 0 && (closes || is(",") || connective(Op::kAnd) != 0 || connective(Op::kOr) != 0)) break;
+      if (is("(") || is("[") || is("{")) ++open;
+      if (closes) --open;
+    }
+    lost_ = false;
+  }
+
+  /// Behind recover(): the rest of a chain is read for its mistakes alone.
+  bool go_on() {
+    if (fatal_ || (connective(Op::kAnd) == 0 && connective(Op::kOr) == 0)) return false;
+    take();
+    expression();
+    return true;
+  }
+
+  /// 1: the operator; 2: what v1 writes for it, or a slip; 0: neither.
+  int connective(Op op) const {
+    const bool both = op == Op::kAnd;
+    if (is(sign(op))) return 1;
+    return is(both ? "and" : "or") || is(both ? "AND" : "OR") || is(both ? "&" : "|") ? 2 : 0;
   }
 
   /// A v1 habit gets the corrected text.
   void unexpected_rest() {
     std::string suggestion;
-    if (is("and")) suggestion = "did you mean \"&&\"? \"and\" belongs to KFL v1";
-    if (is("or")) suggestion = "did you mean \"||\"? \"or\" belongs to KFL v1";
-    if (is("contains") || is("matches")) suggestion = fmt::format("write x.{}(\"...\")", peek().text);
+    if (is(")")) suggestion = "there is no \"(\" for it";
+    if (is(";")) suggestion = "a filter is one expression";
     unexpected("an operator or the end of the filter", std::move(suggestion));
   }
 
   Node* make(Op op, uint32_t begin) {
-    if (tree_.nodes.size() >= kMaxNodes && !diagnose_.failed())
-      diagnose_.error(begin, peek().end, fmt::format("the filter has more than {} parts", kMaxNodes));
+    if (tree_.nodes.size() >= kMaxNodes)
+      over_limit(begin, peek().end, fmt::format("the filter has more than {} parts", kMaxNodes));
     return tree_.make(op, begin, last_end());
   }
   Node* node(Op op, std::vector<Node*> args, uint32_t begin, uint32_t end) {
@@ -72,16 +120,20 @@ class ParserCel {
 
   bool enter() {
     if (depth_ >= kMaxDepth || tree_.nodes.size() >= kMaxNodes) {
-      if (!diagnose_.failed())
-        diagnose_.error(peek().begin, peek().end,
-                        depth_ >= kMaxDepth ? fmt::format("the filter is nested more than {} deep", kMaxDepth)
-                                            : fmt::format("the filter has more than {} parts", kMaxNodes));
+      over_limit(peek().begin, peek().end,
+                 depth_ >= kMaxDepth ? fmt::format("the filter is nested more than {} deep", kMaxDepth)
+                                     : fmt::format("the filter has more than {} parts", kMaxNodes));
       return false;
     }
     ++depth_;
     return true;
   }
-  Node* nothing() { return tree_.make(Op::kLiteral, peek().begin, peek().end); }
+  /// Stands where a mistake was said: the checker says nothing more about it.
+  Node* nothing() {
+    Node* n = tree_.make(Op::kLiteral, peek().begin, peek().end);
+    n->value = Datum::error("a mistake was said");
+    return n;
+  }
 
   // ---- operators ----
   Node* expression() {
@@ -93,19 +145,37 @@ class ParserCel {
 
   Node* conditional() {
     Node* condition = chain(Op::kOr);
-    if (diagnose_.failed() || !accept("?")) return condition;
+    if (lost() || !accept("?")) return condition;
     Node* yes = chain(Op::kOr);
-    if (!diagnose_.failed() && !accept(":")) unexpected("\":\"");
-    if (diagnose_.failed()) return condition;
+    if (!lost() && !accept(":")) unexpected("\":\"");
+    if (lost()) return condition;
     Node* no = expression();
     return node(Op::kConditional, {condition, yes, no}, condition->begin, no->end);
   }
 
   /// Long chains of one logical operator become a balanced tree: their meaning does not depend on grouping.
   Node* chain(Op op) {
-    std::vector<Node*> terms = {op == Op::kOr ? chain(Op::kAnd) : relation()};
-    while (!diagnose_.failed() && accept(sign(op))) terms.push_back(op == Op::kOr ? chain(Op::kAnd) : relation());
+    const auto term = [&] {
+      Node* n = op == Op::kOr ? chain(Op::kAnd) : relation();
+      recover();
+      return n;
+    };
+    std::vector<Node*> terms = {term()};
+    while (!lost() && connective(op) != 0) {
+      if (connective(op) == 2) habit(op);
+      take();
+      terms.push_back(term());
+    }
     return balanced(op, terms, 0, terms.size());
+  }
+  void habit(Op op) {
+    const Token& t = peek();
+    if (t.kind != Kind_::kIdent) return;  // "&" and "|": the lexer said it
+    const bool v1 = t.text == "and" || t.text == "or";
+    diagnose_.error(t.begin, t.end, fmt::format("unexpected token {} (expected \"{}\")", shown(t.text), sign(op)),
+                    fmt::format("did you mean \"{}\"?{}", sign(op),
+                                v1 ? fmt::format(" {} belongs to KFL v1", shown(t.text)) : std::string()),
+                    Fix{std::string(sign(op)), v1});
   }
   Node* balanced(Op op, const std::vector<Node*>& terms, size_t from, size_t to) {
     if (to - from == 1) return terms[from];
@@ -116,11 +186,12 @@ class ParserCel {
   }
 
   Node* relation() {
-    Node* left = sum();
+    Node* left = infix(sum());
     static constexpr Op kOps[] = {Op::kLessEqual, Op::kGreaterEqual, Op::kEqual, Op::kNotEqual,
                                   Op::kLess,      Op::kGreater,      Op::kIn};
-    for (size_t count = 0; !diagnose_.failed();) {
-      const auto op = std::find_if(std::begin(kOps), std::end(kOps), [&](Op o) { return is(sign(o)); });
+    for (size_t count = 0; !lost();) {
+      const auto op = std::find_if(std::begin(kOps), std::end(kOps),
+                                   [&](Op o) { return is(sign(o)) || (o == Op::kEqual && is("=")); });
       if (op == std::end(kOps)) return left;
       take();
       if (++count > kMaxDepth) return too_long(left);
@@ -130,14 +201,28 @@ class ParserCel {
     return left;
   }
   Node* too_long(Node* n) {
-    if (!diagnose_.failed())
-      diagnose_.error(peek().begin, peek().end, fmt::format("more than {} operators in one chain", kMaxDepth));
+    over_limit(peek().begin, peek().end, fmt::format("more than {} operators in one chain", kMaxDepth));
+    return n;
+  }
+
+  /// `x contains "y"`, as some pages have it.
+  Node* infix(Node* left) {
+    if (lost() || peek().kind != Kind_::kIdent || peek(1).kind != Kind_::kString) return left;
+    const Token& name = peek();
+    static constexpr std::string_view kNames[] = {"contains", "matches", "startsWith", "endsWith"};
+    if (std::find(std::begin(kNames), std::end(kNames), name.text) == std::end(kNames)) return left;
+    take();
+    Node* arg = string();
+    Node* n = call(name, left, {arg});
+    n->end = last_end();
+    diagnose_.error(name.begin, last_end(), fmt::format("unexpected token {} (expected an operator)", shown(name.text)),
+                    fmt::format("write {}", print_cel(n)), Fix{fmt::format(".{}({})", name.text, arg->text), true});
     return n;
   }
 
   Node* sum() {
     Node* left = product();
-    for (size_t count = 0; !diagnose_.failed() && (is("+") || is("-"));) {
+    for (size_t count = 0; !lost() && (is("+") || is("-"));) {
       if (++count > 2000) return too_long(left);
       const Op op = take().text == "+" ? Op::kAdd : Op::kSubtract;
       Node* right = product();
@@ -148,7 +233,7 @@ class ParserCel {
 
   Node* product() {
     Node* left = unary();
-    for (size_t count = 0; !diagnose_.failed() && (is("*") || is("/") || is("%"));) {
+    for (size_t count = 0; !lost() && (is("*") || is("/") || is("%"));) {
       if (++count > 2000) return too_long(left);
       const std::string_view t = take().text;
       Node* right = unary();
@@ -184,14 +269,18 @@ class ParserCel {
   // ---- members ----
   Node* member() {
     Node* n = primary();
-    for (size_t count = 0; !diagnose_.failed();) {
+    for (size_t count = 0; !lost();) {
       if (++count > 2 * kMaxDepth) return too_long(n);
       if (accept(".")) {
         n = selection(n);
       } else if (accept("[")) {
         const bool optional = accept("?");
         Node* index = expression();
-        if (!diagnose_.failed() && !accept("]")) unexpected("\"]\"");
+        if (!lost() && !accept("]")) {
+          unexpected("\"]\"");
+          recover();
+          accept("]");
+        }
         n = node(optional ? Op::kOptionalIndex : Op::kIndex, {n, index}, n->begin, last_end());
       } else if (is("{") && is_qualified(n)) {
         n = message(n);
@@ -220,7 +309,7 @@ class ParserCel {
     if (!optional && name.kind == Kind_::kIdent && accept("(")) {
       std::vector<Node*> args;
       arguments(args, ")");
-      return diagnose_.failed() ? operand : call(name, operand, std::move(args));
+      return lost() ? operand : call(name, operand, std::move(args));
     }
     Node* n = node(optional ? Op::kOptionalField : Op::kField, {operand}, operand->begin, last_end());
     n->text = name.kind == Kind_::kQuotedIdent ? name.text.substr(1, name.text.size() - 2) : name.text;
@@ -238,11 +327,23 @@ class ParserCel {
   }
 
   void arguments(std::vector<Node*>& args, std::string_view close) {
-    while (!diagnose_.failed() && !accept(close)) {
-      if (!args.empty() && !accept(",")) return unexpected(fmt::format("\",\" or \"{}\"", close));
-      if (args.size() >= 1000) return unexpected("no more than 1000 elements");
+    if (accept(close)) return;
+    for (;;) {
+      if (args.size() >= 1000) return over_limit(peek().begin, peek().end, "more than 1000 arguments");
       args.push_back(expression());
+      if (!separator(close)) return;
     }
+  }
+
+  /// Behind an element: takes "," (true: another follows) or the closing bracket.
+  bool separator(std::string_view close) {
+    if (accept(",")) return true;
+    if (lost() || accept(close)) return false;
+    unexpected(fmt::format("\",\" or \"{}\"", close));
+    recover();
+    if (accept(",")) return true;
+    accept(close);
+    return false;
   }
 
   Node* primary() {
@@ -270,11 +371,13 @@ class ParserCel {
   Node* parenthesis() {
     const uint32_t begin = take().begin;
     Node* inner = expression();
-    if (!diagnose_.failed() && !accept(")")) {
+    while (!lost() && !accept(")")) {
       if (peek().kind == Kind_::kEnd)
         unexpected("\")\" for the \"(\" at " + std::to_string(begin + 1));
       else
         unexpected_rest();
+      recover();
+      if (accept(")") || !go_on()) break;
     }
     return inner;
   }
@@ -303,8 +406,7 @@ class ParserCel {
     const auto [stop, status] = std::from_chars(digits.data(), end, u, hex ? 16 : 10);
     const uint64_t most = t.kind == Kind_::kUint ? UINT64_MAX : uint64_t{INT64_MAX} + (negative ? 1 : 0);
     if (status != std::errc() || stop != end || u > most) {
-      if (!diagnose_.failed())
-        diagnose_.error(begin, t.end, fmt::format("{} does not fit into 64 bits", shown(t.text)));
+      diagnose_.error(begin, t.end, fmt::format("{} does not fit into 64 bits", shown(t.text)));
       return nothing();
     }
     if (t.kind == Kind_::kUint) return literal(begin, Datum::of(u));
@@ -314,10 +416,15 @@ class ParserCel {
   Node* string() {
     const Token& t = take();
     std::string out, why;
-    if (!unescape_cel(t.text, t.kind == Kind_::kBytes, out, why) && !diagnose_.failed())
-      diagnose_.error(t.begin, t.end, fmt::format("{}", why), "in r\"...\" a backslash is a backslash");
-    return literal(t.begin,
-                   Datum::text(tree_.keep(std::move(out)), t.kind == Kind_::kBytes ? Kind::kBytes : Kind::kString));
+    bool said = false;  // by the lexer: it does not end
+    for (const Diagnostic& d : diagnose_.all()) said |= d.begin == t.begin;
+    if (said) return nothing();
+    if (!unescape_cel(t.text, t.kind == Kind_::kBytes, out, why))
+      diagnose_.error(t.begin, t.end, why, "in r\"...\" a backslash is a backslash");
+    Node* n = literal(t.begin,
+                      Datum::text(tree_.keep(std::move(out)), t.kind == Kind_::kBytes ? Kind::kBytes : Kind::kString));
+    n->text = t.text;
+    return n;
   }
 
   Node* identifier(bool rooted) {
@@ -341,7 +448,7 @@ class ParserCel {
     if (accept("(")) {
       std::vector<Node*> args;
       arguments(args, ")");
-      if (diagnose_.failed()) return nothing();
+      if (lost()) return nothing();
       Node* n = call(t, nullptr, std::move(args));
       if (rooted) n->text.insert(0, ".");
       return n;
@@ -353,16 +460,10 @@ class ParserCel {
 
   Node* list() {
     Node* n = make(Op::kList, take().begin);
-    while (!diagnose_.failed() && !accept("]")) {
-      if (!n->args.empty()) {
-        if (!accept(",")) {
-          unexpected("\",\" or \"]\"");
-          break;
-        }
-        if (accept("]")) break;
-      }
+    while (!lost() && !accept("]")) {
       n->optional_flags.push_back(accept("?"));
       n->args.push_back(expression());
+      if (!separator("]")) break;
     }
     n->end = last_end();
     return n;
@@ -370,20 +471,14 @@ class ParserCel {
 
   Node* map() {
     Node* n = make(Op::kMap, take().begin);
-    while (!diagnose_.failed() && !accept("}")) {
-      if (!n->args.empty()) {
-        if (!accept(",")) {
-          unexpected("\",\" or \"}\"");
-          break;
-        }
-        if (accept("}")) break;
-      }
+    while (!lost() && !accept("}")) {
       n->optional_flags.push_back(accept("?"));
-      Node* key = expression();
-      if (!diagnose_.failed() && !accept(":")) unexpected("\":\"");
-      if (diagnose_.failed()) break;
-      n->args.push_back(key);
       n->args.push_back(expression());
+      if (!lost() && !accept(":"))
+        unexpected("\":\"", n->args.size() == 1 ? "a list is written [a, b], a map {\"key\": value}" : "");
+      n->args.push_back(lost() ? nothing() : expression());
+      recover();
+      if (!separator("}")) break;
     }
     n->end = last_end();
     return n;
@@ -393,14 +488,17 @@ class ParserCel {
     take();
     Node* n = make(Op::kMessage, type->begin);
     n->args.push_back(type);
-    while (!diagnose_.failed() && !accept("}")) {
-      if (n->args.size() > 1 && !accept(",")) return unexpected("\",\" or \"}\""), n;
-      if (accept("}")) break;
+    while (!lost() && !accept("}")) {
       accept("?");
-      if (peek().kind != Kind_::kIdent && peek().kind != Kind_::kQuotedIdent) return unexpected("a field"), n;
-      take();
-      if (!accept(":")) return unexpected("\":\""), n;
-      n->args.push_back(expression());
+      if (peek().kind != Kind_::kIdent && peek().kind != Kind_::kQuotedIdent) {
+        unexpected("a field");
+      } else {
+        take();
+        if (!accept(":")) unexpected("\":\"");
+      }
+      n->args.push_back(lost() ? nothing() : expression());
+      recover();
+      if (!separator("}")) break;
     }
     n->end = last_end();
     return n;
@@ -410,7 +508,7 @@ class ParserCel {
   Node* call(const Token& name, Node* subject, std::vector<Node*> args) {
     if (macros_) {
       if (Node* n = macro(name, subject, args)) return n;
-      if (diagnose_.failed()) return nothing();
+      if (lost()) return nothing();
     }
     Node* n = make(Op::kCall, subject != nullptr ? subject->begin : name.begin);
     n->text = name.text;
@@ -467,7 +565,7 @@ class ParserCel {
       if (variable.empty()) {
         wrong(args[i], fmt::format("{}() takes a new name here", name.text),
               fmt::format("for example: .{}(x, ...)", name.text));
-        return n;
+        return nothing();
       }
       *names[i] = variable;
     }
@@ -539,6 +637,7 @@ class ParserCel {
   bool macros_;
   size_t at_ = 0;
   int depth_ = 0;
+  bool lost_ = false, fatal_ = false, lexer_failed_ = false;
 };
 
 }  // namespace

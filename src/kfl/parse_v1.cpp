@@ -28,6 +28,7 @@ namespace baleen::kfl {
 namespace {
 
 using Token = TokenV1;
+using Fix = Diagnostic::Fix;
 
 class ParserV1 {
  public:
@@ -35,10 +36,15 @@ class ParserV1 {
       : text_(text), now_(now), tree_(tree), diagnose_(diagnose), tokens_(lex_v1(text, diagnose)) {}
 
   bool run() {
-    if (diagnose_.failed()) return false;
-    if (peek().kind == Token::Kind::kEnd) return true;  // K1-01
+    lexer_failed_ = diagnose_.failed();
+    if (peek().kind == Token::Kind::kEnd) return !lexer_failed_;  // K1-01
     tree_.root = logical();
-    if (!diagnose_.failed() && peek().kind != Token::Kind::kEnd) unexpected_rest();
+    while (!fatal_ && peek().kind != Token::Kind::kEnd) {
+      unexpected_rest();
+      if (is(")")) take();
+      recover();
+      if (!go_on()) break;
+    }
     if (!diagnose_.failed()) warn_mixed(tree_.root);
     return !diagnose_.failed();
   }
@@ -54,35 +60,90 @@ class ParserV1 {
   bool accept(std::string_view text) { return is(text) && (take(), true); }
   uint32_t last_end() const { return at_ == 0 ? 0 : tokens_[std::min(at_, tokens_.size()) - 1].end; }
 
+  // ---- mistakes ----
+  /// Whether the parser has lost its place: it says nothing more until recover() has found one.
+  bool lost() const { return lost_ || fatal_; }
+
   void unexpected(std::string_view expected, std::string suggestion = {}) {
-    if (diagnose_.failed()) return;  // what follows a mistake is guesswork
-    const Token& t = peek();
+    if (lost()) return;
+    lost_ = true;
+    Token t = peek();
+    if (t.kind == Token::Kind::kEnd && lexer_failed_) return;  // a string or comment that took the rest was said
+    if (t.kind == Token::Kind::kEnd) t.begin = t.end = last_end();
     diagnose_.error(t.begin, t.end, fmt::format("unexpected token {} (expected {})", shown(t.text), expected),
                     std::move(suggestion));
   }
 
+  /// A limit: nothing behind it is read.
+  void over_limit(size_t begin, size_t end, std::string message) {
+    if (!fatal_) diagnose_.error(begin, end, std::move(message));
+    fatal_ = true;
+  }
+
+  /// After a mistake: goes on at the next "and", "or", "," or closing bracket, so that all mistakes are said at once.
+  void recover() {
+    if (!lost_ || fatal_) return;
+    for (size_t open = 0; !is_kind(Token::Kind::kEnd); take()) {
+      if (is("(") || is("[")) ++open;
+      if (open == 0 && (connective().tokens != 0 || is(")") || is(","))) break;
+      if ((is(")") || is("]")) && open > 0) --open;
+    }
+    lost_ = false;
+  }
+
+  /// Behind recover(): the rest of a chain is read for its mistakes alone.
+  bool go_on() {
+    const Connective c = connective();
+    if (c.tokens == 0 || fatal_) return false;
+    for (size_t i = 0; i < c.tokens; ++i) take();
+    logical();
+    return true;
+  }
+
+  struct Connective {
+    size_t tokens = 0;  // 0: there is none
+    Op op = Op::kAnd;
+    bool habit = false;  // of v2, or of SQL
+  };
+  Connective connective() const {
+    if (is("and")) return {1, Op::kAnd};
+    if (is("or")) return {1, Op::kOr};
+    if (is("&") && is("&", 1)) return {2, Op::kAnd, true};
+    if (is("|") && is("|", 1)) return {2, Op::kOr, true};
+    if (is("AND") || is("And")) return {1, Op::kAnd, true};
+    if (is("OR") || is("Or")) return {1, Op::kOr, true};
+    return {};
+  }
+  void take(const Connective& c) {
+    const uint32_t begin = peek().begin;
+    const bool v2 = c.tokens == 2;
+    const std::string_view word = c.op == Op::kAnd ? "and" : "or", sign = c.op == Op::kAnd ? "&&" : "||";
+    const std::string_view written = v2 ? sign : peek().text;
+    for (size_t i = 0; i < c.tokens; ++i) take();
+    if (!c.habit || lost()) return;
+    diagnose_.error(
+        begin, last_end(), fmt::format("unexpected token {} (expected \"{}\")", shown(written), word),
+        fmt::format("did you mean \"{}\"?{}", word, v2 ? fmt::format(" \"{}\" belongs to KFL v2", sign) : ""),
+        Fix{std::string(word), v2});
+  }
+
   /// A v2 habit gets the corrected text.
   void unexpected_rest() {
-    const Token& t = peek();
     std::string suggestion;
-    if (is("&") && is("&", 1)) suggestion = "did you mean \"and\"? \"&&\" belongs to KFL v2";
-    if (is("|") && is("|", 1)) suggestion = "did you mean \"or\"? \"||\" belongs to KFL v2";
-    if (is("in")) suggestion = "\"x in list\" belongs to KFL v2; in v1 write list == x";
-    if (is("=") && !is("=", 1)) suggestion = "did you mean \"==\"?";
+    if (is("&")) suggestion = "did you mean \"and\"?";
+    if (is("|")) suggestion = "did you mean \"or\"?";
     if (is("+") || is("-") || is("*") || is("/") || is("%")) suggestion = "KFL v1 has no arithmetic; KFL v2 has";
     if (is("?")) suggestion = "\"c ? a : b\" belongs to KFL v2";
-    if (is("AND") || is("And")) suggestion = "did you mean \"and\"?";
-    if (is("OR") || is("Or")) suggestion = "did you mean \"or\"?";
-    (void)t;
+    if (is(")")) suggestion = "there is no \"(\" for it";
+    if (is("-") && at_ > 0 && tokens_[at_ - 1].text == ")")
+      suggestion = "KFL v1 has no arithmetic; a time before now is written minutes(-5)";
     unexpected("\"and\", \"or\", a comparison or the end of the filter", std::move(suggestion));
   }
 
   // ---- nodes ----
   Node* make(Op op, uint32_t begin) {
-    if (tree_.nodes.size() >= kMaxNodes) {
-      if (!diagnose_.failed())
-        diagnose_.error(begin, peek().end, fmt::format("the filter has more than {} parts", kMaxNodes));
-    }
+    if (tree_.nodes.size() >= kMaxNodes)
+      over_limit(begin, peek().end, fmt::format("the filter has more than {} parts", kMaxNodes));
     return tree_.make(op, begin, last_end());
   }
 
@@ -96,9 +157,8 @@ class ParserV1 {
   class Depth {
    public:
     explicit Depth(ParserV1& p) : p_(p) {
-      if (++p_.depth_ > kMaxDepth && !p_.diagnose_.failed())
-        p_.diagnose_.error(p_.peek().begin, p_.peek().end,
-                           fmt::format("the filter is nested more than {} deep", kMaxDepth));
+      if (++p_.depth_ > kMaxDepth)
+        p_.over_limit(p_.peek().begin, p_.peek().end, fmt::format("the filter is nested more than {} deep", kMaxDepth));
     }
     ~Depth() { --p_.depth_; }
     bool too_deep() const { return p_.depth_ > kMaxDepth || p_.tree_.nodes.size() >= kMaxNodes; }
@@ -113,50 +173,97 @@ class ParserV1 {
   Node* logical() {
     std::vector<std::pair<Node*, Op>> left;
     Node* last = equality();
-    while (!diagnose_.failed() && (is("and") || is("or"))) {
+    recover();
+    for (Connective c; !lost() && (c = connective()).tokens != 0;) {
       if (left.size() >= 2000) {
-        diagnose_.error(peek().begin, peek().end, "more than 2000 conditions in one chain");
+        over_limit(peek().begin, peek().end, "more than 2000 conditions in one chain");
         break;
       }
-      left.emplace_back(last, take().text == "and" ? Op::kAnd : Op::kOr);
+      take(c);
+      left.emplace_back(last, c.op);
       last = equality();
+      recover();
     }
     for (; !left.empty(); left.pop_back()) last = binary(left.back().second, left.back().first, last);
     return last;
+  }
+
+  /// "==", "!="; what people write instead of them is said and read as what they mean.
+  std::optional<Op> equality_sign() {
+    const uint32_t begin = peek().begin;
+    if (is("!") && is("=", 1)) {
+      take(), take();
+      if (!is("=")) return Op::kNotEqual;
+      take();
+      slip(begin, "!=", "!==");
+      return Op::kNotEqual;
+    }
+    if (!is("=")) return std::nullopt;
+    size_t count = 0;
+    for (; is("=") && count < 3; ++count) take();
+    if (count != 2) slip(begin, "==", count == 1 ? "=" : "===");
+    return Op::kEqual;
+  }
+  void slip(uint32_t begin, std::string_view meant, std::string_view written) {
+    if (!lost())
+      diagnose_.error(begin, last_end(), fmt::format("unexpected token \"{}\" (expected \"{}\")", written, meant),
+                      fmt::format("did you mean \"{}\"?", meant), Fix{std::string(meant), false});
   }
 
   Node* equality() {
     Depth depth(*this);
     if (depth.too_deep()) return nothing();
     Node* left = comparison();
-    if (diagnose_.failed()) return left;
-    if (is("=") && is("=", 1) && is("=", 2)) {
-      unexpected("\"==\"", "did you mean \"==\"?");
-      return left;
+    if (lost()) return left;
+    if (is("in")) return membership(left);
+    const std::optional<Op> op = equality_sign();
+    if (!op) return left;
+    Node* n = binary(*op, left, equality());
+    warn_equality(*n);
+    return n;
+  }
+
+  /// `x in list` of v2.
+  Node* membership(Node* left) {
+    take();
+    Node* right = comparison();
+    Node* n = binary(Op::kEqual, right, left);
+    n->begin = left->begin, n->end = last_end();
+    if (!lost()) {
+      std::string corrected = fmt::format("{} == {}", print_v1(right), print_v1(left));
+      std::string suggestion = fmt::format("write {}; \"in\" belongs to KFL v2", corrected);
+      diagnose_.error(n->begin, n->end, "unexpected token \"in\" (expected a comparison)", std::move(suggestion),
+                      Fix{std::move(corrected), true});
     }
-    if ((is("=") || is("!")) && is("=", 1)) {
-      const Op op = take().text == "=" ? Op::kEqual : Op::kNotEqual;
-      take();
-      if (is("=")) {
-        unexpected("an operand", "did you mean \"==\"? KFL has no \"===\"");
-        return left;
-      }
-      Node* n = binary(op, left, equality());
-      warn_equality(*n);
-      return n;
-    }
-    return left;
+    return n;
   }
 
   Node* comparison() {
-    Node* left = unary();
-    if (diagnose_.failed() || !(is(">") || is("<"))) return left;
+    Node* left = infix(unary());
+    if (lost() || !(is(">") || is("<"))) return left;
     const bool greater = take().text == ">";
     const bool equal = accept("=");
     const Op op = greater ? (equal ? Op::kGreaterEqual : Op::kGreater) : equal ? Op::kLessEqual : Op::kLess;
     Depth depth(*this);
     if (depth.too_deep()) return left;
     return binary(op, left, comparison());
+  }
+
+  /// `x contains "y"`, as some pages have it.
+  Node* infix(Node* left) {
+    if (lost() || !is_kind(Token::Kind::kIdent) || !is_kind(Token::Kind::kString, 1)) return left;
+    const Token& name = peek();
+    const bool matches = name.text == "matches";
+    if (!matches && name.text != "contains" && name.text != "startsWith" && name.text != "endsWith") return left;
+    take();
+    Node* arg = string();
+    Node* n = matches ? left : call(helper_named(name.text), left, name, {arg}, left->begin);
+    n->end = last_end();
+    const std::string fixed = matches ? fmt::format("== r{}", arg->text) : fmt::format(".{}({})", name.text, arg->text);
+    diagnose_.error(name.begin, last_end(),
+                    fmt::format("unexpected token {} (expected a comparison)", shown(name.text)),
+                    fmt::format("write {}", matches ? print_v1(left) + " " + fixed : print_v1(n)), Fix{fixed, true});
+    return n;
   }
 
   Node* unary() {
@@ -199,6 +306,8 @@ class ParserV1 {
       case Token::Kind::kEnd: break;
     }
     std::string suggestion;
+    if (t.text == "{") suggestion = "maps belong to KFL v2";
+    if (t.text == "[") suggestion = "lists belong to KFL v2; a path has its index behind a name: a[0]";
     if (t.text == "*") suggestion = "a selector begins with a name";
     if (t.text == ".") suggestion = "a selector begins with a name; \"..name\" works after one, and inside redact()";
     unexpected("a field, a value or \"(\"", std::move(suggestion));
@@ -210,12 +319,13 @@ class ParserV1 {
     const uint32_t begin = take().begin;
     if (depth.too_deep()) return nothing();
     Node* inner = logical();
-    if (!diagnose_.failed() && !accept(")")) {
-      if (is_kind(Token::Kind::kEnd)) {
+    while (!lost() && !accept(")")) {
+      if (is_kind(Token::Kind::kEnd))
         unexpected("\")\" for the \"(\" at " + std::to_string(begin + 1));
-      } else {
+      else
         unexpected_rest();
-      }
+      recover();
+      if (accept(")") || !go_on()) break;
     }
     Node* n = make(Op::kGroup, begin);
     n->args = {inner};
@@ -251,8 +361,7 @@ class ParserV1 {
       const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
       good = status == std::errc() && end == digits.data() + digits.size();
     }
-    if (!good && !diagnose_.failed())
-      diagnose_.error(t.begin, t.end, fmt::format("{} is not a number that fits into 64 bits", shown(t.text)));
+    if (!good) diagnose_.error(t.begin, t.end, fmt::format("{} is not a number that fits into 64 bits", shown(t.text)));
     return literal(t, Datum::of(value));
   }
 
@@ -280,7 +389,7 @@ class ParserV1 {
     options.set_max_mem(kMaxRegexMemory);
     const std::string_view pattern = content(t);
     auto compiled = std::make_shared<re2::RE2>(re2::StringPiece(pattern.data(), pattern.size()), options);
-    if (!compiled->ok() && !diagnose_.failed()) {
+    if (!compiled->ok()) {
       const std::string& part = compiled->error_arg();
       size_t at = part.empty() ? std::string_view::npos : t.text.find(part);
       const size_t from = at == std::string_view::npos ? t.begin : t.begin + at;
@@ -298,8 +407,7 @@ class ParserV1 {
     const uint32_t begin = first.begin;
     Node* subject = nullptr;  // what the steps start from; null: the record
     std::vector<Step> steps;
-    bool after_name = false;
-    for (bool start = true; !diagnose_.failed(); start = false) {
+    for (bool start = true; !lost(); start = false) {
       if (!start && !continues()) break;
       if (start) {
         step_name(subject, steps, begin, false);
@@ -321,7 +429,6 @@ class ParserV1 {
           unexpected("a name, \"*\" or a helper after \".\"");
         }
       }
-      (void)after_name;
     }
     return finish(subject, std::move(steps), begin);
   }
@@ -376,7 +483,7 @@ class ParserV1 {
     take();  // "("
     std::vector<Node*> params;
     parameters(params);
-    if (diagnose_.failed()) return;
+    if (lost()) return;
     if (is_time_helper(name.text)) {
       subject = time(name, params.empty() ? nullptr : params[0], begin, subject, steps);
       return;
@@ -388,7 +495,7 @@ class ParserV1 {
   void parameters(std::vector<Node*>& params) {
     Depth depth(*this);
     if (depth.too_deep()) return;
-    do {
+    for (;;) {
       if (is_kind(Token::Kind::kIdent) && is(":", 1)) take(), take();  // tag
       Node* param = logical();
       if (param->op != Op::kLiteral && param->op != Op::kGroup) {  // a border for missing paths, as parentheses are
@@ -398,8 +505,14 @@ class ParserV1 {
         param = n;
       }
       params.push_back(param);
-    } while (!diagnose_.failed() && accept(","));
-    if (!diagnose_.failed() && !accept(")")) unexpected("\",\" or \")\"");
+      if (accept(",")) continue;
+      if (lost() || accept(")")) return;
+      unexpected("\",\" or \")\"");
+      recover();
+      if (accept(",")) continue;
+      accept(")");
+      return;
+    }
   }
 
   /// K1-34: a call without arguments is a selector of that name, and so nothing.
@@ -480,7 +593,7 @@ class ParserV1 {
         subject->path = Path(std::move(steps));
         return subject;
       }
-      if (!diagnose_.failed())
+      if (!lost())
         diagnose_.error(begin, last_end(), fmt::format("{}() gives no object to select from", subject->text),
                         "only json() and xml() can be followed by a path");
       return subject;
@@ -553,6 +666,7 @@ class ParserV1 {
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int depth_ = 0;
+  bool lost_ = false, fatal_ = false, lexer_failed_ = false;
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "item/json.h"
+#include "kfl/lex_v1.h"
 #include "kfl/limits.h"
 
 // A live item is not a tree: its ends, times and sizes are plain members, and only the payloads are Values. So a path
@@ -225,13 +226,29 @@ Path Path::names(std::string_view dotted) {
   return Path(std::move(steps));
 }
 
+namespace {
+
+/// A key in such quotes that it is read as it is: KFL v1 has no escapes.
+std::string quoted(std::string_view key) {
+  for (const char quote : {'"', '`', '\''}) {
+    const std::string text = quote + std::string(key) + quote;
+    Diagnoser diagnose;
+    const std::vector<TokenV1> tokens = lex_v1(text, diagnose);
+    const bool trims = quote == '"' && (key.starts_with('"') || key.ends_with('"'));
+    if (!diagnose.failed() && !trims && tokens.size() == 2 && tokens[0].text.size() == text.size()) return text;
+  }
+  return '"' + std::string(key) + '"';
+}
+
+}  // namespace
+
 std::string Path::text() const {
   std::string out;
   for (const Step& step : steps) {
     switch (step.kind) {
       case Step::Kind::kName:
         if (step.quoted) {
-          out += "[\"" + step.name + "\"]";
+          out += "[" + quoted(step.name) + "]";
         } else {
           if (!out.empty()) out += '.';
           out += step.name;

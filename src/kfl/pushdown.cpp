@@ -58,7 +58,8 @@ std::optional<Conjunct::Op> op_of(Op op, bool turned) {
 std::string column_of(const Node* n, uint64_t protocols) {
   if (n->op == Op::kSelect && n->path.single) return n->path.text();
   if (n->op != Op::kVariable) return {};
-  if (n->variable->name == "timestamp") return "timestamp";
+  const std::string& name = n->variable->name;
+  if (name == "timestamp" || name == "src.namespace" || name == "dst.namespace") return name;
   // A variable with several places, or a default that could match, is no column.
   if (n->variable->compute != nullptr || n->variable->sources.empty()) return {};
   std::string column;
@@ -157,8 +158,11 @@ class Collector {
   }
 
   bool comparison_v2(const Node& variable, const std::string& column, Conjunct::Op op, const Node& value) {
-    if (value.op != Op::kLiteral) return false;
-    const Datum& d = value.value;
+    if (!is_constant(value)) return false;
+    Arena arena;
+    Context context{{}, arena, 1000};
+    const Datum d = eval_cel(value, context);
+    if (d.is_error()) return false;
     if (column == "timestamp") {
       if (!d.is(Kind::kTimestamp)) return false;
       // Columns have milliseconds: widen by one so that what lies within it is not lost.
@@ -185,8 +189,22 @@ class Collector {
       return true;
     }
     if (op != Conjunct::Op::kEqual || !d.is(Kind::kString) || d.text().empty()) return false;
+    if (is_label(column, d.text())) return false;
     text(column, op, d.text());
     return true;
+  }
+
+  /// What stands for the namespace of an end that has none (K2-08) is in no column.
+  static bool is_label(std::string_view column, std::string_view value) {
+    return column.ends_with(".namespace") &&
+           (std::string_view("internal").starts_with(value) || std::string_view("public").starts_with(value));
+  }
+
+  /// `now() - duration("5m")`.
+  static bool is_constant(const Node& n) {
+    if (n.op == Op::kLiteral) return true;
+    if (n.op != Op::kAdd && n.op != Op::kSubtract) return false;
+    return is_constant(*n.args[0]) && is_constant(*n.args[1]);
   }
 
   void prefix(const Node& n) {
@@ -197,6 +215,7 @@ class Collector {
     // In v1 the text of a missing field is "false" (row K1-33).
     if (column.empty() || !is_in(column, kColumns) || is_in(column, kNumbers) || value.empty()) return;
     if (v1_ && std::string_view("false").starts_with(value)) return;
+    if (!v1_ && is_label(column, value)) return;
     text(column, Conjunct::Op::kPrefix, value);
   }
 

@@ -38,12 +38,32 @@ void variables(std::string& out, const std::vector<NamedThing>& all, std::string
       rows);
 }
 
+/// What each protocol's card and Field table say.
+void fields_by_protocol(std::string& out, std::span<const item::Protocol* const> protocols) {
+  if (protocols.empty()) return;
+  static constexpr std::string_view kTypes[] = {"bool", "int", "double", "string", "bytes", "list", "map"};
+  out += "\n## Fields by protocol\n";
+  for (const item::Protocol* p : protocols) {
+    out += fmt::format("\n### {} {}\n\n{}; `protocol.name` is `\"{}\"`, `protocol.abbr` is `\"{}\"`", p->abbreviation,
+                       p->version, p->long_name, p->name, p->abbreviation);
+    if (!p->macro.empty()) out += fmt::format(", the macro of v1 and the flag of v2 is `{}`", p->macro);
+    out += p->reference.empty() ? ".\n" : fmt::format(". [Specification]({}).\n", p->reference);
+    if (p->fields.empty()) continue;
+    out += "\n| place in the item (KFL v1) | variable (KFL v2) | type | meaning |\n| --- | --- | --- | --- |\n";
+    for (const item::Field& f : p->fields)
+      out += fmt::format("| `{}` | {} | {} | {}{} |\n", cell(f.path),
+                         f.cel_name.empty() ? "" : fmt::format("`{}`", f.cel_name), kTypes[static_cast<size_t>(f.type)],
+                         cell(f.doc), f.secret ? " Secret." : "");
+  }
+}
+
 }  // namespace
 
 std::string reference_page(const Options& options) {
   std::string out =
       "# KFL, the filter language\n\n"
-      "<!-- Generated from the tables of src/kfl by `kfl_reference`; a test fails when it is stale. Do not edit. "
+      "<!-- Generated from the tables of src/kfl and the protocols' cards by `kfl_reference`; a test fails when it is "
+      "stale. Do not edit. "
       "-->\n\n"
       "Two dialects are understood everywhere and recognised by themselves: **v1** (`http and response.status == 500`) "
       "and **v2**, which "
@@ -87,6 +107,7 @@ std::string reference_page(const Options& options) {
   out += "\n## Variables\n";
   variables(out, all, "", "Every item");
   for (const FlagCard& f : flag_cards()) variables(out, all, f.name, f.name);
+  fields_by_protocol(out, options.protocols);
   out += fmt::format(
       "\n## Limits\n\n| what | limit |\n| --- | --- |\n| bytes of a filter, its macros replaced | {} |\n| nesting | {} "
       "|\n| parts of an expression | {} |\n"

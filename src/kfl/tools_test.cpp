@@ -1,8 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
-
 #include "item/json.h"
 #include "kfl/ast.h"
 #include "kfl/batch.h"
@@ -22,10 +19,15 @@ Options options() {
   return o;
 }
 
-TEST(Reference, PageIsNotStale) {
-  std::ifstream in(BALEEN_SOURCE_DIR "/docs/reference/kfl.md");
-  const std::string page{std::istreambuf_iterator<char>(in), {}};
-  EXPECT_EQ(page, reference_page()) << "run build/dev/bin/kfl_reference > docs/reference/kfl.md";
+TEST(Reference, PageNamesEverything) {
+  const std::string page = reference_page(options());
+  for (const Dialect d : {Dialect::kV1, Dialect::kV2})
+    for (const NamedThing& n : named_things(d, options()))
+      if (!n.protocol.empty() && d == Dialect::kV2) {
+        EXPECT_NE(page.find("`" + n.name + "`"), std::string::npos) << n.name;
+      }
+  for (const item::Field& f : sample::kHttpFields)
+    EXPECT_NE(page.find("`" + std::string(f.path) + "`"), std::string::npos) << f.path;
 }
 
 TEST(Batch, EveryLineHasAnAnswer) {
@@ -68,43 +70,6 @@ TEST(Format, OneWayOfWriting) {
                                                     {"(a ? b : c) ? d : e", "(a ? b : c) ? d : e"}};
   for (const auto& [text, expected] : v2) EXPECT_EQ(format(text, Dialect::kV2).value_or("wrong"), expected);
   EXPECT_FALSE(format("a ==", Dialect::kV1));
-}
-
-TEST(Explain, Trees) {
-  const auto tree = [](const char* text) {
-    const Compiled c = compile(text, options());
-    EXPECT_TRUE(c.filter) << render(text, c.diagnostics);
-    return describe(c.filter->program()->tree.root, c.dialect == Dialect::kV1);
-  };
-  EXPECT_EQ(tree("http and a.*.b != nil"),
-            "and\n  group\n    equal\n      select protocol.abbr  [direct]\n      literal \"HTTP\"\n  not-equal\n    "
-            "select a.*.b  [searched]\n    literal nil\n");
-  EXPECT_EQ(tree("status_code >= 500 || !method"),
-            "or : bool\n  in-protocol http : bool\n    greater-equal : bool\n      variable status_code  "
-            "[response.status: direct, then by name]  "
-            "[response.code: direct, then by name] : int\n"
-            "      literal 500 : int\n  not : bool\n    flag http : bool\n");
-}
-
-TEST(Explain, TreesOfBothDialects) {
-  const auto tree = [](const char* text, Dialect dialect) {
-    Options o = options();
-    o.dialect = dialect;
-    const Compiled c = compile(text, o);
-    EXPECT_TRUE(c.filter) << render(text, c.diagnostics);
-    return c.filter ? describe(c.filter->program()->tree.root, dialect == Dialect::kV1) : "";
-  };
-  EXPECT_EQ(tree("!a.x == -1", Dialect::kV1), "equal\n  not\n    select a.x  [by name]\n  negate\n    literal 1\n");
-  EXPECT_EQ(tree("a.json()..b.startsWith(\"x\")", Dialect::kV1),
-            "call startsWith\n  call json then ..b\n    select a  [by name]\n  literal \"x\"\n");
-  EXPECT_EQ(tree("a or b and c", Dialect::kV1),
-            "or\n  select a  [by name]\n  and\n    select b  [by name]\n    select c  [by name]\n");
-  EXPECT_EQ(tree("1 + 2 * 3 == 7", Dialect::kV2),
-            "equal : bool\n  add : int\n    literal 1 : int\n    multiply : int\n      literal 2 : int\n      literal "
-            "3 : int\n  literal 7 : int\n");
-  EXPECT_EQ(tree("namespaces.exists(n, n == \"a\")", Dialect::kV2),
-            "exists n : bool\n  variable namespaces  [computed] : list(string)\n  equal : bool\n    local n : string\n "
-            "   literal \"a\" : string\n");
 }
 
 TEST(Convert, WhereTheMeaningIsTheSame) {
