@@ -15,7 +15,9 @@ int fuzz(const uint8_t* data, size_t size) {
   Settings limits;
   limits.body_cap = 4096;
   limits.header_cap = 8192;
-  if (play<D>(script, SIZE_MAX, limits) != play<D>(script, 1 + data[0] % 64, limits)) std::abort();
+  if constexpr (D::kTcp) {  // datagrams are never cut
+    if (play<D>(script, SIZE_MAX, limits) != play<D>(script, 1 + data[0] % 64, limits)) std::abort();
+  }
   for (const Said& said : script) {
     const std::vector<uint8_t> exact(said.bytes.begin(), said.bytes.end());
     for (const bool end : {false, true}) {

@@ -116,7 +116,10 @@ Probe probe_request(Bytes b) {
   if (b.size() < size + 4) return Probe::kUnsure;
   ByteReader whole(b.first(size + 4));
   const Header h = read_request(whole);
-  return fits(api->request, h.version, h.flexible, whole) ? Probe::kYes : Probe::kNo;
+  if (fits(api->request, h.version, h.flexible, whole)) return Probe::kYes;
+  // Old librdkafka sends an empty list behind an ApiVersions request that has no fields.
+  return h.key == 18 && !h.flexible && size == 14u + static_cast<unsigned>(std::max(client, 0)) ? Probe::kYes
+                                                                                                : Probe::kNo;
 }
 
 }  // namespace

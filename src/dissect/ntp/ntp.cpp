@@ -95,11 +95,13 @@ Probe Ntp::probe(const Input& in) {
   const int version = b[0] >> 3 & 7, mode = b[0] & 7, stratum = b[1];
   const int poll = static_cast<int8_t>(b[2]), precision = static_cast<int8_t>(b[3]);
   if (version < 1 || version > 4 || mode < 1 || mode > 5 || stratum > 16) return Probe::kNo;
-  if (poll < 0 || poll > 17 || precision > 0 || precision < -40) return Probe::kNo;
+  if (poll < 0 || poll > 17 || precision > (mode == 3 ? 32 : 0) || precision < -40) return Probe::kNo;
   // Less than a quarter of an hour, each.
   if (load_be32(&b[4]) > 900u << 16 || load_be32(&b[8]) > 900u << 16) return Probe::kNo;
   const bool answers = mode == 4 || mode == 2;
   if (answers != (in.direction == Direction::kToClient)) return Probe::kNo;
+  // The simplest clients send nothing but the first byte.
+  if (mode == 3 && std::all_of(b.begin() + 1, b.end(), [](uint8_t byte) { return byte == 0; })) return Probe::kYes;
   const uint32_t transmitted = load_be32(&b[40]);
   if (transmitted == 0) return Probe::kNo;
   // A server knows what the time is: between 2000 and 2100, as far as era 0 goes, or in era 1.
