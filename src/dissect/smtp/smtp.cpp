@@ -182,6 +182,9 @@ Step Smtp::command(const Frame& frame, Output& out) {
     if (word == "BDAT") map.add("body", text_or_bytes(text.substr(end), frame.cut));
   }
   set(item->request, map.build(), frame);
+  // DATA is the last command of a group (RFC 2920 3.1): what comes next is the mail, unless the server refuses. So it
+  // is found even where the server's side was not captured.
+  if (!answer && word == "DATA") data_ = true;
   const bool known = answer || std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
   if (!known) out.count(Counter::kMalformed);
   waiting_.ask(item, out);
@@ -203,7 +206,7 @@ Step Smtp::reply(const Frame& frame, Output& out) {
   set(item->response, map.build(), frame);
   const std::string_view method = item->request.payload["method"].text();
   const bool tls = method == "STARTTLS" && code == 220;
-  if (method == "DATA" && code == 354) data_ = true;
+  if (method == "DATA" && code != 354) data_ = false;
   if (method == "AUTH" && code == 334) secret_ = true;
   out.finish(item);
   return tls ? Step::switch_to("tls", frame.size) : Step::took(frame.size);
