@@ -8,6 +8,9 @@
 //
 // A message beyond Settings::header_cap is handed over by its first bytes, and the rest of it is skipped.
 
+#include <algorithm>
+#include <utility>
+
 #include "dissect/dissector.h"
 #include "dissect/matcher.h"
 
@@ -117,7 +120,7 @@ class Framed : public Session {
   Step dissect(const Input& in, Output& out) override {
     if (in.bytes.empty()) return Step::need();
     const Measure m = self().measure(in.direction, in.bytes);
-    if (m.kind == Measure::Kind::kBad) return Step::lost();
+    if (m.kind == Measure::Kind::kBad) return lose(in.direction);
     const uint64_t wanted = m.kind == Measure::Kind::kNeed
                                 ? m.bytes
                                 : std::min<uint64_t>(m.bytes, std::max<size_t>(out.settings().header_cap, 64));
@@ -129,16 +132,24 @@ class Framed : public Session {
     const Bytes bytes = in.bytes.first(static_cast<size_t>(std::min<uint64_t>(wanted, in.bytes.size())));
     const Frame frame{in.direction, bytes, m.bytes, in.time, bytes.size() < m.bytes, in.end_of_stream};
     const Step step = self().message(frame, out);
+    if (step.kind == Step::Kind::kLost) return lose(in.direction);
     if (step.kind != Step::Kind::kTook) return step;
     return m.bytes <= in.bytes.size() ? Step::took(m.bytes) : Step::skip(m.bytes);
   }
   bool gap(Direction direction, uint64_t, Output& out) override {
+    lost_here_[static_cast<size_t>(direction)] = false;
     if constexpr (requires { waiting_.lose(out); }) waiting_.lose(out);
     if constexpr (requires { self().forget(direction, out); }) self().forget(direction, out);
     return false;
   }
   Resync resync(const Input& in) override {
-    return resync_by(in, [this](Direction d, Bytes b) { return self().begins(d, b); });
+    const auto begins = [this](Direction d, Bytes b) { return self().begins(d, b); };
+    if (!std::exchange(lost_here_[static_cast<size_t>(in.direction)], false) || in.bytes.empty())
+      return resync_by(in, begins);
+    // What stands here was no message, whatever it looks like.
+    Resync r = resync_by({in.direction, in.bytes.subspan(1), in.time, in.end_of_stream}, begins);
+    ++r.ruled_out;
+    return r;
   }
   void expire(Timestamp before, Output& out) override { waiting_.expire(before, out); }
   void close(bool, Output& out) override {
@@ -153,6 +164,12 @@ class Framed : public Session {
   Waiting waiting_;
 
  private:
+  Step lose(Direction direction) {
+    lost_here_[static_cast<size_t>(direction)] = true;
+    return Step::lost();
+  }
+  bool lost_here_[2] = {false, false};
+
   D& self() { return static_cast<D&>(*this); }
 };
 

@@ -12,17 +12,17 @@ namespace baleen::dissect {
 /// Finds the ends of lines in both directions without looking at a byte twice, however they drip in.
 class LineScan {
  public:
-  /// Bytes of the line at the front with its end, or 0 while that is not there.
-  size_t line(Direction d, Bytes b) {
+  /// The line at the front with its end: a frame; what is longer than `most` is none, whether its end is there or not.
+  Measure line(Direction d, Bytes b, size_t most) {
     uint32_t& seen = seen_[static_cast<size_t>(d)];
-    const size_t from = seen < b.size() ? seen : 0;
-    const void* const end = std::memchr(b.data() + from, '\n', b.size() - from);
-    if (end == nullptr) {
-      seen = static_cast<uint32_t>(b.size());
-      return 0;
-    }
+    const Bytes in = b.first(std::min(b.size(), most));
+    const size_t from = seen < in.size() ? seen : 0;
+    const void* const end = in.empty() ? nullptr : std::memchr(in.data() + from, '\n', in.size() - from);
     seen = 0;
-    return static_cast<size_t>(static_cast<const uint8_t*>(end) - b.data()) + 1;
+    if (end != nullptr) return Measure::frame(static_cast<size_t>(static_cast<const uint8_t*>(end) - b.data()) + 1);
+    if (b.size() >= most) return Measure::bad();
+    seen = static_cast<uint32_t>(b.size());
+    return Measure::need(b.size() + 1);
   }
 
  private:

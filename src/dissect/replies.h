@@ -10,12 +10,12 @@ namespace baleen::dissect {
 class ReplyScan {
  public:
   Measure measure(Bytes b) {
-    const std::string_view t = as_text(b);
+    const std::string_view t = as_text(b).substr(0, kMost);
     for (;;) {
       const size_t end = t.find('\n', std::max(line_, seen_));
       if (end == std::string_view::npos) {
         seen_ = static_cast<uint32_t>(t.size());
-        return t.size() > kMost ? forget(Measure::bad()) : Measure::need(t.size() + 1);
+        return t.size() >= kMost ? forget(Measure::bad()) : Measure::need(t.size() + 1);
       }
       const std::string_view line = t.substr(line_, end + 1 - line_);
       const bool coded =

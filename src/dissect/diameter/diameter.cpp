@@ -72,7 +72,7 @@ Probe Diameter::begins(Direction, Bytes b) {
   if (b.empty()) return Probe::kUnsure;
   if (b[0] != 1) return Probe::kNo;
   if (b.size() < kHead) {
-    if (b.size() >= 2 && b[1] != 0) return Probe::kNo;
+    if (b.size() >= 2 && b[1] > 0x10) return Probe::kNo;
     if (b.size() >= 5 && (b[4] & 0x0F) != 0) return Probe::kNo;
     return Probe::kUnsure;
   }

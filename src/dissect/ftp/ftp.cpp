@@ -94,8 +94,9 @@ Probe Ftp::begins(Direction d, Bytes b) {
 
 Measure Ftp::measure(Direction d, Bytes b) {
   if (d == Direction::kToClient) return replies_.measure(b);
-  const size_t line = lines_.line(d, b);
-  if (line == 0) return b.size() > kMaxLine ? Measure::bad() : Measure::need(b.size() + 1);
+  const Measure end = lines_.line(d, b, kMaxLine);
+  if (end.kind != Measure::Kind::kFrame) return end;
+  const auto line = static_cast<size_t>(end.bytes);
   return Measure::frame(line);
 }
 

@@ -277,8 +277,9 @@ Measure Memcached::measure(Direction d, Bytes b) {
     const uint32_t body = load_be32(&b[8]);
     return body > kMaxValue ? Measure::bad() : Measure::frame(kBinaryHead + uint64_t{body});
   }
-  const size_t line = lines_.line(d, b);
-  if (line == 0) return b.size() > kMaxLine ? Measure::bad() : Measure::need(b.size() + 1);
+  const Measure end = lines_.line(d, b, kMaxLine);
+  if (end.kind != Measure::Kind::kFrame) return end;
+  const auto line = static_cast<size_t>(end.bytes);
   const std::string_view text = as_text(b.first(line));
   if (d == Direction::kToServer) {
     const Command c = read_command(text);

@@ -204,8 +204,9 @@ Probe Nats::probe(const Input& in) {
 }
 
 Measure Nats::measure(Direction d, Bytes b) {
-  const size_t line = lines_.line(d, b);
-  if (line == 0) return b.size() > kMaxLine ? Measure::bad() : Measure::need(b.size() + 1);
+  const Measure end = lines_.line(d, b, kMaxLine);
+  if (end.kind != Measure::Kind::kFrame) return end;
+  const auto line = static_cast<size_t>(end.bytes);
   const Line l = read_line(as_text(b.first(line)));
   if (l.verb == nullptr || !l.ok) return Measure::bad();
   return Measure::frame(line + (l.has_payload() ? l.total + 2 : 0));

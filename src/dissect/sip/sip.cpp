@@ -136,13 +136,14 @@ Measure Sip::measure(Direction d, Bytes b) {
   if (b[0] == '\r' || b[0] == '\n' || b[0] == 0) return Measure::frame(1);  // keep-alives (RFC 5626 4.4.1)
   uint32_t& seen = seen_[static_cast<size_t>(d)];
   const size_t from = seen > 3 && seen <= t.size() ? seen - 3 : 0;
-  if (from == 0 && first_line(t, false) == 0) return Measure::bad();
-  const size_t head = head_size(t, from);
-  if (head == 0) {
-    seen = static_cast<uint32_t>(t.size());
-    return t.size() > kMaxHead ? Measure::bad() : Measure::need(t.size() + 1);
-  }
   seen = 0;
+  if (from == 0 && first_line(t, false) == 0) return Measure::bad();
+  const size_t head = head_size(t.substr(0, kMaxHead), from);
+  if (head == 0) {
+    if (t.size() >= kMaxHead) return Measure::bad();
+    seen = static_cast<uint32_t>(t.size());
+    return Measure::need(t.size() + 1);
+  }
   uint64_t body = 0;
   each_header(t.substr(0, head), [&](std::string_view name, std::string_view value) {
     if (same_word(name, "Content-Length")) body = number_of(value).value_or(0);

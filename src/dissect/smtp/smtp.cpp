@@ -140,8 +140,9 @@ Step Smtp::dissect(const Input& in, Output& out) {
 
 Measure Smtp::measure(Direction d, Bytes b) {
   if (d == Direction::kToClient) return replies_.measure(b);
-  const size_t line = lines_.line(d, b);
-  if (line == 0) return b.size() > kMaxLine ? Measure::bad() : Measure::need(b.size() + 1);
+  const Measure end = lines_.line(d, b, kMaxLine);
+  if (end.kind != Measure::Kind::kFrame) return end;
+  const auto line = static_cast<size_t>(end.bytes);
   return Measure::frame(line + chunk_of(as_text(b.first(line))));
 }
 

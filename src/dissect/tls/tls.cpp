@@ -247,7 +247,7 @@ Probe Tls::begins(Direction, Bytes b) {
   if (b.size() < kRecordHead) return Probe::kUnsure;
   if (!is_record_head(b)) return Probe::kNo;
   const size_t next = kRecordHead + load_be16(&b[3]);
-  if (b.size() < next + kRecordHead) return b.size() >= next && b[0] == kHandshake ? Probe::kYes : Probe::kUnsure;
+  if (b.size() < next + kRecordHead) return Probe::kUnsure;
   return is_record_head(b.subspan(next)) ? Probe::kYes : Probe::kNo;
 }
 
