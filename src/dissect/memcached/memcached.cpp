@@ -249,7 +249,7 @@ Probe Memcached::begins(Direction d, Bytes b) {
       if (t.starts_with(w) || w.starts_with(t)) return t.size() > 300 ? Probe::kNo : Probe::kUnsure;
     return Probe::kNo;
   }
-  if (end == 0 || t[end - 1] != '\r') return Probe::kNo;
+  if (end == 0 || end > 300 || t[end - 1] != '\r') return Probe::kNo;
   uint64_t value = 0;
   switch (reply_kind(t.substr(0, end + 1), value)) {
     case Got::kValue:
@@ -258,7 +258,7 @@ Probe Memcached::begins(Direction d, Bytes b) {
       return t.starts_with("STORED") || t.starts_with("NOT_") || t.starts_with("DELETED") || t.starts_with("TOUCHED")
                  ? Probe::kYes
                  : Probe::kNo;
-    case Got::kEnd: return t == "END\r\n" ? Probe::kYes : Probe::kNo;
+    case Got::kEnd: return t.starts_with("END\r\n") ? Probe::kYes : Probe::kNo;
     default: return Probe::kNo;
   }
 }

@@ -92,10 +92,13 @@ int first_line(std::string_view t, bool complete) {
   }
   const std::string_view line = without_end(t.substr(0, end + 1));
   if (line.starts_with("SIP/2.0 ")) return line.size() >= 11 && line[8] >= '1' && line[8] <= '6' ? 2 : 0;
-  std::string_view rest = line;
-  const std::string_view method = next_word(rest), uri = next_word(rest);
-  if (trimmed(rest) != kVersion || uri.find(':') == std::string_view::npos) return 0;
-  return std::find(std::begin(kMethods), std::end(kMethods), method) != std::end(kMethods) ? 1 : 0;
+  if (!line.ends_with(" SIP/2.0")) return 0;
+  for (const std::string_view m : kMethods) {
+    if (!line.starts_with(m) || line[m.size()] != ' ') continue;
+    const std::string_view uri = line.substr(m.size() + 1);
+    return uri.starts_with("sip:") || uri.starts_with("sips:") || uri.starts_with("tel:") ? 1 : 0;
+  }
+  return 0;
 }
 
 }  // namespace
