@@ -1,0 +1,338 @@
+// A frame is a type, a channel, a size, that many bytes and the octet 0xCE (AMQP 0-9-1 4.2.3). Methods of one channel
+// follow one another, but channels are independent, so what waits for its content or its answer is kept by channel.
+// Calls go both ways (a server may close a channel, and it starts the connection): the request of an item is the call,
+// whoever made it.
+
+#include "dissect/amqp/amqp.h"
+
+#include "dissect/build.h"
+
+namespace baleen::dissect::amqp {
+
+using item::Field;
+using item::Item;
+using item::Outcome;
+using item::Value;
+using enum item::FieldType;
+
+/// A method that waits for its content header and body.
+struct Content {
+  Item* item;
+  Content* next;
+  const Method* method;
+  uint16_t channel;
+  bool is_answer;  // get-ok
+  bool has_header = false, capped = false;
+  Value arguments, properties;
+  uint64_t expected = 0, seen = 0, wire_size = 0;
+  Timestamp time;
+  char* text = nullptr;
+  uint32_t text_size = 0, text_room = 0;
+};
+
+namespace {
+
+constexpr uint16_t kPorts[] = {5672, 5671};
+constexpr Field kFields[] = {
+    {"request.method", "amqp_method", kString, "Class and method: basic.publish, queue.declare."},
+    {"request.summary", "amqp_summary", kString, "The queue, exchange, routing key, virtual host or tag in question."},
+    {"request.channel", "", kInt, "Number of the channel; 0 is the connection itself."},
+    {"request.fields", "", kMap,
+     "The method's arguments by their names, with `properties`, `body` and `bodySize` where it has a content."},
+    {"request", "amqp_request", kBool, "Whether there is a request."},
+    {"response", "amqp_response", kBool, "Whether there is a response."},
+    {"requestSize", "amqp_request_length", kInt, "Bytes of the request, content and frames included."},
+    {"responseSize", "amqp_response_length", kInt, "Bytes of the response."},
+    {"size", "amqp_total_size", kInt, "Bytes of request and response."},
+    {"response.method", "", kString, "The answering method: queue.declare-ok; basic.ack for a confirmed publish."},
+    {"response.fields", "", kMap, "The answer's arguments; those of get-ok with the message."},
+    {"response.status", "", kString, "OK, or what was answered instead: NACK, EMPTY, a reply code."},
+    {"request.fields.response", "", kString, "The client's credentials.", true},
+    {"response.fields.response", "", kString, "The client's credentials.", true},
+    {"request.fields.newSecret", "", kString, "A renewed credential.", true},
+};
+
+constexpr size_t kFrameHead = 7, kFrameEnd = 1;
+constexpr uint32_t kMaxFrame = 16 << 20;
+constexpr uint8_t kEnd = 0xCE;
+constexpr std::string_view kPreamble = "AMQP";
+constexpr size_t kMaxContents = 256;
+
+/// The head of a frame as far as it is there: kUnsure, kNo, or kYes with a method that is known.
+Probe frame_at(Bytes b) {
+  if (b.empty()) return Probe::kUnsure;
+  if (b[0] < 1 || (b[0] > 3 && b[0] != 8)) return Probe::kNo;
+  if (b.size() < kFrameHead) return Probe::kUnsure;
+  const uint32_t size = load_be32(&b[3]);
+  if (size > kMaxFrame) return Probe::kNo;
+  if (b[0] == 1) {
+    if (size < 4) return Probe::kNo;
+    if (b.size() < 11) return Probe::kUnsure;
+    if (find_method(load_be16(&b[7]), load_be16(&b[9])) == nullptr) return Probe::kNo;
+  }
+  if (b[0] == 2) {
+    if (size < 14) return Probe::kNo;
+    if (b.size() < 11) return Probe::kUnsure;
+    if (load_be16(&b[7]) != 60 || load_be16(&b[9]) != 0) return Probe::kNo;
+  }
+  if ((b[0] == 2 || b[0] == 3) && b[1] == 0 && b[2] == 0) return Probe::kNo;  // channel 0 has no contents
+  if (b[0] == 8 && (size != 0 || b[1] != 0 || b[2] != 0)) return Probe::kNo;
+  const size_t end = kFrameHead + size;
+  if (b.size() <= end) return Probe::kUnsure;
+  return b[end] == kEnd ? Probe::kYes : Probe::kNo;
+}
+
+std::string_view summary_of(Value fields) {
+  for (const std::string_view name : {"queue", "routingKey", "exchange", "virtualHost", "destination", "consumerTag",
+                                      "replyText", "mechanism", "reason", "product"})
+    if (const std::string_view text = fields[name].text(); !text.empty()) return text;
+  return {};
+}
+
+Value with_content(const Content& content, Arena& arena) {
+  MapOf map(arena);
+  for (const item::Member& m : content.arguments.members()) map.push(m);
+  map.add("properties", content.properties);
+  map.add("body", text_or_bytes({content.text, content.text_size}, content.seen > content.text_size));
+  map.add("bodySize", content.expected);
+  if (content.seen < content.expected || content.seen > content.text_size) map.add("truncated", true);
+  return map.build();
+}
+
+Value call_payload(const Method& method, uint16_t channel, Value fields, Arena& arena) {
+  MapOf map(arena);
+  map.add("method", method.name);
+  map.add("channel", static_cast<int64_t>(channel));
+  map.add("summary", summary_of(fields));
+  map.add("fields", fields);
+  return map.build();
+}
+
+Value answer_payload(const Method& method, Value fields, Arena& arena) {
+  MapOf map(arena);
+  map.add("method", method.name);
+  map.add("fields", fields);
+  map.add("status", method.method_id == 72 && method.class_id == 60    ? "EMPTY"
+                    : method.method_id == 120 && method.class_id == 60 ? "NACK"
+                                                                       : "OK");
+  return map.build();
+}
+
+/// What Item::match_key holds while an item waits: the channel and the method's place.
+uint64_t key_of(uint16_t channel, const Method& m) {
+  return uint64_t{channel} << 32 | uint64_t{m.class_id} << 16 | m.method_id;
+}
+uint16_t channel_of(const Item* item) { return static_cast<uint16_t>(item->match_key >> 32); }
+const Method* method_of(const Item* item) {
+  return find_method(static_cast<uint16_t>(item->match_key >> 16), static_cast<uint16_t>(item->match_key));
+}
+
+bool no_wait(Value fields) { return fields["noWait"].as_bool(); }
+
+}  // namespace
+
+const item::Protocol Amqp::kProtocol = {
+    .name = "amqp",
+    .version = "0-9-1",
+    .abbreviation = "AMQP",
+    .long_name = "Advanced Message Queuing Protocol 0-9-1",
+    .macro = "amqp",
+    .reference = "https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf",
+    .background = "#ff6600",
+    .foreground = "#ffffff",
+    .priority = 1,
+    .layer4 = "tcp",
+    .ports = kPorts,
+    .fields = kFields,
+    .method_path = "request.method",
+    .summary_path = "request.summary",
+    .status_path = "response.status",
+};
+
+Probe Amqp::probe(const Input& in) {
+  const Bytes b = in.bytes;
+  if (!b.empty() && b[0] == 'A') {
+    // The protocol header, of this version or of any that a server will refuse in words of 0-9-1.
+    const size_t n = std::min(b.size(), kPreamble.size());
+    if (as_text(b.first(n)) != kPreamble.substr(0, n)) return Probe::kNo;
+    if (b.size() < 8) return Probe::kUnsure;
+    return (b[4] == 0 && b[5] == 0 && b[6] == 9 && b[7] == 1) ? Probe::kYes : Probe::kNo;
+  }
+  return frame_at(b);
+}
+
+Measure Amqp::measure(Direction, Bytes b) const {
+  if (b[0] == 'A') {
+    if (b.size() < 8) return Measure::need(8);
+    return as_text(b.first(4)) == kPreamble ? Measure::frame(8) : Measure::bad();
+  }
+  if (b[0] < 1 || (b[0] > 3 && b[0] != 8)) return Measure::bad();
+  if (b.size() < kFrameHead) return Measure::need(kFrameHead);
+  const uint32_t size = load_be32(&b[3]);
+  return size > kMaxFrame ? Measure::bad() : Measure::frame(kFrameHead + uint64_t{size} + kFrameEnd);
+}
+
+Probe Amqp::begins(Direction, Bytes b) {
+  // A body frame is too easily taken for something else.
+  return b[0] == 3 ? Probe::kNo : frame_at(b);
+}
+
+Step Amqp::message(const Frame& frame, Output& out) {
+  if (frame.bytes[0] == 'A') return Step::took(frame.size);
+  if (!frame.cut && frame.bytes.back() != kEnd) return Step::lost();
+  switch (frame.bytes[0]) {
+    case 1: method(frame, out); break;
+    case 2: header(frame, out); break;
+    case 3: body(frame, out); break;
+    default: break;  // heartbeat
+  }
+  return Step::took(frame.size);
+}
+
+item::Item* Amqp::take(uint16_t channel, const Method& answer) {
+  const auto wanted = [&](const Item* i) {
+    if (channel_of(i) != channel) return false;
+    const Method* call = method_of(i);
+    return call != nullptr && answers(*call, answer);
+  };
+  if (waiting_.empty()) return nullptr;
+  return wanted(waiting_.front()) ? waiting_.pop() : waiting_.take_after_front(wanted);
+}
+
+void Amqp::method(const Frame& frame, Output& out) {
+  ByteReader head(frame.bytes);
+  head.u8();
+  const uint16_t channel = head.be16();
+  head.be32();
+  const uint16_t class_id = head.be16(), method_id = head.be16();
+  const Method* const m = find_method(class_id, method_id);
+  if (!head.ok() || m == nullptr) return out.count(Counter::kMalformed);
+
+  Item* item = m->role == Role::kAnswer ? take(channel, *m) : nullptr;
+  const bool orphan = m->role == Role::kAnswer && item == nullptr;
+  if (orphan) item = begin_orphan(kProtocol, out);
+  if (item == nullptr) item = out.begin(kProtocol);
+
+  const Bytes copy = item->arena.copy(frame.bytes);
+  ByteReader r(copy.subspan(0, copy.size() - (frame.cut ? 0 : kFrameEnd)));
+  r.skip(11);
+  const Value fields = decode_arguments(*m, r, item->arena);
+  if (!r.ok() && !orphan) mark_malformed(item, "arguments of the method are missing", out);
+
+  const bool get_ok = m->role == Role::kAnswer && class_id == 60 && method_id == 71;
+  if (m->role == Role::kContent || get_ok) {
+    size_t many = 0;
+    Content** last = &contents_[static_cast<size_t>(frame.direction)];
+    for (; *last != nullptr && (*last)->channel != channel; last = &(*last)->next) ++many;
+    // The channel's content before this one never became whole.
+    if (Content* old = *last; old != nullptr) {
+      *last = old->next;
+      complete(old, out);
+      last = &contents_[static_cast<size_t>(frame.direction)];
+    }
+    Content* const content = item->arena.make<Content>(Content{.item = item,
+                                                               .next = *last,
+                                                               .method = m,
+                                                               .channel = channel,
+                                                               .is_answer = get_ok,
+                                                               .arguments = fields,
+                                                               .wire_size = frame.size,
+                                                               .time = frame.time});
+    if (many >= kMaxContents) {
+      content->next = nullptr;
+      out.count(Counter::kTooManyPending);
+      return complete(content, out);
+    }
+    *last = content;
+    return;
+  }
+  if (m->role == Role::kAnswer) {
+    set(item->response, answer_payload(*m, fields, item->arena), frame);
+    return out.finish(item);
+  }
+  set(item->request, call_payload(*m, channel, fields, item->arena), frame);
+  item->match_key = key_of(channel, *m);
+  if (m->role == Role::kAlone || no_wait(fields)) return out.finish(item);
+  waiting_.push(item, out);
+}
+
+void Amqp::header(const Frame& frame, Output& out) {
+  const uint16_t channel = load_be16(&frame.bytes[1]);
+  for (Content** at = &contents_[static_cast<size_t>(frame.direction)]; *at != nullptr; at = &(*at)->next) {
+    Content* const content = *at;
+    if (content->channel != channel || content->has_header) continue;
+    ByteReader r(content->item->arena.copy(frame.bytes));
+    r.skip(kFrameHead + 4);
+    content->expected = r.be64();
+    content->properties = decode_properties(r, content->item->arena);
+    content->has_header = true;
+    content->wire_size += frame.size;
+    if (!r.ok()) mark_malformed(content->item, "properties of the content are missing", out);
+    const size_t room = static_cast<size_t>(std::min<uint64_t>(content->expected, out.settings().body_cap));
+    content->text_room = static_cast<uint32_t>(std::min<size_t>(room, 4096));
+    content->text = static_cast<char*>(content->item->arena.allocate(content->text_room + 1, 1));
+    if (content->expected == 0) {
+      *at = content->next;
+      complete(content, out);
+    }
+    return;
+  }
+}
+
+void Amqp::body(const Frame& frame, Output& out) {
+  const uint16_t channel = load_be16(&frame.bytes[1]);
+  for (Content** at = &contents_[static_cast<size_t>(frame.direction)]; *at != nullptr; at = &(*at)->next) {
+    Content* const content = *at;
+    if (content->channel != channel || !content->has_header) continue;
+    const Bytes part = frame.bytes.subspan(kFrameHead, frame.bytes.size() - kFrameHead - (frame.cut ? 0 : kFrameEnd));
+    const size_t most = static_cast<size_t>(std::min<uint64_t>(content->expected, out.settings().body_cap));
+    const size_t n = content->seen > content->text_size ? 0 : std::min(part.size(), most - content->text_size);
+    if (content->text_size + n > content->text_room) {
+      const size_t room = std::min(most, std::max(content->text_size + n, size_t{content->text_room} * 2));
+      char* const wider = static_cast<char*>(content->item->arena.allocate(room + 1, 1));
+      std::copy(content->text, content->text + content->text_size, wider);
+      content->text = wider;
+      content->text_room = static_cast<uint32_t>(room);
+    }
+    std::copy(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(n), content->text + content->text_size);
+    content->text_size += static_cast<uint32_t>(n);
+    content->seen += frame.size - kFrameHead - kFrameEnd;
+    content->wire_size += frame.size;
+    if (content->seen >= content->expected) {
+      *at = content->next;
+      complete(content, out);
+    }
+    return;
+  }
+}
+
+/// The content is as whole as it will be.
+void Amqp::complete(Content* content, Output& out) {
+  Item* const item = content->item;
+  if (!content->has_header || content->seen < content->expected) {
+    item->outcome = Outcome::kDissection;
+    item->error_message = "content of the method is missing";
+    out.count(Counter::kMalformed);
+  } else if (content->seen > content->text_size) {
+    out.count(Counter::kBodyCapped);
+  }
+  const Value fields = with_content(*content, item->arena);
+  item::Message& side = content->is_answer ? item->response : item->request;
+  side.payload = content->is_answer ? answer_payload(*content->method, fields, item->arena)
+                                    : call_payload(*content->method, content->channel, fields, item->arena);
+  side.time = content->time;
+  side.size = content->wire_size;
+  side.present = true;
+  out.finish(item);
+}
+
+void Amqp::forget(Direction direction, Output& out) {
+  Content*& first = contents_[static_cast<size_t>(direction)];
+  while (first != nullptr) {
+    Content* const content = first;
+    first = content->next;
+    complete(content, out);
+  }
+}
+
+}  // namespace baleen::dissect::amqp

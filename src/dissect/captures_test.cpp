@@ -1,0 +1,156 @@
+// Every capture that is shared, through the engine with all protocols: what tshark counts of these protocols is what is
+// counted here, and where tshark finds none of them, none is found. Differences are listed with their reasons.
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "codec/pcap/reader.h"
+#include "dissect/engine.h"
+#include "dissect/registry.h"
+
+namespace baleen::dissect {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path shared() {
+  if (const char* given = std::getenv("BALEEN_SHARED")) return given;
+  return fs::path(BALEEN_SOURCE_DIR) / ".." / "shared";
+}
+
+struct Counts {
+  int requests = 0, responses = 0;
+  bool operator==(const Counts&) const = default;
+};
+
+class Counting final : public EngineObserver {
+ public:
+  void on_item(item::ItemRef item) override {
+    const std::string name(item->protocol->macro);
+    Counts& c = by_protocol[name];
+    c.requests += item->request.present;
+    c.responses += item->response.present;
+    singles[name] += item->data.present;
+    if (const std::string ja4(item->request.payload["ja4"].text()); !ja4.empty()) fingerprints.insert(ja4);
+  }
+  std::map<std::string, Counts> by_protocol;
+  std::map<std::string, int> singles;
+  std::multiset<std::string> fingerprints;
+};
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void replay(const fs::path& path, Counting& out) {
+  const std::string bytes = read_file(path);
+  EngineOptions options;
+  options.protocols = registry();
+  Engine engine(options, out);
+  codec::pcap::Reader reader;
+  Bytes window = as_bytes(bytes);
+  std::vector<codec::pcap::PacketRecord> records(256);
+  for (;;) {
+    const auto step = reader.read(window, records);
+    for (size_t i = 0; i < step.packets; ++i) {
+      const codec::pcap::PacketRecord& r = records[i];
+      net::Packet packet;
+      packet.time = r.time;
+      packet.bytes = r.bytes;
+      packet.wire_length = r.wire_length;
+      packet.interface = r.interface;
+      packet.link = static_cast<net::LinkType>(r.link);
+      engine.on_packet(packet);
+    }
+    window = window.subspan(step.consumed);
+    if (step.kind == codec::pcap::Reader::Kind::kFailed ||
+        (step.kind == codec::pcap::Reader::Kind::kNeed && step.packets == 0))
+      break;
+  }
+  engine.finish();
+}
+
+/// What this test speaks about: the table's name and ours.
+const std::map<std::string, std::string>& protocols() {
+  static const std::map<std::string, std::string> names = {
+      {"kafka", "kafka"},        {"amqp", "amqp"}, {"ldap", "ldap"}, {"radius", "radius"},  {"diameter", "diameter"},
+      {"mqtt(packets)", "mqtt"}, {"sip", "sip"},   {"smtp", "smtp"}, {"ftp", "ftp"},        {"cql", "cassandra"},
+      {"memcache", "memcached"}, {"ntp", "ntp"},   {"dhcp", "dhcp"}, {"tls(hello)", "tlsx"}};
+  return names;
+}
+
+struct Difference {
+  const char *file, *protocol;
+  Counts counts;
+  const char* reason;
+};
+#include "dissect/captures_differences.inc"  // kDifferences
+
+TEST(Captures, CountsAreThoseOfTshark) {
+  const fs::path folder = shared() / "captures";
+  if (!fs::exists(folder / "oracle_counts.tsv")) GTEST_SKIP() << "no shared captures (set BALEEN_SHARED)";
+  std::map<std::string, std::map<std::string, Counts>> expected;
+  std::ifstream table(folder / "oracle_counts.tsv");
+  for (std::string line; std::getline(table, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    std::stringstream cells(line);
+    std::string file, protocol, requests, responses;
+    std::getline(cells, file, '\t');
+    std::getline(cells, protocol, '\t');
+    std::getline(cells, requests, '\t');
+    std::getline(cells, responses, '\t');
+    auto& counts = expected[file];
+    if (const auto ours = protocols().find(protocol); ours != protocols().end())
+      counts[ours->second] = {std::atoi(requests.c_str()), std::atoi(responses.c_str())};
+  }
+  ASSERT_GT(expected.size(), 50u);
+  for (auto& [file, want] : expected) {
+    if (!fs::exists(folder / file)) continue;
+    Counting got;
+    replay(folder / file, got);
+    for (const auto& [theirs, name] : protocols()) {
+      Counts counts = got.by_protocol[name];
+      // tshark counts AMQP's methods and MQTT's packets of both directions together.
+      if (name == "amqp" || name == "mqtt") counts = {counts.requests + counts.responses, 0};
+      if (name == "ftp" || name == "smtp") counts.responses += got.singles[name];
+      Counts wanted = want[name];
+      for (const Difference& d : kDifferences)
+        if (file == d.file && name == d.protocol) wanted = d.counts;
+      EXPECT_EQ(counts, wanted) << "{\"" << file << "\", \"" << name << "\", {" << counts.requests << ", "
+                                << counts.responses << "}, \"\"},  // tshark: " << wanted.requests << " "
+                                << wanted.responses;
+    }
+    // What tshark's table does not count must not appear where it makes no sense.
+    for (const char* name : {"nats", "thrift", "zookeeper"}) {
+      const bool named = file.find(name) != std::string::npos;
+      EXPECT_EQ(got.by_protocol.count(name) != 0, named) << file << " " << name;
+    }
+  }
+}
+
+TEST(Captures, FingerprintsAreThoseOfJa4) {
+  const fs::path capture = shared() / "captures/ja4/pcap/tls-handshake.pcapng";
+  if (!fs::exists(capture)) GTEST_SKIP() << "no shared captures (set BALEEN_SHARED)";
+  const std::string text = read_file(capture.string() + ".expected/python__test__testdata__tls-handshake.pcapng.json");
+  std::multiset<std::string> expected;
+  const std::string key = "\"JA4.1\": \"";
+  for (size_t at = text.find(key); at != std::string::npos; at = text.find(key, at + 1)) {
+    const size_t from = at + key.size();
+    const std::string ja4 = text.substr(from, text.find('"', from) - from);
+    if (ja4[0] == 't') expected.insert(ja4);
+  }
+  ASSERT_GT(expected.size(), 50u);
+  Counting got;
+  replay(capture, got);
+  EXPECT_EQ(got.fingerprints, expected);
+}
+
+}  // namespace
+}  // namespace baleen::dissect

@@ -1,0 +1,6 @@
+#include "dissect/cassandra/cassandra.h"
+#include "dissect/fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  return baleen::dissect::fuzz<baleen::dissect::cassandra::Cassandra>(data, size);
+}

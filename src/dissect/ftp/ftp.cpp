@@ -1,0 +1,141 @@
+#include "dissect/ftp/ftp.h"
+
+namespace baleen::dissect::ftp {
+
+using item::Field;
+using item::Item;
+using item::Value;
+using enum item::FieldType;
+
+namespace {
+
+constexpr uint16_t kPorts[] = {21};
+constexpr Field kFields[] = {
+    {"request.method", "ftp_command", kString, "The command: USER, PASS, RETR, STOR, LIST, QUIT."},
+    {"request.summary", "ftp_summary", kString, "The argument: file, directory, user; nothing of PASS."},
+    {"request.argument", "", kString, "What follows the command."},
+    {"request.password", "", kString, "The argument of PASS and ACCT.", true},
+    {"response.code", "ftp_code", kInt, "Code of the final reply: 226, 530."},
+    {"response.status", "", kString, "The code as text."},
+    {"response.text", "", kString, "Text of the reply."},
+    {"response.lines", "", kList, "Lines of a reply that has several."},
+    {"response.preliminary", "", kInt, "Code of the reply before the final one, such as 150."},
+    {"data.code", "", kInt, "Code of the greeting."},
+    {"data.text", "", kString, "Text of the greeting."},
+};
+
+constexpr std::string_view kCommands[] = {
+    "USER", "PASS", "ACCT", "CWD",  "CDUP", "SMNT", "QUIT", "REIN", "PORT", "PASV", "TYPE", "STRU", "MODE",
+    "RETR", "STOR", "STOU", "APPE", "ALLO", "REST", "RNFR", "RNTO", "ABOR", "DELE", "RMD",  "MKD",  "PWD",
+    "LIST", "NLST", "SITE", "SYST", "STAT", "HELP", "NOOP", "FEAT", "OPTS", "AUTH", "PBSZ", "PROT", "CCC",
+    "EPRT", "EPSV", "MLSD", "MLST", "SIZE", "MDTM", "LANG", "HOST", "CLNT", "XPWD", "XCUP", "XMKD", "XRMD"};
+constexpr size_t kMaxLine = 8192;
+
+bool is_command(std::string_view word) {
+  return std::any_of(std::begin(kCommands), std::end(kCommands),
+                     [&](std::string_view c) { return same_word(c, word); });
+}
+
+}  // namespace
+
+const item::Protocol Ftp::kProtocol = {
+    .name = "ftp",
+    .version = "1",
+    .abbreviation = "FTP",
+    .long_name = "File Transfer Protocol",
+    .macro = "ftp",
+    .reference = "https://datatracker.ietf.org/doc/html/rfc959",
+    .background = "#5a5a8a",
+    .foreground = "#ffffff",
+    .priority = 10,
+    .layer4 = "tcp",
+    .ports = kPorts,
+    .fields = kFields,
+    .method_path = "request.method",
+    .summary_path = "request.summary",
+    .status_path = "response.status",
+};
+
+Probe Ftp::probe(const Input& in) {
+  const std::string_view t = as_text(in.bytes);
+  const size_t end = t.find('\n');
+  if (in.direction == Direction::kToServer) {
+    for (const std::string_view w : {"USER ", "FEAT\r", "SYST\r", "AUTH TLS\r", "AUTH SSL\r", "PASV\r", "EPSV\r"}) {
+      if (starts_with_word(w, t)) return Probe::kUnsure;
+      if (!starts_with_word(t, w)) continue;
+      if (end == std::string_view::npos) return t.size() > 300 ? Probe::kNo : Probe::kUnsure;
+      // IRC's USER has four words.
+      return is_printable(without_end(t.substr(0, end + 1))) &&
+                     t.substr(w.size(), end - w.size()).find(" :") == std::string_view::npos
+                 ? Probe::kYes
+                 : Probe::kNo;
+    }
+    return Probe::kNo;
+  }
+  if (t.empty()) return Probe::kUnsure;
+  if (!std::string_view("220").starts_with(t.substr(0, 3)) || (t.size() > 3 && t[3] != ' ' && t[3] != '-'))
+    return Probe::kNo;
+  if (end == std::string_view::npos) return t.size() > 600 ? Probe::kNo : Probe::kUnsure;
+  const std::string_view line = t.substr(0, end);
+  if (line.find("SMTP") != std::string_view::npos) return Probe::kNo;
+  return line.find("FTP") != std::string_view::npos ? Probe::kYes : Probe::kUnsure;
+}
+
+Probe Ftp::begins(Direction d, Bytes b) {
+  const std::string_view t = as_text(b);
+  if (d == Direction::kToServer) {
+    const size_t end = t.substr(0, 512).find_first_of(" \r\n");
+    if (end == std::string_view::npos) return t.size() < 5 && is_printable(t) ? Probe::kUnsure : Probe::kNo;
+    return end >= 3 && is_command(t.substr(0, end)) ? Probe::kYes : Probe::kNo;
+  }
+  if (t.size() < 4) return Probe::kUnsure;
+  return ReplyScan::is_code(t) && (t[3] == ' ' || t[3] == '-') ? Probe::kYes : Probe::kNo;
+}
+
+Measure Ftp::measure(Direction d, Bytes b) {
+  if (d == Direction::kToClient) return replies_.measure(b);
+  const Measure end = lines_.line(d, b, kMaxLine);
+  if (end.kind != Measure::Kind::kFrame) return end;
+  const auto line = static_cast<size_t>(end.bytes);
+  return Measure::frame(line);
+}
+
+Step Ftp::message(const Frame& frame, Output& out) {
+  if (frame.to_server()) {
+    Item* const item = out.begin(kProtocol);
+    Arena& arena = item->arena;
+    std::string_view rest = without_end(arena.copy(as_text(frame.bytes)));
+    while (!rest.empty() && (rest[0] & 0x80) != 0) rest.remove_prefix(1);  // Telnet's IP and Synch before ABOR
+    const std::string_view word = upper(next_word(rest), arena), argument = trimmed(rest);
+    const bool secret = word == "PASS" || word == "ACCT";
+    MapOf map(arena);
+    map.add("method", text_or_bytes(word));
+    map.add(secret ? "password" : "argument", text_or_bytes(argument));
+    map.add("summary", secret ? Value("") : text_or_bytes(argument));
+    set(item->request, map.build(), frame);
+    waiting_.ask(item, out);
+    return Step::took(frame.size);
+  }
+  const int code = ReplyScan::code_of(as_text(frame.bytes));
+  if (code < 200 && waiting_.front() != nullptr) {  // a preliminary reply: the final one follows (RFC 959 4.2.1)
+    Item* const item = waiting_.front();
+    item->match_key = static_cast<uint64_t>(code);
+    return Step::took(frame.size);
+  }
+  Item* item = waiting_.answer();
+  const bool greeting = item == nullptr && (code == 220 || code == 120 || code == 421);
+  if (item == nullptr) item = greeting ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
+  MapOf map(item->arena);
+  describe_reply(item->arena.copy(as_text(frame.bytes)), map, item->arena);
+  if (item->match_key != 0) map.add("preliminary", item->match_key);
+  set(greeting ? item->data : item->response, map.build(), frame);
+  const bool tls = code == 234 && item->request.payload["method"].text() == "AUTH";
+  if (greeting) {
+    finish_single(item, out);
+  } else {
+    out.finish(item);
+  }
+  return tls ? Step::switch_to("tls", frame.size) : Step::took(frame.size);
+}
+
+}  // namespace baleen::dissect::ftp

@@ -1,0 +1,37 @@
+#include "dissect/ftp/ftp.h"
+
+#include "dissect/test_table.h"
+
+namespace baleen::dissect::ftp {
+namespace {
+
+using enum Direction;
+
+std::vector<Row> rows() {
+  return {
+
+      {"session",
+       {s("220 FTP\r\n"), c("USER bob\r\n"), s("331 pw\r\n"), c("PASS secret\r\n"),
+        s("230-hi\r\n there\r\n230 in\r\n")},
+       {R"~(1 data|"code":220)~", R"~("method":"USER","argument":"bob","summary":"bob"|331)~",
+        R"~("method":"PASS","password":"secret","summary":""|"code":230|"lines":["hi"," there","in"])~"}},
+      {"preliminary",
+       {c("RETR f\r\n"), s("150 open\r\n226 done\r\n")},
+       {R"~("summary":"f"|"code":226|"preliminary":150)~"}},
+      {"half", {c("LIST\r\n")}, {"2 req"}},
+  };
+}
+
+TEST(Ftp, Table) { check_table<Ftp>(rows()); }
+
+TEST(Ftp, Probe) {
+  expect_probe<Ftp>(kToServer, "USER bob\r\n", Probe::kYes);
+  expect_probe<Ftp>(kToServer, "USER a b c :d e\r\n", Probe::kNo);
+  expect_probe<Ftp>(kToClient, "220 (vsFTPd 3.0)\r\n", Probe::kYes);
+  expect_probe<Ftp>(kToClient, "220 mx ESMTP\r\n", Probe::kNo);
+}
+
+TEST(Ftp, Goldens) { EXPECT_EQ(compare_goldens<Ftp>(BALEEN_SOURCE_DIR "/src/dissect/ftp"), ""); }
+
+}  // namespace
+}  // namespace baleen::dissect::ftp

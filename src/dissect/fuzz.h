@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdlib>
+
+#include "dissect/play.h"
+
+namespace baleen::dissect {
+
+/// What every fuzz target of a dissector holds it to: the items are the same whole and cut up (law of cuts), every item
+/// is finished or dropped, and neither probe() nor resync() reads what is not there.
+template <class D>
+int fuzz(const uint8_t* data, size_t size) {
+  if (size < 1) return 0;
+  const std::vector<Said> script = script_from(as_text({data, size}));
+  Settings limits;
+  limits.body_cap = 4096;
+  limits.header_cap = 8192;
+  if constexpr (D::kTcp) {  // datagrams are never cut
+    if (play<D>(script, SIZE_MAX, limits) != play<D>(script, 1 + data[0] % 64, limits)) std::abort();
+  }
+  for (const Said& said : script) {
+    const std::vector<uint8_t> exact(said.bytes.begin(), said.bytes.end());
+    for (const bool end : {false, true}) {
+      const Input in{said.direction, {exact.data(), exact.size()}, {}, end};
+      D::probe(in);
+      Collected out;
+      D session;
+      session.gap(said.direction, 0, out);
+      if (!exact.empty()) session.resync(in);
+      if (end) session.dissect(in, out);
+      session.close(false, out);
+      if (out.held() != 0) std::abort();
+    }
+  }
+  return 0;
+}
+
+}  // namespace baleen::dissect

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <charconv>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+#include "dissect/framed.h"
+
+namespace baleen::dissect {
+
+/// Finds the ends of lines in both directions without looking at a byte twice, however they drip in.
+class LineScan {
+ public:
+  /// The line at the front with its end: a frame; what is longer than `most` is none, whether its end is there or not.
+  Measure line(Direction d, Bytes b, size_t most) {
+    uint32_t& seen = seen_[static_cast<size_t>(d)];
+    const Bytes in = b.first(std::min(b.size(), most));
+    const size_t from = seen < in.size() ? seen : 0;
+    const void* const end = in.empty() ? nullptr : std::memchr(in.data() + from, '\n', in.size() - from);
+    seen = 0;
+    if (end != nullptr) return Measure::frame(static_cast<size_t>(static_cast<const uint8_t*>(end) - b.data()) + 1);
+    if (b.size() >= most) return Measure::bad();
+    seen = static_cast<uint32_t>(b.size());
+    return Measure::need(b.size() + 1);
+  }
+
+ private:
+  uint32_t seen_[2] = {0, 0};
+};
+
+/// A line without its CR LF, or LF.
+inline std::string_view without_end(std::string_view line) {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+/// The next word of a line, taken off it; words are set apart by spaces and tabs.
+inline std::string_view next_word(std::string_view& line) {
+  const size_t from = line.find_first_not_of(" \t");
+  if (from == std::string_view::npos) {
+    line = {};
+    return {};
+  }
+  const size_t to = std::min(line.find_first_of(" \t", from), line.size());
+  const std::string_view word = line.substr(from, to - from);
+  line.remove_prefix(to);
+  return word;
+}
+
+inline std::string_view trimmed(std::string_view s) {
+  const size_t from = s.find_first_not_of(" \t");
+  if (from == std::string_view::npos) return {};
+  return s.substr(from, s.find_last_not_of(" \t") - from + 1);
+}
+
+/// A decimal number that is all of the word.
+inline std::optional<uint64_t> number_of(std::string_view word) {
+  uint64_t n = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), n);
+  if (word.empty() || error != std::errc() || end != word.data() + word.size()) return std::nullopt;
+  return n;
+}
+
+}  // namespace baleen::dissect

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "dissect/framed.h"
+
+namespace baleen::dissect::radius {
+
+/// RADIUS over UDP: authentication, accounting (RFC 2865, 2866) and changes of authorization (RFC 5176), matched by
+/// identifier; the attributes by dictionary, EAP and vendors' among them.
+class Radius final : public Framed<Radius, KeyedMatcher> {
+ public:
+  static const item::Protocol kProtocol;
+  static constexpr bool kTcp = false, kUdp = true;
+  static Probe probe(const Input& in);
+
+  Measure measure(Direction direction, Bytes bytes) const;
+  Step message(const Frame& frame, Output& out);
+  static Probe begins(Direction direction, Bytes bytes);
+};
+
+}  // namespace baleen::dissect::radius

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "dissect/framed.h"
+
+namespace baleen::dissect::sip {
+
+/// SIP (RFC 3261) over UDP and TCP: a request and its final response by Call-ID and CSeq; provisional responses are
+/// counted in it.
+class Sip final : public Framed<Sip, KeyedMatcher> {
+ public:
+  static const item::Protocol kProtocol;
+  static constexpr bool kTcp = true, kUdp = true;
+  static Probe probe(const Input& in);
+
+  Measure measure(Direction direction, Bytes bytes);
+  Step message(const Frame& frame, Output& out);
+  static Probe begins(Direction direction, Bytes bytes);
+
+ private:
+  uint32_t seen_[2] = {0, 0};  // bytes without the end of the headers
+};
+
+}  // namespace baleen::dissect::sip

@@ -1,0 +1,277 @@
+#include "dissect/smtp/smtp.h"
+
+namespace baleen::dissect::smtp {
+
+using item::Field;
+using item::Item;
+using item::Value;
+using enum item::FieldType;
+
+/// A mail as far as it was sent.
+struct Mail {
+  Item* item;
+  char* text = nullptr;
+  size_t kept = 0, room = 0;
+  uint64_t size = 0;
+  Timestamp time{};
+};
+
+namespace {
+
+constexpr uint16_t kPorts[] = {25, 587, 2525};
+constexpr Field kFields[] = {
+    {"request.method", "smtp_command", kString,
+     "The command: EHLO, MAIL, RCPT, DATA, QUIT; MESSAGE is the mail itself."},
+    {"request.summary", "smtp_summary", kString, "The argument: address, host; of the mail its subject."},
+    {"request.argument", "", kString, "What follows the command."},
+    {"request.address", "smtp_address", kString, "Address of MAIL and RCPT."},
+    {"request.credentials", "", kString, "What AUTH says.", true},
+    {"request.from", "", kString, "From of the mail."},
+    {"request.to", "", kString, "To of the mail."},
+    {"request.subject", "", kString, "Subject of the mail."},
+    {"request.headers", "", kMap, "Headers of the mail."},
+    {"request.body", "", kString, "The mail behind its headers."},
+    {"request.bodySize", "", kInt, "Bytes of the mail, headers included."},
+    {"response.code", "smtp_code", kInt, "Reply code: 250, 550."},
+    {"response.status", "", kString, "The code as text."},
+    {"response.text", "", kString, "Text of the reply."},
+    {"response.lines", "", kList, "Lines of a reply that has several."},
+    {"data.code", "", kInt, "Code of a greeting, or of another reply that nobody asked for."},
+    {"data.text", "", kString, "Its text."},
+};
+
+constexpr std::string_view kCommands[] = {"EHLO", "HELO", "LHLO", "MAIL", "RCPT",     "DATA", "RSET", "NOOP",   "QUIT",
+                                          "VRFY", "EXPN", "HELP", "AUTH", "STARTTLS", "BDAT", "ETRN", "XCLIENT"};
+constexpr size_t kMaxLine = 12288;
+
+/// "FROM:<a@b> SIZE=5" -> a@b
+std::string_view address_of(std::string_view argument) {
+  const size_t open = argument.find('<'), close = argument.find('>');
+  return open != std::string_view::npos && close != std::string_view::npos && close > open
+             ? argument.substr(open + 1, close - open - 1)
+             : std::string_view();
+}
+
+uint64_t chunk_of(std::string_view line) {
+  std::string_view rest = without_end(line);
+  return same_word(next_word(rest), "BDAT") ? number_of(next_word(rest)).value_or(0) : 0;
+}
+
+/// Headers with their folded lines; returns what stands behind the empty line.
+std::string_view read_headers(std::string_view text, MapOf& out) {
+  std::string_view name;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+    const std::string_view line = without_end(text.substr(0, end));
+    text.remove_prefix(end);
+    if (line.empty()) return text;
+    const size_t colon = line.find(':');
+    if (line[0] == ' ' || line[0] == '\t' || colon == std::string_view::npos)
+      continue;  // of the folded, the first line
+    name = line.substr(0, colon);
+    if (is_printable(name)) out.add(name, text_or_bytes(trimmed(line.substr(colon + 1))));
+  }
+  return {};
+}
+
+}  // namespace
+
+const item::Protocol Smtp::kProtocol = {
+    .name = "smtp",
+    .version = "1",
+    .abbreviation = "SMTP",
+    .long_name = "Simple Mail Transfer Protocol",
+    .macro = "smtp",
+    .reference = "https://datatracker.ietf.org/doc/html/rfc5321",
+    .background = "#8a6d00",
+    .foreground = "#ffffff",
+    .priority = 10,
+    .layer4 = "tcp",
+    .ports = kPorts,
+    .fields = kFields,
+    .method_path = "request.method",
+    .summary_path = "request.summary",
+    .status_path = "response.status",
+};
+
+Probe Smtp::probe(const Input& in) {
+  const std::string_view t = as_text(in.bytes);
+  const size_t end = t.find('\n');
+  if (in.direction == Direction::kToServer) {
+    for (const std::string_view w : {"EHLO ", "HELO ", "LHLO ", "MAIL FROM:"}) {
+      if (starts_with_word(t, w)) {
+        if (end == std::string_view::npos) return t.size() > 600 ? Probe::kNo : Probe::kUnsure;
+        return Probe::kYes;
+      }
+      if (starts_with_word(w, t)) return Probe::kUnsure;
+    }
+    return Probe::kNo;
+  }
+  if (t.empty()) return Probe::kUnsure;
+  if (!std::string_view("220").starts_with(t.substr(0, 3)) || (t.size() > 3 && t[3] != ' ' && t[3] != '-'))
+    return Probe::kNo;
+  if (end == std::string_view::npos) return t.size() > 600 ? Probe::kNo : Probe::kUnsure;
+  const std::string_view line = t.substr(0, end);
+  if (line.find("SMTP") != std::string_view::npos || line.find("LMTP") != std::string_view::npos) return Probe::kYes;
+  return line.find("FTP") != std::string_view::npos ? Probe::kNo : Probe::kUnsure;
+}
+
+Probe Smtp::begins(Direction d, Bytes b) {
+  // Only at the beginning of a line is anything certain; resync() comes here for each byte, so words must suffice.
+  const std::string_view t = as_text(b);
+  if (d == Direction::kToServer) {
+    for (const std::string_view w : {"MAIL FROM:", "RCPT TO:", "DATA\r\n", "RSET\r\n", "QUIT\r\n", "EHLO ", "HELO "}) {
+      if (starts_with_word(t, w)) return Probe::kYes;
+      if (starts_with_word(w, t)) return Probe::kUnsure;
+    }
+    return Probe::kNo;
+  }
+  if (t.size() < 5) return Probe::kUnsure;
+  if (t[0] != '\n') return Probe::kNo;
+  return ReplyScan::is_code(t.substr(1)) && (t[4] == ' ' || t[4] == '-') ? Probe::kYes : Probe::kNo;
+}
+
+Step Smtp::dissect(const Input& in, Output& out) {
+  if (in.direction == Direction::kToServer && data_ && !in.bytes.empty()) return mail(in, out);
+  // After a loss a reply is found with the end of the line before it.
+  if (in.direction == Direction::kToClient && !in.bytes.empty() && in.bytes[0] == '\n') return Step::took(1);
+  return Framed::dissect(in, out);
+}
+
+Measure Smtp::measure(Direction d, Bytes b) {
+  if (d == Direction::kToClient) return replies_.measure(b);
+  const Measure end = lines_.line(d, b, kMaxLine);
+  if (end.kind != Measure::Kind::kFrame) return end;
+  const auto line = static_cast<size_t>(end.bytes);
+  return Measure::frame(line + chunk_of(as_text(b.first(line))));
+}
+
+Step Smtp::message(const Frame& frame, Output& out) {
+  return frame.to_server() ? command(frame, out) : reply(frame, out);
+}
+
+Step Smtp::command(const Frame& frame, Output& out) {
+  Item* const item = out.begin(kProtocol);
+  Arena& arena = item->arena;
+  const std::string_view text = arena.copy(as_text(frame.bytes));
+  const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
+  const std::string_view line = without_end(text.substr(0, end));
+  std::string_view rest = line;
+  std::string_view word = next_word(rest);
+  MapOf map(arena);
+  const bool answer = std::exchange(secret_, false);
+  if (answer) {
+    map.add("method", "AUTH");
+    map.add("credentials", text_or_bytes(line));
+    map.add("summary", "");
+  } else {
+    word = upper(word, arena);
+    const std::string_view argument = trimmed(rest);
+    map.add("method", text_or_bytes(word));
+    if (word == "AUTH") {
+      const std::string_view mechanism = next_word(rest);
+      map.add("argument", text_or_bytes(mechanism));
+      if (const auto credentials = trimmed(rest); !credentials.empty())
+        map.add("credentials", text_or_bytes(credentials));
+      map.add("summary", text_or_bytes(mechanism));
+    } else {
+      map.add("argument", text_or_bytes(argument));
+      const std::string_view address = address_of(argument);
+      if (word == "MAIL" || word == "RCPT") map.add("address", text_or_bytes(address));
+      map.add("summary", text_or_bytes(address.empty() ? argument : address));
+    }
+    if (word == "BDAT") map.add("body", text_or_bytes(text.substr(end), frame.cut));
+  }
+  set(item->request, map.build(), frame);
+  // DATA is the last command of a group (RFC 2920 3.1): what comes next is the mail, unless the server refuses. So it
+  // is found even where the server's side was not captured.
+  if (!answer && word == "DATA") data_ = true;
+  const bool known = answer || std::find(std::begin(kCommands), std::end(kCommands), word) != std::end(kCommands);
+  if (!known) out.count(Counter::kMalformed);
+  waiting_.ask(item, out);
+  return Step::took(frame.size);
+}
+
+Step Smtp::reply(const Frame& frame, Output& out) {
+  Item* item = waiting_.answer();
+  const int code = ReplyScan::code_of(as_text(frame.bytes));
+  const bool greeting = item == nullptr && (code == 220 || code == 554 || code == 421);
+  if (item == nullptr) item = greeting ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
+  MapOf map(item->arena);
+  describe_reply(item->arena.copy(as_text(frame.bytes)), map, item->arena);
+  if (greeting) {
+    set(item->data, map.build(), frame);
+    finish_single(item, out);
+    return Step::took(frame.size);
+  }
+  set(item->response, map.build(), frame);
+  const std::string_view method = item->request.payload["method"].text();
+  const bool tls = method == "STARTTLS" && code == 220;
+  if (method == "DATA" && code != 354) data_ = false;
+  if (method == "AUTH" && code == 334) secret_ = true;
+  out.finish(item);
+  return tls ? Step::switch_to("tls", frame.size) : Step::took(frame.size);
+}
+
+/// The mail up to the line with nothing but a dot (RFC 5321 4.5.2).
+Step Smtp::mail(const Input& in, Output& out) {
+  const std::string_view t = as_text(in.bytes);
+  constexpr std::string_view kEnd = "\r\n.\r\n";
+  if (mail_ == nullptr) {
+    Item* const item = out.begin(kProtocol);
+    mail_ = item->arena.make<Mail>(Mail{.item = item, .time = in.time});
+  }
+  size_t take = 0;
+  bool over = false;
+  if (mail_->size == 0 && t.starts_with(kEnd.substr(2))) {
+    take = 3;
+    over = true;
+  } else if (const size_t at = t.find(kEnd); at != std::string_view::npos) {
+    take = at + kEnd.size();
+    over = true;
+  } else {
+    take = in.end_of_stream ? t.size() : t.size() - std::min(t.size(), kEnd.size() - 1);
+    if (take == 0) return Step::need(t.size() + 1);
+  }
+  const size_t body = over ? take - std::min<size_t>(take, 3) : take;
+  const size_t n = std::min(body, out.settings().body_cap - std::min(mail_->kept, out.settings().body_cap));
+  if (mail_->kept + n > mail_->room) {
+    const size_t room = std::max(mail_->kept + n, mail_->room * 2);
+    char* const wider = static_cast<char*>(mail_->item->arena.allocate(room, 1));
+    std::copy(mail_->text, mail_->text + mail_->kept, wider);
+    mail_->text = wider;
+    mail_->room = room;
+  }
+  std::copy(t.begin(), t.begin() + static_cast<std::ptrdiff_t>(n), mail_->text + mail_->kept);
+  mail_->kept += n;
+  mail_->size += take;
+  if (over) forget(Direction::kToServer, out);
+  return Step::took(take);
+}
+
+void Smtp::forget(Direction d, Output& out) {
+  if (d != Direction::kToServer) return;
+  data_ = false;
+  Mail* const m = std::exchange(mail_, nullptr);
+  if (m == nullptr) return;
+  Arena& arena = m->item->arena;
+  MapOf map(arena), headers(arena);
+  const std::string_view body = read_headers({m->text, m->kept}, headers);
+  const Value all = Value::map(headers.take(), true);
+  map.add("method", "MESSAGE");
+  map.add("from", all["From"]);
+  map.add("to", all["To"]);
+  map.add("subject", all["Subject"]);
+  map.add("headers", all);
+  map.add("body", text_or_bytes(body, true));
+  map.add("bodySize", m->size);
+  if (m->kept + 3 < m->size) {
+    map.add("truncated", true);
+    out.count(Counter::kBodyCapped);
+  }
+  map.add("summary", all["Subject"]);
+  m->item->request = {map.build(), m->time, m->size, true};
+  waiting_.ask(m->item, out);
+}
+
+}  // namespace baleen::dissect::smtp

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "dissect/framed.h"
+#include "dissect/replies.h"
+
+namespace baleen::dissect::smtp {
+
+struct Mail;
+
+/// SMTP (RFC 5321) and LMTP: commands and replies in order, the greeting, the mail that follows DATA as an item of its
+/// own, AUTH, STARTTLS, BDAT.
+class Smtp final : public Framed<Smtp, InOrderPairs> {
+ public:
+  static const item::Protocol kProtocol;
+  static constexpr bool kTcp = true, kUdp = false;
+  static Probe probe(const Input& in);
+
+  Step dissect(const Input& in, Output& out) override;
+  Measure measure(Direction direction, Bytes bytes);
+  Step message(const Frame& frame, Output& out);
+  static Probe begins(Direction direction, Bytes bytes);
+  void forget(Direction direction, Output& out);
+
+ private:
+  Step command(const Frame& frame, Output& out);
+  Step reply(const Frame& frame, Output& out);
+  Step mail(const Input& in, Output& out);
+
+  LineScan lines_;
+  ReplyScan replies_;
+  Mail* mail_ = nullptr;  // being sent; in its item's arena
+  bool data_ = false;     // the server waits for the mail
+  bool secret_ = false;   // the next line of the client answers an AUTH challenge
+};
+
+}  // namespace baleen::dissect::smtp

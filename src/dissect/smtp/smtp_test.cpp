@@ -1,0 +1,56 @@
+#include "dissect/smtp/smtp.h"
+
+#include "dissect/test_table.h"
+
+namespace baleen::dissect::smtp {
+namespace {
+
+using enum Direction;
+
+std::vector<Row> rows() {
+  return {
+
+      {"mail",
+       {s("220 mx ESMTP\r\n"), c("EHLO h\r\n"), s("250-mx\r\n250 SIZE\r\n"),
+        c("MAIL FROM:<a@b> SIZE=5\r\nRCPT TO:<c@d>\r\nDATA\r\n"), s("250 ok\r\n550 no\r\n354 go\r\n"),
+        c("From: A <a@b>\r\nSubject: hi\r\n\r\nbody\r\n..dot\r\n.\r\nQUIT\r\n"), s("250 queued\r\n221 bye\r\n")},
+       {R"~(1 data|"code":220,"status":"220","text":"mx ESMTP")~",
+        R"~("method":"EHLO","argument":"h"|"lines":["mx","SIZE"])~", R"~("address":"a@b","summary":"a@b"|"code":250)~",
+        R"~("address":"c@d"|"code":550)~", R"~("method":"DATA"|354)~",
+        R"~("method":"MESSAGE","from":"A <a@b>"|"subject":"hi"|"body":"body\r\n..dot\r\n"|"text":"queued")~",
+        R"~("method":"QUIT"|221)~"}},
+      {"auth",
+       {c("AUTH LOGIN\r\n"), s("334 VXNl\r\n"), c("Ym9i\r\n"), s("235 ok\r\n")},
+       {R"~("argument":"LOGIN"|334)~", R"~("method":"AUTH","credentials":"Ym9i"|235)~"}},
+      {"auth at once", {c("AUTH PLAIN AGJvYgBwdw==\r\n")}, {R"~("argument":"PLAIN","credentials":"AGJvYgBwdw==")~"}},
+      {"empty mail",
+       {c("DATA\r\n"), s("354 go\r\n"), c(".\r\n"), s("250 ok\r\n")},
+       {"DATA", R"~("method":"MESSAGE"|"body":"","bodySize":3)~"}},
+      {"chunk",
+       {c("BDAT 3 LAST\r\nabcNOOP\r\n"), s("250 a\r\n250 b\r\n")},
+       {R"~("method":"BDAT"|"body":"abc")~", "NOOP"}},
+  };
+}
+
+TEST(Smtp, Table) { check_table<Smtp>(rows()); }
+
+TEST(Smtp, StartTlsHandsOver) {
+  Collected out;
+  Smtp smtp;
+  Player player(smtp, out);
+  player.arrive(kToServer, "STARTTLS\r\n");
+  player.arrive(kToClient, "220 go\r\n");
+  EXPECT_EQ(player.switched_to(), "tls");
+}
+
+TEST(Smtp, Probe) {
+  expect_probe<Smtp>(kToServer, "EHLO me\r\n", Probe::kYes);
+  expect_probe<Smtp>(kToClient, "220 mx ESMTP Postfix\r\n", Probe::kYes);
+  expect_probe<Smtp>(kToClient, "220 ProFTPD\r\n", Probe::kNo);
+  expect_probe<Smtp>(kToServer, "GET / HTTP/1.1\r\n", Probe::kNo);
+}
+
+TEST(Smtp, Goldens) { EXPECT_EQ(compare_goldens<Smtp>(BALEEN_SOURCE_DIR "/src/dissect/smtp"), ""); }
+
+}  // namespace
+}  // namespace baleen::dissect::smtp

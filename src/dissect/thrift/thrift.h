@@ -1,0 +1,24 @@
+#pragma once
+
+#include "dissect/framed.h"
+#include "dissect/thrift/walk.h"
+
+namespace baleen::dissect::thrift {
+
+/// Apache Thrift: calls and replies of the strict binary protocol, framed or not, and of the compact protocol in frames
+/// (method, kind and number only). Matched by sequence number and method.
+class Thrift final : public Framed<Thrift, InOrderMatcher> {
+ public:
+  static const item::Protocol kProtocol;
+  static constexpr bool kTcp = true, kUdp = false;
+  static Probe probe(const Input& in);
+
+  Measure measure(Direction direction, Bytes bytes);
+  Step message(const Frame& frame, Output& out);
+  static Probe begins(Direction direction, Bytes bytes);
+
+ private:
+  Walk walk_[2];  // through an unframed message that is not whole yet
+};
+
+}  // namespace baleen::dissect::thrift

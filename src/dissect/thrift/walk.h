@@ -1,0 +1,36 @@
+#pragma once
+
+#include "dissect/build.h"
+#include "item/value.h"
+
+namespace baleen::dissect::thrift {
+
+/// Finds the end of a structure that says its length nowhere. Goes on where it stopped when more bytes are there, so
+/// that each byte is looked at once.
+class Walk {
+ public:
+  enum class Got : uint8_t { kEnd, kMore, kBad };
+  /// `bytes` begin where the structure begins (behind `head` bytes); kEnd: size() is its end. Starts anew after that.
+  Got go(Bytes bytes, size_t head);
+  size_t size() const { return at_; }
+  void reset() { depth_ = 0, at_ = 0; }
+
+ private:
+  struct Level {
+    uint8_t kind = 0;    // a structure, or what a container holds
+    uint8_t second = 0;  // of a map: its values
+    bool is_container = false, is_map = false;
+    uint32_t left = 0;  // elements of a container that are still to come
+  };
+  static constexpr int kMaxDepth = 16;
+  bool enter(uint8_t type, Bytes b, bool& more);
+
+  Level levels_[kMaxDepth] = {};
+  int depth_ = 0;
+  size_t at_ = 0;
+};
+
+/// A structure as a map of field numbers; the bytes live as long as the arena.
+item::Value read_struct(ByteReader& reader, Arena& arena, int depth = 0);
+
+}  // namespace baleen::dissect::thrift

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "dissect/framed.h"
+
+namespace baleen::dissect::tls {
+
+struct Handshake;
+
+/// TLS 1.0 to 1.3 and SSL 3.0 over TCP: one item per handshake (ClientHello and ServerHello, certificates and alerts as
+/// far as they can be read without keys). What follows is skipped, record by record.
+class Tls final : public Framed<Tls, InOrderMatcher> {
+ public:
+  static const item::Protocol kProtocol;
+  static constexpr bool kTcp = true, kUdp = false;
+  static Probe probe(const Input& in);
+
+  Step dissect(const Input& in, Output& out) override;
+  void expire(Timestamp before, Output& out) override;
+
+  Measure measure(Direction direction, Bytes bytes) const;
+  Step message(const Frame& frame, Output& out);
+  static Probe begins(Direction direction, Bytes bytes);
+  void forget(Direction direction, Output& out);
+
+ private:
+  Handshake& handshake(Output& out);
+  void read_handshake(const Frame& frame, Output& out);
+  void handshake_message(Direction direction, uint8_t type, Bytes body, const Frame& frame, Output& out);
+  void alert(const Frame& frame, Output& out);
+  void finish(Output& out);
+
+  Handshake* handshake_ = nullptr;  // under way; in its item's arena
+  bool encrypted_[2] = {false, false};
+  bool done_ = false;
+};
+
+}  // namespace baleen::dissect::tls

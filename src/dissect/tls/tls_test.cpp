@@ -1,0 +1,120 @@
+#include "dissect/tls/tls.h"
+
+#include "dissect/test_table.h"
+
+namespace baleen::dissect::tls {
+namespace {
+
+std::string record(int type, const std::string& body) { return be(type, 1) + be(0x0303, 2) + sized(2, body); }
+std::string handshake(int type, const std::string& body) { return be(type, 1) + sized(3, body); }
+std::string extension(int type, const std::string& body) { return be(type, 2) + sized(2, body); }
+
+std::string client_body(const std::string& extensions, const std::string& session = "") {
+  return be(0x0303, 2) + std::string(32, 'r') + sized(1, session) + sized(2, be(0x1301, 2) + be(0xC02F, 2)) +
+         sized(1, be(0, 1)) + sized(2, extensions);
+}
+std::string client_hello(const std::string& extensions, const std::string& session = "") {
+  return handshake(1, client_body(extensions, session));
+}
+std::string server_hello(int cipher, const std::string& extensions, const std::string& session = "",
+                         std::string random = std::string(32, 's'), int version = 0x0303) {
+  return handshake(2, be(version, 2) + random + sized(1, session) + be(cipher, 2) + be(0, 1) + sized(2, extensions));
+}
+const std::string kSni = extension(0, sized(2, be(0, 1) + sized(2, "example.org")));
+const std::string kAlpn = extension(16, sized(2, sized(1, "h2") + sized(1, "http/1.1")));
+const std::string kVersions = extension(43, sized(1, be(0x0304, 2) + be(0x0303, 2)));
+const std::string kCcs = record(20, be(1, 1));
+
+std::string der(int tag, const std::string& body) {
+  return be(tag, 1) + (body.size() < 128 ? be(body.size(), 1) : be(0x82, 1) + be(body.size(), 2)) + body;
+}
+std::string name(const std::string& cn) {
+  return der(0x30, der(0x31, der(0x30, der(6, "\x55\x04\x03") + der(0x0C, cn))) +
+                       der(0x31, der(0x30, der(6, "\x55\x04\x0A") + der(0x13, "Org"))));
+}
+std::string certificate() {
+  const std::string sha256 = "\x2A\x86\x48\x86\xF7\x0D\x01\x01\x0B", rsa = "\x2A\x86\x48\x86\xF7\x0D\x01\x01\x01";
+  const std::string tbs =
+      der(0xA0, der(2, "\x02")) + der(2, "\x01\x23") + der(0x30, der(6, sha256)) + name("CA") +
+      der(0x30, der(0x17, "240102030405Z") + der(0x18, "20540102030405Z")) + name("example.org") +
+      der(0x30, der(0x30, der(6, rsa)) + der(3, "key")) +
+      der(0xA3, der(0x30, der(0x30, der(6, "\x55\x1D\x11") +
+                                        der(4, der(0x30, der(0x82, "example.org") + der(0x87, "\x0A\x01\x01\x01"))))));
+  return der(0x30, der(0x30, tbs) + der(0x30, "") + der(3, ""));
+}
+const std::string kCertificate = handshake(11, sized(3, sized(3, certificate())));
+
+std::vector<Row> rows() {
+  const std::string done = handshake(14, "");
+  const std::string retry_random = unhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C");
+  return {
+      {"1.3",
+       {c(record(22, client_hello(kSni + kAlpn + kVersions, "id"))),
+        s(record(22,
+                 server_hello(0x1301, extension(43, be(0x0304, 2)) + extension(51, be(29, 2) + sized(2, "k")), "id")) +
+          kCcs + record(23, std::string(90, 'x')))},
+       {R"~(0 req|"summary":"example.org","sni":"example.org","alpn":"h2,http/1.1","version":772|"cipherSuites":["TLS_AES_128_GCM_SHA256","TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]|"ja4":"t13d0203h2_)~"
+        R"~(|"version":772|"cipherSuite":4865,"cipherSuiteName":"TLS_AES_128_GCM_SHA256"|"group":"x25519"|"resumed":false|"status":"TLS 1.3")~"}},
+      {"1.2 with certificate",
+       {c(record(22, client_hello(kSni))), s(record(22, server_hello(0xC02F, "")) + record(22, kCertificate + done)),
+        c(record(22, handshake(16, "k")) + kCcs), s(kCcs + record(22, "encrypted"))},
+       {R"~(0 req|"version":771|"certificates":[{"subject":"CN=example.org, O=Org","issuer":"CN=CA, O=Org","serialNumber":"0123","notBefore":"2024-01-02T03:04:05Z","notAfter":"2054-01-02T03:04:05Z","signatureAlgorithm":"RSA-SHA256","keyAlgorithm":"RSA","names":["example.org","10.1.1.1"]}])~"}},
+      {"messages across records",
+       {c(record(22, client_hello(kSni).substr(0, 20)) + record(22, client_hello(kSni).substr(20))),
+        s(record(22, server_hello(0xC02F, "") + kCertificate.substr(0, 50)) +
+          record(22, kCertificate.substr(50) + done) + kCcs)},
+       {R"~("sni":"example.org"|"subject":"CN=example.org, O=Org")~"}},
+      {"resumed by session id",
+       {c(record(22, client_hello("", "sess"))), s(record(22, server_hello(0xC02F, "", "sess")) + kCcs)},
+       {R"~("sessionId":"73657373","resumption":"session id"|"resumed":true)~"}},
+      {"refused",
+       {c(record(22, client_hello(kSni))), s(record(21, be(2, 1) + be(40, 1)))},
+       {R"~(0 req|"info":"Alert","alert":{"level":"fatal","description":"handshake_failure"},"status":"handshake_failure")~"}},
+      {"client does not trust",
+       {c(record(22, client_hello(kSni))), s(record(22, server_hello(0xC02F, "") + kCertificate + done)),
+        c(record(21, be(2, 1) + be(48, 1)))},
+       {R"~("alert":{"level":"fatal","description":"unknown_ca"}|"status":"unknown_ca")~"}},
+      {"retry",
+       {c(record(22, client_hello(kVersions))),
+        s(record(22, server_hello(0x1301, extension(43, be(0x0304, 2)), "", retry_random)) + kCcs),
+        c(kCcs + record(22, client_hello(kVersions + kSni))),
+        s(record(22, server_hello(0x1301, extension(43, be(0x0304, 2)))))},
+       {R"~("helloRetry":true)~"}},
+      {"weak",
+       {c(record(22, client_hello(""))),
+        s(record(22, server_hello(0x0004, "", "", std::string(32, 'x'), 0x0301)) + kCcs)},
+       {R"~("security":["obsolete version TLS 1.0","weak cipher suite: RC4","weak cipher suite: MD5"])~"}},
+      {"half", {c(record(22, client_hello(kSni)))}, {"2 req"}},
+      {"orphan", {s(record(22, server_hello(0x1301, extension(43, be(0x0304, 2)))))}, {"3 res"}},
+      {"grease is left out",
+       {c(record(22, client_hello(extension(0x0A0A, "") + kSni + extension(0xFAFA, "x"))))},
+       {R"~("extensions":["server_name"]|"ja3Text":"771,4865-49199,0,,"|"ja4":"t12d020100_)~"}},
+      {"malformed",
+       {c(record(22, handshake(1, client_body("").substr(0, 30)))), s(record(21, be(2, 1) + be(50, 1)))},
+       {R"~(4 res|error=malformed handshake)~"}},
+  };
+}
+
+TEST(Tls, Table) { check_table<Tls>(rows()); }
+TEST(Tls, Goldens) { EXPECT_EQ(compare_goldens<Tls>(BALEEN_SOURCE_DIR "/src/dissect/tls"), ""); }
+
+TEST(Tls, Probe) {
+  using enum Direction;
+  expect_probe<Tls>(kToServer, record(22, client_hello(kSni)), Probe::kYes);
+  expect_probe<Tls>(kToClient, record(22, server_hello(0x1301, "")), Probe::kYes);
+  expect_probe<Tls>(kToServer, record(22, server_hello(0x1301, "")), Probe::kNo);
+  expect_probe<Tls>(kToServer, record(23, std::string(60, 'x')), Probe::kNo);
+  expect_probe<Tls>(kToServer, "GET / HTTP/1.1\r\n", Probe::kNo);
+}
+
+TEST(Tls, WhatIsEncryptedIsNotWaitedFor) {
+  Tls tls;
+  Collected out;
+  const std::string head = record(23, std::string(16000, 'x')).substr(0, 5);
+  const Step step = tls.dissect({Direction::kToServer, as_bytes(head), {}, false}, out);
+  EXPECT_EQ(step.kind, Step::Kind::kSkip);
+  EXPECT_EQ(step.bytes, 16005u);
+}
+
+}  // namespace
+}  // namespace baleen::dissect::tls
