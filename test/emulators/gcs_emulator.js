@@ -8,7 +8,7 @@
 // Prints `ready {"endpoint":...}` when it answers, and writes the service-account key to KEY.json. Ends with its
 // standard input, so that it never outlives the test that started it.
 //   POST /token               the token endpoint (the key's token_uri)
-//   POST /__control           {"faults":[...], "revoke":true}: see fault_server.js
+//   POST /__control           {"faults":[...], "revoke":true, "public_read":true}: see fault_server.js
 //   GET  /__control           {"requests":[...], "granted":n, "refused":[...], "created":{name: times}}
 const fs = require('fs');
 const http = require('http');
@@ -78,6 +78,7 @@ async function main() {
   const created = {};
   const sessions = new Map(); // upload_id -> {name, onlyIfAbsent}
   let inner = 0;
+  let publicRead = false; // as a bucket that allUsers may view
 
   const exists = async (bucket, name) =>
     (await ask(inner, 'GET', `/storage/v1/b/${bucket}/o/${encodeURIComponent(name)}`, {}, null)).status === 200;
@@ -87,6 +88,7 @@ async function main() {
       const wanted = JSON.parse(await readBody(request));
       if (wanted.faults) faults.set(wanted.faults);
       if (wanted.revoke) tokens.revoke();
+      if (wanted.public_read !== undefined) publicRead = wanted.public_read;
     }
     const { granted, refused } = tokens;
     response.end(JSON.stringify({ requests: log, granted, refused, created, faults: faults.hits }));
@@ -135,7 +137,8 @@ async function main() {
         const { status, body } = tokens.answer((await readBody(request)).toString());
         return response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
       }
-      if (!tokens.accepts(request.headers.authorization)) {
+      const anonymous = publicRead && request.method === 'GET' && request.headers.authorization === undefined;
+      if (!anonymous && !tokens.accepts(request.headers.authorization)) {
         await readBody(request);
         return response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end(errorBody(401, 'Invalid Credentials'));
       }
