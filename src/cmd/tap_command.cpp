@@ -216,7 +216,9 @@ class Tap {
       while (!stopped) {
         const timespec turn{0, 100'000'000};
         const int signal = sigtimedwait(&signals_, nullptr, &turn);
-        if (signal == SIGINT || signal == SIGTERM) _exit(exit_code::kIncomplete);
+        if (signal != SIGINT && signal != SIGTERM) continue;
+        say_what_is_left();
+        _exit(exit_code::kIncomplete);
       }
     });
     worker_->stop(patience);
@@ -235,6 +237,20 @@ class Tap {
                      r.ledger.packets_lost_recorder != 0))
       code = std::max(code, exit_code::kIncomplete);
     return code;
+  }
+
+  /// For the end that does not wait. Runs beside the worker's stopping.
+  void say_what_is_left() const {
+    if (config_.recordings.empty()) {
+      fmt::print(stderr, "baleen: ended at once; what scripts had not uploaded yet stays in {}\n",
+                 worker_->data_folder());
+      return;
+    }
+    const record::SpoolProgress spool = worker_->status().recorder.spool;
+    fmt::print(stderr,
+               "baleen: ended at once; {} closed blocks ({}) wait in {}/spool for the next start, and what was still "
+               "open is saved there as far as it was written\n",
+               spool.waiting_blocks, size_to_string(spool.waiting_bytes), worker_->data_folder());
   }
 
   void summarise(const worker::WorkerStatus& s) const {

@@ -415,7 +415,7 @@ std::vector<std::string> Worker::apply(const Config& config) {
 }
 
 void Worker::stop(Duration patience) {
-  if (std::exchange(stopped_, true)) return;
+  if (stopped_.exchange(true)) return;
   for (auto& shard : shards_) shard->stop();
   for (auto& shard : shards_) shard->join();
   if (scripts_) scripts_->stop();

@@ -85,7 +85,7 @@ class Worker {
   std::atomic<int> running_{0};
   std::mutex problems_mutex_;
   std::vector<std::string> problems_;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_{false};
 };
 
 }  // namespace baleen::worker
