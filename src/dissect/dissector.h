@@ -168,8 +168,9 @@ std::span<const item::Protocol* const> cards_of() {
 
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
-  return {name,   &D::kProtocol, cards_of<D>(), D::kTcp, D::kUdp, &D::probe,
-          []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
+  return {name, &D::kProtocol, cards_of<D>(), D::kTcp, D::kUdp, &D::probe, []() -> std::unique_ptr<Session> {
+            return std::make_unique<D>();
+          }};
 }
 
 }  // namespace baleen::dissect

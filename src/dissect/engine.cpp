@@ -134,8 +134,7 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
   flow->expire_checked = packet.time;
   ++counters_.streams;
   // Without the table's secret: the same streams of a file are chosen each time.
-  if (options_.sample_percent < 100 &&
-      static_cast<int>(net::hash(slot.key.key) % 100) >= options_.sample_percent) {
+  if (options_.sample_percent < 100 && static_cast<int>(net::hash(slot.key.key) % 100) >= options_.sample_percent) {
     ++counters_.sampled_out;
     flow->state = Flow::State::kIgnored;
   }
@@ -165,8 +164,8 @@ void Engine::tell(const Flow& flow, const net::Packet& packet, const net::Decode
 /// Puts a TCP flow where time does to it what its state asks for.
 void Engine::file(Flow& flow) {
   using enum Flow::List;
-  const Flow::List list = is_waiting(flow)                                                    ? kTcpWaiting
-                          : flow.half[0].tcp.end_known() && flow.half[1].tcp.end_known()      ? kTcpClosed
+  const Flow::List list = is_waiting(flow)                                               ? kTcpWaiting
+                          : flow.half[0].tcp.end_known() && flow.half[1].tcp.end_known() ? kTcpClosed
                           : flow.list != kTcpOpening || (flow.heard[0] && flow.heard[1]) ||
                                   flow.half[0].pending != nullptr || flow.half[1].pending != nullptr || flow.session
                               ? kTcp
@@ -217,8 +216,7 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
     flow->expire_checked = packet.time;
     flow->session->expire(packet.time - timeout, *this);
   }
-  if (!slot.decoded.payload.empty())
-    feed_datagram(*flow, slot.key.from_low ? 0 : 1, slot.decoded.payload, packet.time);
+  if (!slot.decoded.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, slot.decoded.payload, packet.time);
 }
 
 // ---- Output ----

@@ -20,7 +20,8 @@ uint64_t secret() {
 
 // The buckets are there from the start, for as many flows as there may be: growing would stop the data path for a tenth
 // of a second at a million flows. They are zero pages of the system until they are used.
-FlowTable::FlowTable(size_t limit) : seed_(secret()), mask_(std::bit_ceil(std::max<size_t>(limit, 1024)) - 1), limit_(limit) {
+FlowTable::FlowTable(size_t limit)
+    : seed_(secret()), mask_(std::bit_ceil(std::max<size_t>(limit, 1024)) - 1), limit_(limit) {
   buckets_.reset(static_cast<Flow**>(std::calloc(mask_ + 1, sizeof(Flow*))));
   BALEEN_CHECK(buckets_ != nullptr);
 }

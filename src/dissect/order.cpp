@@ -2,10 +2,10 @@
 
 #include "dissect/engine.h"
 
-// Order. Within a direction net::TcpHalf orders bytes by their numbers. Between directions acknowledgements do: a segment
-// that acknowledges bytes of its peer which we have not seen waits until they come (its half is `blocked`), so that
-// packets which the capture reordered do not show an answer before its question. Every wait has an end: a number of
-// packets, a time by the packets' clocks, or an amount of bytes. Then what is missing is taken for lost, and the
+// Order. Within a direction net::TcpHalf orders bytes by their numbers. Between directions acknowledgements do: a
+// segment that acknowledges bytes of its peer which we have not seen waits until they come (its half is `blocked`), so
+// that packets which the capture reordered do not show an answer before its question. Every wait has an end: a number
+// of packets, a time by the packets' clocks, or an amount of bytes. Then what is missing is taken for lost, and the
 // dissector is told.
 //
 // Only one half can be blocked. Were both, each might wait for what the other holds back.

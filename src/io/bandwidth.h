@@ -9,8 +9,8 @@ namespace baleen::io {
 
 /// Shares so many bytes per second between any number of transfers. Any thread.
 ///
-/// A bucket of tokens that holds at most a quarter of a second's worth: whoever takes more than is there goes into debt and
-/// sleeps it off, so that the sum over all takers keeps to the rate however large their pieces are.
+/// A bucket of tokens that holds at most a quarter of a second's worth: whoever takes more than is there goes into debt
+/// and sleeps it off, so that the sum over all takers keeps to the rate however large their pieces are.
 class Bandwidth {
  public:
   using Clock = std::chrono::steady_clock;

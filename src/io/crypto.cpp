@@ -30,7 +30,8 @@ std::string encode(Bytes bytes, const char* alphabet, bool pad) {
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {
     const size_t n = std::min<size_t>(3, bytes.size() - i);
-    const uint32_t v = uint32_t{bytes[i]} << 16 | (n > 1 ? uint32_t{bytes[i + 1]} << 8 : 0) | (n > 2 ? bytes[i + 2] : 0);
+    const uint32_t v =
+        uint32_t{bytes[i]} << 16 | (n > 1 ? uint32_t{bytes[i + 1]} << 8 : 0) | (n > 2 ? bytes[i + 2] : 0);
     out += alphabet[v >> 18];
     out += alphabet[v >> 12 & 63];
     if (n > 1) out += alphabet[v >> 6 & 63];
@@ -117,12 +118,14 @@ Result<std::string> sign_jwt(std::string_view claims, std::string_view private_k
   const auto no_passphrase = [](char*, int, int, void*) { return -1; };
   const KeyPtr key(bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr) : nullptr);
   if (!key) return Error{Code::kInvalid, "the private key is not a PEM key"};
-  if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA) return Error{Code::kInvalid, "the private key is not an RSA key"};
+  if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA)
+    return Error{Code::kInvalid, "the private key is not an RSA key"};
 
   std::string header = R"({"alg":"RS256","typ":"JWT")";
   if (!key_id.empty()) {
     for (const char c : key_id)
-      if (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\') return Error{Code::kInvalid, "odd private key id"};
+      if (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\')
+        return Error{Code::kInvalid, "odd private key id"};
     header += R"(,"kid":")" + std::string(key_id) + '"';
   }
   header += '}';

@@ -29,8 +29,8 @@ Result<std::string> base64_decode(std::string_view text);
 /// `n` bytes that nobody can guess, in hex; for names of temporary files and multipart boundaries.
 std::string random_hex(size_t n);
 
-/// A JSON Web Token signed with RS256 (RFC 7515, RFC 7518 3.3). `private_key` is PEM, PKCS #8 or #1; `claims` is the JSON
-/// text of the payload; `key_id` may be empty. kInvalid for a key that is none, and no error holds any of the key.
+/// A JSON Web Token signed with RS256 (RFC 7515, RFC 7518 3.3). `private_key` is PEM, PKCS #8 or #1; `claims` is the
+/// JSON text of the payload; `key_id` may be empty. kInvalid for a key that is none, and no error holds any of the key.
 Result<std::string> sign_jwt(std::string_view claims, std::string_view private_key, std::string_view key_id);
 
 }  // namespace baleen::io

@@ -1,5 +1,6 @@
-// One libcurl easy handle per running call, from a pool. A handle keeps its connections open, and the pool is a stack, so the
-// handle that was used last, whose connection is warmest, is used next. The lock is held for a push or a pop only.
+// One libcurl easy handle per running call, from a pool. A handle keeps its connections open, and the pool is a stack,
+// so the handle that was used last, whose connection is warmest, is used next. The lock is held for a push or a pop
+// only.
 //
 // Large bodies go over HTTP/1.1 on purpose: in HTTP/2 libcurl 7.88 sends an upload in frames of 16 KiB through a 64 KiB
 // window, and a single stream is slower than a plain connection; multiplexing buys nothing for a blocking client.
@@ -96,7 +97,8 @@ size_t on_body(char* data, size_t size, size_t count, void* user) {
     curl_off_t length = -1;
     curl_easy_getinfo(transfer.handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     // What the other side promises is not believed beyond a bound.
-    if (length > 0) body.reserve(std::min<uint64_t>({static_cast<uint64_t>(length), transfer.request.max_body, 256u << 20}));
+    if (length > 0)
+      body.reserve(std::min<uint64_t>({static_cast<uint64_t>(length), transfer.request.max_body, 256u << 20}));
   }
   body.append(data, n);
   return n;
@@ -131,7 +133,8 @@ size_t on_read(char* out, size_t size, size_t count, void* user) {
 /// libcurl sends a body again when a kept connection turns out to be dead.
 int on_seek(void* user, curl_off_t offset, int origin) {
   auto& transfer = *static_cast<Transfer*>(user);
-  if (origin != SEEK_SET || offset < 0 || static_cast<uint64_t>(offset) > transfer.body_size()) return CURL_SEEKFUNC_FAIL;
+  if (origin != SEEK_SET || offset < 0 || static_cast<uint64_t>(offset) > transfer.body_size())
+    return CURL_SEEKFUNC_FAIL;
   transfer.sent = static_cast<uint64_t>(offset);
   return CURL_SEEKFUNC_OK;
 }
@@ -146,7 +149,8 @@ int on_progress(void* user, curl_off_t, curl_off_t downloaded, curl_off_t, curl_
   if (downloaded + uploaded != transfer.last_total) {
     transfer.last_total = downloaded + uploaded;
     transfer.last_progress = time;
-  } else if (transfer.request.idle_timeout.count() > 0 && time - transfer.last_progress > transfer.request.idle_timeout) {
+  } else if (transfer.request.idle_timeout.count() > 0 &&
+             time - transfer.last_progress > transfer.request.idle_timeout) {
     transfer.stop = Transfer::Stop::kIdle;
     return 1;
   }
@@ -178,7 +182,8 @@ Error transfer_error(const Transfer& transfer, CURLcode code, const char* detail
       return Error{Code::kTimeout,
                    fmt::format("{}: no byte for {} s", where, transfer.request.idle_timeout.count() / 1000.0)};
     case Transfer::Stop::kTooLong:
-      return Error{Code::kInvalid, fmt::format("{}: the answer is longer than {} bytes", where, transfer.request.max_body)};
+      return Error{Code::kInvalid,
+                   fmt::format("{}: the answer is longer than {} bytes", where, transfer.request.max_body)};
     case Transfer::Stop::kSink: return Error{Code::kIo, where + ": the answer could not be stored"};
     case Transfer::Stop::kRead:
       if (transfer.read_errno != 0) return errno_error(where + ": read the body", transfer.read_errno);
@@ -192,7 +197,8 @@ struct FreeList {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-void set_options(CURL* handle, const HttpRequest& request, const HttpOptions& options, Transfer& transfer, char* detail) {
+void set_options(CURL* handle, const HttpRequest& request, const HttpOptions& options, Transfer& transfer,
+                 char* detail) {
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, detail);
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_URL, request.url.c_str());
@@ -204,7 +210,8 @@ void set_options(CURL* handle, const HttpRequest& request, const HttpOptions& op
   if (request.total_timeout.count() > 0)
     curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(request.total_timeout.count()));
   if (!options.proxy.empty()) curl_easy_setopt(handle, CURLOPT_PROXY, options.proxy.c_str());
-  if (const char* file = options.ca_file.empty() ? std::getenv("SSL_CERT_FILE") : options.ca_file.c_str(); file != nullptr)
+  if (const char* file = options.ca_file.empty() ? std::getenv("SSL_CERT_FILE") : options.ca_file.c_str();
+      file != nullptr)
     curl_easy_setopt(handle, CURLOPT_CAINFO, file);
   curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(handle, CURLOPT_HEADERDATA, &transfer);
@@ -338,7 +345,8 @@ std::chrono::milliseconds retry_after(const HttpAnswer& answer) {
   const std::string_view text = answer.header("retry-after");
   if (text.empty()) return milliseconds{0};
   int64_t seconds = 0;
-  if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds); error == std::errc{}) {
+  if (const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+      error == std::errc{}) {
     if (end != text.data() + text.size()) return milliseconds{0};
     return milliseconds{std::clamp<int64_t>(seconds, 0, kMost) * 1000};
   }
@@ -362,8 +370,8 @@ std::string percent_encode(std::string_view text, std::string_view keep) {
   out.reserve(text.size() + text.size() / 2);
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool unreserved = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                            c == '-' || c == '.' || c == '_' || c == '~';
+    const bool unreserved = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+                            (byte >= 'a' && byte <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
     if (unreserved || keep.find(c) != std::string_view::npos) {
       out += c;
     } else {

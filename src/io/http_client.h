@@ -57,17 +57,19 @@ struct HttpAnswer {
 };
 
 struct HttpOptions {
-  std::string proxy;    // empty: http_proxy, https_proxy, no_proxy as libcurl reads them
-  std::string ca_file;  // PEM; empty: SSL_CERT_FILE, then the system's. Takes the place of the system's, does not add to it
+  std::string proxy;  // empty: http_proxy, https_proxy, no_proxy as libcurl reads them
+  std::string
+      ca_file;  // PEM; empty: SSL_CERT_FILE, then the system's. Takes the place of the system's, does not add to it
   std::string user_agent = "baleen";
 };
 
-/// A blocking HTTP/1.1 and HTTP/2 client. Any thread, many at once: each call takes a handle, with its open connections, from
-/// a pool. Redirects are answers and are not followed, so that credentials go nowhere they were not sent.
+/// A blocking HTTP/1.1 and HTTP/2 client. Any thread, many at once: each call takes a handle, with its open
+/// connections, from a pool. Redirects are answers and are not followed, so that credentials go nowhere they were not
+/// sent.
 ///
 /// Errors: kTimeout; kUnavailable for a connection refused, cut or not resolved; kDenied for a certificate that is not
-/// trusted; kInvalid for a wrong URL or an answer over its limit. Any status is an answer, not an error. Messages name the
-/// host and path, never the query, headers or bodies: those hold secrets.
+/// trusted; kInvalid for a wrong URL or an answer over its limit. Any status is an answer, not an error. Messages name
+/// the host and path, never the query, headers or bodies: those hold secrets.
 class HttpClient {
  public:
   explicit HttpClient(HttpOptions options = {});
@@ -83,8 +85,8 @@ class HttpClient {
   std::unique_ptr<Pool> pool_;
 };
 
-/// The decision that a status means for a caller: 408, 429 and 5xx may be tried again, 404 and 410 are kNotFound, 409 and 412
-/// kConflict, 401, 403 and 407 kDenied, the rest kInvalid (RFC 9110 15).
+/// The decision that a status means for a caller: 408, 429 and 5xx may be tried again, 404 and 410 are kNotFound, 409
+/// and 412 kConflict, 401, 403 and 407 kDenied, the rest kInvalid (RFC 9110 15).
 Code code_of_status(int status);
 /// "Retry-After" in seconds or as a date (RFC 9110 10.2.3), against the answer's own Date; zero when absent or odd.
 std::chrono::milliseconds retry_after(const HttpAnswer& answer);

@@ -13,7 +13,9 @@ std::string failure(std::string_view message, size_t begin, size_t end) {
   return out + fmt::format(",\"begin\":{},\"end\":{}}}}}", begin, end);
 }
 
-std::string message_of(const Diagnostic& d) { return d.suggestion.empty() ? d.message : d.message + "; " + d.suggestion; }
+std::string message_of(const Diagnostic& d) {
+  return d.suggestion.empty() ? d.message : d.message + "; " + d.suggestion;
+}
 
 }  // namespace
 

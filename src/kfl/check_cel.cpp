@@ -1,10 +1,9 @@
 #include "kfl/check_cel.h"
 
-#include <algorithm>
-
-#include <mutex>
-
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
 
 #include "base/suggest.h"
 #include "kfl/closed_sets.h"
@@ -14,9 +13,10 @@
 #include "kfl/unify.h"
 #include "kfl/values_cel.h"
 
-// Two walks. The first resolves names and deduces types bottom-up; a mistake is said once and its node is kError from then
-// on, so that everything wrong with a filter is said together. The second (scope) gives protocol variables their scope:
-// a condition that asks for one holds only for items of its protocol, and a variable alone asks for its protocol.
+// Two walks. The first resolves names and deduces types bottom-up; a mistake is said once and its node is kError from
+// then on, so that everything wrong with a filter is said together. The second (scope) gives protocol variables their
+// scope: a condition that asks for one holds only for items of its protocol, and a variable alone asks for its
+// protocol.
 
 namespace baleen::kfl {
 namespace {
@@ -26,7 +26,8 @@ using K = Type::Kind;
 class Checker {
  public:
   Checker(Tree& tree, const CheckOptions& o, Diagnoser& d) : tree_(tree), o_(o), d_(d), unify_(tree.types) {
-    for (const auto& [kind, slot] : {std::pair(K::kDyn, &dyn_), {K::kBool, &bool_}, {K::kInt, &int_}, {K::kError, &error_}})
+    for (const auto& [kind, slot] :
+         {std::pair(K::kDyn, &dyn_), {K::kBool, &bool_}, {K::kInt, &int_}, {K::kError, &error_}})
       *slot = tree.types.make(kind);
   }
 
@@ -161,9 +162,19 @@ class Checker {
         return bool_;
       }
     static constexpr std::pair<std::string_view, std::string_view> kTypes[] = {
-        {"bool", "bool"}, {"int", "int"}, {"uint", "uint"}, {"double", "double"}, {"string", "string"}, {"bytes", "bytes"},
-        {"list", "list(dyn)"}, {"map", "map(dyn, dyn)"}, {"null_type", "null"}, {"type", "type(dyn)"}, {"optional_type", "optional(dyn)"},
-        {"google.protobuf.Timestamp", "timestamp"}, {"google.protobuf.Duration", "duration"}};
+        {"bool", "bool"},
+        {"int", "int"},
+        {"uint", "uint"},
+        {"double", "double"},
+        {"string", "string"},
+        {"bytes", "bytes"},
+        {"list", "list(dyn)"},
+        {"map", "map(dyn, dyn)"},
+        {"null_type", "null"},
+        {"type", "type(dyn)"},
+        {"optional_type", "optional(dyn)"},
+        {"google.protobuf.Timestamp", "timestamp"},
+        {"google.protobuf.Duration", "duration"}};
     for (const auto& [type, text] : kTypes) {
       if (type != name) continue;
       n->op = Op::kTypeName;
@@ -215,7 +226,8 @@ class Checker {
     } else {
       std::vector<std::string_view> names = o_.environment->names();
       for (const FlagCard& f : flag_cards()) names.push_back(f.name);
-      if (const std::string_view near = suggest(name, names); !near.empty()) suggestion = fmt::format("did you mean \"{}\"?", near);
+      if (const std::string_view near = suggest(name, names); !near.empty())
+        suggestion = fmt::format("did you mean \"{}\"?", near);
     }
     return wrong(n, fmt::format("there is no variable {}", shown(name)), std::move(suggestion));
   }
@@ -235,8 +247,11 @@ class Checker {
       default: {
         std::string suggestion;
         if (const std::string name = dotted_variable(n); !name.empty())
-          if (const Variable* v = o_.environment->of_path(name)) suggestion = fmt::format("did you mean \"{}\"?", v->name);
-        return wrong(n, fmt::format("{} is a {} and has no fields (asked for {})", shown(print_cel(n->args[0])), to_string(*operand), shown(n->text)),
+          if (const Variable* v = o_.environment->of_path(name))
+            suggestion = fmt::format("did you mean \"{}\"?", v->name);
+        return wrong(n,
+                     fmt::format("{} is a {} and has no fields (asked for {})", shown(print_cel(n->args[0])),
+                                 to_string(*operand), shown(n->text)),
                      std::move(suggestion));
       }
     }
@@ -275,7 +290,9 @@ class Checker {
     if (unify_.assignable(t, bool_)) return;
     std::string suggestion;
     if (n->op == Op::kLiteral && n->value.is(Kind::kString)) suggestion = "a text is no condition: compare it with ==";
-    wrong(n, fmt::format("{} needs a bool, {} is a {}", what, shown(print_cel(n)), to_string(*unify_.substitute(t, true))), std::move(suggestion));
+    wrong(n,
+          fmt::format("{} needs a bool, {} is a {}", what, shown(print_cel(n)), to_string(*unify_.substitute(t, true))),
+          std::move(suggestion));
   }
 
   const Type* conditional(Node* n) {
@@ -283,7 +300,8 @@ class Checker {
     const Type *a = visit(n->args[1]), *b = visit(n->args[2]);
     if (unify_.assignable(a, b)) return unify_.join(a, b);
     if (o_.types && a->kind != K::kError && b->kind != K::kError)
-      wrong(n, fmt::format("both sides of \":\" must have one type: {} and {}", shown_type(a), shown_type(b)), "dyn(x) takes a value's type away");
+      wrong(n, fmt::format("both sides of \":\" must have one type: {} and {}", shown_type(a), shown_type(b)),
+            "dyn(x) takes a value's type away");
     return dyn_;
   }
   std::string shown_type(const Type* t) { return to_string(*unify_.substitute(t, true)); }
@@ -291,11 +309,13 @@ class Checker {
   const Type* binary(Node* n) {
     const std::string_view op = sign(n->op);
     static constexpr std::pair<Op, std::string_view> kSignatures[] = {
-        {Op::kAdd, "+(int, int) -> int; +(uint, uint) -> uint; +(double, double) -> double; +(string, string) -> string; "
-                   "+(bytes, bytes) -> bytes; +(list(A), list(A)) -> list(A); +(timestamp, duration) -> timestamp; "
-                   "+(duration, timestamp) -> timestamp; +(duration, duration) -> duration"},
-        {Op::kSubtract, "-(int, int) -> int; -(uint, uint) -> uint; -(double, double) -> double; -(timestamp, timestamp) -> duration; "
-                        "-(timestamp, duration) -> timestamp; -(duration, duration) -> duration"},
+        {Op::kAdd,
+         "+(int, int) -> int; +(uint, uint) -> uint; +(double, double) -> double; +(string, string) -> string; "
+         "+(bytes, bytes) -> bytes; +(list(A), list(A)) -> list(A); +(timestamp, duration) -> timestamp; "
+         "+(duration, timestamp) -> timestamp; +(duration, duration) -> duration"},
+        {Op::kSubtract,
+         "-(int, int) -> int; -(uint, uint) -> uint; -(double, double) -> double; -(timestamp, timestamp) -> duration; "
+         "-(timestamp, duration) -> timestamp; -(duration, duration) -> duration"},
         {Op::kMultiply, "*(int, int) -> int; *(uint, uint) -> uint; *(double, double) -> double"},
         {Op::kDivide, "/(int, int) -> int; /(uint, uint) -> uint; /(double, double) -> double"},
         {Op::kModulo, "%(int, int) -> int; %(uint, uint) -> uint"},
@@ -313,10 +333,12 @@ class Checker {
     const Type *a = visit(n->args[0]), *b = visit(n->args[1]);
     if (a->kind == K::kError || b->kind == K::kError) return bool_;
     const Type *x = known(a), *y = known(b);
-    const auto number = [](const Type* t) { return t->kind == K::kInt || t->kind == K::kUint || t->kind == K::kDouble; };
+    const auto number = [](const Type* t) {
+      return t->kind == K::kInt || t->kind == K::kUint || t->kind == K::kDouble;
+    };
     const auto ordered = [&](const Type* t) {
-      return number(t) || t->kind == K::kBool || t->kind == K::kString || t->kind == K::kBytes || t->kind == K::kTimestamp ||
-             t->kind == K::kDuration || t->kind == K::kDyn || t->kind == K::kParameter;
+      return number(t) || t->kind == K::kBool || t->kind == K::kString || t->kind == K::kBytes ||
+             t->kind == K::kTimestamp || t->kind == K::kDuration || t->kind == K::kDyn || t->kind == K::kParameter;
     };
     if ((number(x) && number(y)) || (ordered(x) && ordered(y) && unify_.assignable(x, y))) return bool_;
     mismatch(n, a, b);
@@ -333,26 +355,34 @@ class Checker {
       if (d.is(Kind::kString) && (other->kind == K::kInt || other->kind == K::kDouble) && !d.text().empty() &&
           d.text().find_first_not_of("0123456789.-") == std::string_view::npos)
         suggestion = fmt::format("write the number without quotes: {}", d.text());
-      if (d.is_number() && other->kind == K::kString) suggestion = fmt::format("write it as a text: \"{}\"", print_cel(n->args[which]));
-      if (d.is(Kind::kString) && other->kind == K::kTimestamp) suggestion = fmt::format("write timestamp({})", print_cel(n->args[which]));
-      if (d.is(Kind::kInt) && other->kind == K::kTimestamp) suggestion = "compare with timestamp(\"...\") or now() - duration(\"5m\")";
+      if (d.is_number() && other->kind == K::kString)
+        suggestion = fmt::format("write it as a text: \"{}\"", print_cel(n->args[which]));
+      if (d.is(Kind::kString) && other->kind == K::kTimestamp)
+        suggestion = fmt::format("write timestamp({})", print_cel(n->args[which]));
+      if (d.is(Kind::kInt) && other->kind == K::kTimestamp)
+        suggestion = "compare with timestamp(\"...\") or now() - duration(\"5m\")";
       if (d.is(Kind::kInt) && other->kind == K::kUint) suggestion = fmt::format("write it as a uint: {}u", d.integer);
-      if (d.is(Kind::kString) && other->kind == K::kList) suggestion = fmt::format("write {} in {}", print_cel(n->args[which]), print_cel(n->args[1 - which]));
+      if (d.is(Kind::kString) && other->kind == K::kList)
+        suggestion = fmt::format("write {} in {}", print_cel(n->args[which]), print_cel(n->args[1 - which]));
     }
-    wrong(n, fmt::format("\"{}\" has no meaning between {} and {}", sign(n->op), shown_type(a), shown_type(b)), std::move(suggestion));
+    wrong(n, fmt::format("\"{}\" has no meaning between {} and {}", sign(n->op), shown_type(a), shown_type(b)),
+          std::move(suggestion));
   }
 
   const Type* operator_(std::string_view name, Node* n, std::string_view signatures) {
     std::vector<const Type*> types;
     for (Node* arg : n->args) types.push_back(visit(arg));
     for (const Type* t : types)
-      if (t->kind == K::kError) return n->op == Op::kEqual || n->op == Op::kNotEqual || n->op == Op::kIn ? bool_ : error_;
+      if (t->kind == K::kError)
+        return n->op == Op::kEqual || n->op == Op::kNotEqual || n->op == Op::kIn ? bool_ : error_;
     if (const Type* t = overload(operator_overloads(name, signatures), types, false)) {
       if (n->op == Op::kEqual || n->op == Op::kNotEqual) check_value(n);
       return t;
     }
-    if (types.size() == 2) mismatch(n, types[0], types[1]);
-    else wrong(n, fmt::format("\"{}\" has no meaning for a {}", name, shown_type(types[0])));
+    if (types.size() == 2)
+      mismatch(n, types[0], types[1]);
+    else
+      wrong(n, fmt::format("\"{}\" has no meaning for a {}", name, shown_type(types[0])));
     return n->op == Op::kEqual || n->op == Op::kNotEqual || n->op == Op::kIn ? bool_ : o_.types ? error_ : dyn_;
   }
 
@@ -368,8 +398,10 @@ class Checker {
       for (const Type* p : o.parameters) parameters.push_back(unify_.instantiate(p, fresh));
       if (!unify_.assignable(args, parameters)) continue;
       const Type* r = unify_.substitute(unify_.instantiate(o.result, fresh), false);
-      if (result == nullptr) result = r;
-      else if (!Unifier::equal(*result, *r)) result = dyn_;
+      if (result == nullptr)
+        result = r;
+      else if (!Unifier::equal(*result, *r))
+        result = dyn_;
     }
     return result;
   }
@@ -385,15 +417,19 @@ class Checker {
       case K::kDyn: result = dyn_; break;
       case K::kParameter: unify_.assignable(operand, dyn_), result = dyn_; break;
       case K::kList:
-        if (!unify_.assignable(key, int_)) return wrong(n->args[1], fmt::format("the index of a list is an int, this is a {}", shown_type(key)));
+        if (!unify_.assignable(key, int_))
+          return wrong(n->args[1], fmt::format("the index of a list is an int, this is a {}", shown_type(key)));
         result = operand->parameters[0];
         break;
       case K::kMap:
         if (!unify_.assignable(key, operand->parameters[0]))
-          return wrong(n->args[1], fmt::format("the keys are of type {}, this is a {}", shown_type(operand->parameters[0]), shown_type(key)));
+          return wrong(n->args[1], fmt::format("the keys are of type {}, this is a {}",
+                                               shown_type(operand->parameters[0]), shown_type(key)));
         result = operand->parameters[1];
         break;
-      default: return wrong(n, fmt::format("{} is a {} and cannot be indexed", shown(print_cel(n->args[0])), shown_type(operand)));
+      default:
+        return wrong(
+            n, fmt::format("{} is a {} and cannot be indexed", shown(print_cel(n->args[0])), shown_type(operand)));
     }
     return from_optional || n->op == Op::kOptionalIndex ? optional_of(result) : result;
   }
@@ -483,34 +519,40 @@ class Checker {
     }
     std::string suggestion;
     static constexpr std::pair<std::string_view, std::string_view> kOfV1[] = {
-        {"limit", "limit() belongs to KFL v1"}, {"redact", "redact() belongs to KFL v1"}, {"json", "json() belongs to KFL v1"},
-        {"xml", "xml() belongs to KFL v1"}, {"record", "record() belongs to KFL v1"},
-        {"datetime", "write timestamp(\"2026-03-14T22:00:00Z\")"}, {"seconds", "write now() - duration(\"5s\")"},
-        {"minutes", "write now() - duration(\"5m\")"}, {"hours", "write now() - duration(\"5h\")"},
-        {"days", "write now() - duration(\"24h\")"}};
+        {"limit", "limit() belongs to KFL v1"},        {"redact", "redact() belongs to KFL v1"},
+        {"json", "json() belongs to KFL v1"},          {"xml", "xml() belongs to KFL v1"},
+        {"record", "record() belongs to KFL v1"},      {"datetime", "write timestamp(\"2026-03-14T22:00:00Z\")"},
+        {"seconds", "write now() - duration(\"5s\")"}, {"minutes", "write now() - duration(\"5m\")"},
+        {"hours", "write now() - duration(\"5h\")"},   {"days", "write now() - duration(\"24h\")"}};
     for (const auto& [name, text] : kOfV1)
       if (name == n->text) suggestion = text;
     if (suggestion.empty()) {
       std::vector<std::string_view> names;
       for (const Function& f : all_functions()) names.push_back(f.name);
-      for (const std::string_view macro : {"all", "exists", "exists_one", "map", "filter", "has"}) names.push_back(macro);
+      for (const std::string_view macro : {"all", "exists", "exists_one", "map", "filter", "has"})
+        names.push_back(macro);
       const std::string_view near = suggest(n->text, names);
-      if (near == n->text) suggestion = fmt::format("{}() is a macro: list.{}(x, condition)", near, near);
-      else if (!near.empty()) suggestion = fmt::format("did you mean \"{}\"?", near);
+      if (near == n->text)
+        suggestion = fmt::format("{}() is a macro: list.{}(x, condition)", near, near);
+      else if (!near.empty())
+        suggestion = fmt::format("did you mean \"{}\"?", near);
     }
     for (const std::string_view macro : {"all", "exists", "exists_one", "map", "filter"})
       if (n->text == macro) suggestion = fmt::format("write list.{}(x, condition on x)", macro);
     const uint32_t at = n->slot >= n->begin && n->slot < n->end ? n->slot : n->begin;
-    d_.error(at, std::min<size_t>(n->end, at + n->text.size()), fmt::format("there is no function {}", shown(n->text)), std::move(suggestion));
+    d_.error(at, std::min<size_t>(n->end, at + n->text.size()), fmt::format("there is no function {}", shown(n->text)),
+             std::move(suggestion));
     return error_;
   }
 
   void no_overload(Node* n, const Function& f, const std::vector<const Type*>& types) {
     std::string got;
-    for (size_t i = n->has_subject ? 1 : 0; i < types.size(); ++i) got += (got.empty() ? "" : ", ") + shown_type(types[i]);
+    for (size_t i = n->has_subject ? 1 : 0; i < types.size(); ++i)
+      got += (got.empty() ? "" : ", ") + shown_type(types[i]);
     std::string expected;
     for (const std::string_view s : f.signatures) expected += (expected.empty() ? "" : "; ") + std::string(s);
-    d_.error(n->begin, n->end, fmt::format("{}{}({}) has no meaning", n->has_subject ? shown_type(types[0]) + "." : "", f.name, got),
+    d_.error(n->begin, n->end,
+             fmt::format("{}{}({}) has no meaning", n->has_subject ? shown_type(types[0]) + "." : "", f.name, got),
              "expected " + expected);
   }
 
@@ -523,34 +565,43 @@ class Checker {
     for (const Type* t : types) {
       t = known(t);
       if (types.size() == 1 && t->kind == K::kList) t = known(t->parameters[0]);
-      const bool number = t->kind == K::kInt || t->kind == K::kUint || t->kind == K::kDouble || t->kind == K::kDyn || t->kind == K::kParameter;
+      const bool number = t->kind == K::kInt || t->kind == K::kUint || t->kind == K::kDouble || t->kind == K::kDyn ||
+                          t->kind == K::kParameter;
       if (!number) {
         wrong(n, fmt::format("{}() takes numbers or a list of numbers, this is a {}", n->text, shown_type(t)));
         return dyn_;
       }
-      if (result == nullptr) result = t;
-      else if (!Unifier::equal(*result, *t)) result = dyn_;
+      if (result == nullptr)
+        result = t;
+      else if (!Unifier::equal(*result, *t))
+        result = dyn_;
     }
     return result;
   }
 
   /// Work that need not be done for each item.
   void prepare(Node* n) {
-    if (n->text == "matches" && n->args.size() == 2 && n->args[1]->op == Op::kLiteral && n->args[1]->value.is(Kind::kString)) {
+    if (n->text == "matches" && n->args.size() == 2 && n->args[1]->op == Op::kLiteral &&
+        n->args[1]->value.is(Kind::kString)) {
       re2::RE2::Options options;
       options.set_log_errors(false);
       options.set_max_mem(kMaxRegexMemory);
       const Datum& p = n->args[1]->value;
       auto regex = std::make_shared<re2::RE2>(re2::StringPiece(p.chars, p.size), options);
-      if (regex->ok()) n->regex = std::move(regex);
-      else wrong(n->args[1], fmt::format("the regular expression is wrong: {}", regex->error()));
+      if (regex->ok())
+        n->regex = std::move(regex);
+      else
+        wrong(n->args[1], fmt::format("the regular expression is wrong: {}", regex->error()));
     }
     if ((n->text == "timestamp" || n->text == "duration") && n->args.size() == 1 && n->args[0]->op == Op::kLiteral) {
       Arena arena;
       Context context{{}, arena, kMaxWork};
       const Datum value = n->function->run(std::span(&n->args[0]->value, 1), context);
       if (value.is_error()) {
-        if (o_.filter) wrong(n->args[0], std::string(value.text()), n->text == "duration" ? "for example: duration(\"5m\")" : "for example: timestamp(\"2026-03-14T22:00:00Z\")");
+        if (o_.filter)
+          wrong(n->args[0], std::string(value.text()),
+                n->text == "duration" ? "for example: duration(\"5m\")"
+                                      : "for example: timestamp(\"2026-03-14T22:00:00Z\")");
         return;
       }
       n->form = print_cel(n);
@@ -579,7 +630,8 @@ class Checker {
       case K::kDyn:
       case K::kError: break;
       case K::kParameter: unify_.assignable(range, dyn_); break;
-      default: wrong(n->args[0], fmt::format("{}() goes through a list or a map, this is a {}", n->text, shown_type(range)));
+      default:
+        wrong(n->args[0], fmt::format("{}() goes through a list or a map, this is a {}", n->text, shown_type(range)));
     }
     n->slot = static_cast<uint32_t>(locals_.size());
     push(n->form, first);
@@ -593,12 +645,8 @@ class Checker {
     switch (n->op) {
       case Op::kAll:
       case Op::kExists:
-      case Op::kExistsOne:
-        expect_bool(body, result, n->text + "()");
-        return bool_;
-      case Op::kFilter:
-        expect_bool(body, result, n->text + "()");
-        return list_of(first);
+      case Op::kExistsOne: expect_bool(body, result, n->text + "()"); return bool_;
+      case Op::kFilter: expect_bool(body, result, n->text + "()"); return list_of(first);
       case Op::kMapMacro:
       case Op::kTransformList: return list_of(result);
       case Op::kTransformMap: return map_of(range->kind == K::kList ? int_ : first, result);
@@ -614,8 +662,10 @@ class Checker {
   const Type* bind(Node* n) {
     const Type* value = known(visit(n->args[0]));
     if (n->optional) {
-      if (value->kind == K::kOptional) value = value->parameters[0];
-      else if (value->kind != K::kDyn && value->kind != K::kError) wrong(n->args[0], fmt::format("{}() needs an optional, this is a {}", n->text, shown_type(value)));
+      if (value->kind == K::kOptional)
+        value = value->parameters[0];
+      else if (value->kind != K::kDyn && value->kind != K::kError)
+        wrong(n->args[0], fmt::format("{}() needs an optional, this is a {}", n->text, shown_type(value)));
     }
     n->slot = static_cast<uint32_t>(locals_.size());
     push(n->form, value);

@@ -14,7 +14,7 @@ struct CheckOptions {
   const Environment* environment = nullptr;
   const std::deque<Function>* more_functions = nullptr;  // declared, without a body: for tests of the specification
   std::string container;                                 // names are looked up in "a.b", then "a", then ""
-  bool types = true;   // say what does not fit; off: everything is dyn
+  bool types = true;                                     // say what does not fit; off: everything is dyn
   bool filter = true;  // the result must be a bool, and protocol variables are scoped (K2-07)
   Timestamp now{};
 };

@@ -84,7 +84,8 @@ void compile_v2(std::string_view text, const Options& options, Timestamp now, Co
   CheckOptions check;
   check.environment = program->environment.get();
   check.now = now;
-  const bool good = parse_cel(text, program->tree, diagnose) && check_cel(program->tree, check, diagnose, program->locals);
+  const bool good =
+      parse_cel(text, program->tree, diagnose) && check_cel(program->tree, check, diagnose, program->locals);
   out.diagnostics = diagnose.take();
   if (good) out.filter = Filter(std::move(program));
 }
@@ -103,13 +104,17 @@ Compiled compile(std::string_view text, const Options& options) {
   const auto in = [&](Dialect dialect) {
     Compiled c;
     c.dialect = dialect;
-    if (dialect == Dialect::kV2) compile_v2(text, options, now, c);
-    else compile_v1(text, options, now, c);
+    if (dialect == Dialect::kV2)
+      compile_v2(text, options, now, c);
+    else
+      compile_v1(text, options, now, c);
     return c;
   };
   if (options.dialect != Dialect::kAuto) return in(options.dialect);
   const Recognised found = recognise(text, *environment_for(options.protocols));
-  const Dialect first = found.dialect != Dialect::kAuto ? found.dialect : options.ambiguous == Dialect::kV2 ? Dialect::kV2 : Dialect::kV1;
+  const Dialect first = found.dialect != Dialect::kAuto     ? found.dialect
+                        : options.ambiguous == Dialect::kV2 ? Dialect::kV2
+                                                            : Dialect::kV1;
   out = in(first);
   out.why = found.dialect != Dialect::kAuto ? found.why : "it could be either";
   if (out.filter || (!found.mixed && found.dialect != Dialect::kAuto)) return out;

@@ -35,20 +35,47 @@ std::string type_of_field(item::FieldType t) {
 }
 
 /// What every item has, for v1.
-constexpr std::pair<std::string_view, std::string_view> kCommon[] = {
-    {"src.ip", "string"}, {"src.port", "string"}, {"src.name", "string"}, {"src.namespace", "string"}, {"src.processName", "string"},
-    {"dst.ip", "string"}, {"dst.port", "string"}, {"dst.name", "string"}, {"dst.namespace", "string"}, {"dst.processName", "string"},
-    {"src.pod.metadata.name", "string"}, {"dst.pod.metadata.name", "string"}, {"src.service.metadata.name", "string"},
-    {"dst.service.metadata.name", "string"}, {"node.name", "string"}, {"node.ip", "string"}, {"protocol.name", "string"},
-    {"protocol.abbr", "string"}, {"protocol.version", "string"}, {"protocol.layer4", "string"}, {"timestamp", "int"},
-    {"elapsedTime", "int"}, {"tls", "bool"}, {"error.type", "string"}, {"error.msg", "string"}, {"stream", "string"},
-    {"record", "string"}, {"capture.source", "string"}, {"capture.backend", "string"}, {"requestSize", "int"},
-    {"responseSize", "int"}, {"size", "int"}, {"passed", "bool"}, {"failed", "bool"}, {"index", "int"}, {"worker", "string"}};
+constexpr std::pair<std::string_view, std::string_view> kCommon[] = {{"src.ip", "string"},
+                                                                     {"src.port", "string"},
+                                                                     {"src.name", "string"},
+                                                                     {"src.namespace", "string"},
+                                                                     {"src.processName", "string"},
+                                                                     {"dst.ip", "string"},
+                                                                     {"dst.port", "string"},
+                                                                     {"dst.name", "string"},
+                                                                     {"dst.namespace", "string"},
+                                                                     {"dst.processName", "string"},
+                                                                     {"src.pod.metadata.name", "string"},
+                                                                     {"dst.pod.metadata.name", "string"},
+                                                                     {"src.service.metadata.name", "string"},
+                                                                     {"dst.service.metadata.name", "string"},
+                                                                     {"node.name", "string"},
+                                                                     {"node.ip", "string"},
+                                                                     {"protocol.name", "string"},
+                                                                     {"protocol.abbr", "string"},
+                                                                     {"protocol.version", "string"},
+                                                                     {"protocol.layer4", "string"},
+                                                                     {"timestamp", "int"},
+                                                                     {"elapsedTime", "int"},
+                                                                     {"tls", "bool"},
+                                                                     {"error.type", "string"},
+                                                                     {"error.msg", "string"},
+                                                                     {"stream", "string"},
+                                                                     {"record", "string"},
+                                                                     {"capture.source", "string"},
+                                                                     {"capture.backend", "string"},
+                                                                     {"requestSize", "int"},
+                                                                     {"responseSize", "int"},
+                                                                     {"size", "int"},
+                                                                     {"passed", "bool"},
+                                                                     {"failed", "bool"},
+                                                                     {"index", "int"},
+                                                                     {"worker", "string"}};
 
 struct Cursor {
   size_t begin;
-  std::string_view typed;   // the name so far
-  std::string_view field;   // before a comparison: what is compared
+  std::string_view typed;  // the name so far
+  std::string_view field;  // before a comparison: what is compared
   bool in_string = false;
 };
 
@@ -87,21 +114,28 @@ std::vector<NamedThing> named_things(Dialect dialect, const Options& options) {
     for (const FlagCard& f : flag_cards()) out.push_back({std::string(f.name), "bool", "", "", std::string(f.doc)});
     const auto environment = environment_for(options.protocols);
     for (const auto& [name, v] : environment->variables())
-      out.push_back({name, std::string(v.type_text), scope_name(v.scope), v.sources.empty() ? "" : v.sources[0].path.text(), v.doc});
+      out.push_back({name, std::string(v.type_text), scope_name(v.scope),
+                     v.sources.empty() ? "" : v.sources[0].path.text(), v.doc});
     return out;
   }
-  for (const auto& [path, type] : kCommon) out.push_back({std::string(path), std::string(type), "", std::string(path), ""});
+  for (const auto& [path, type] : kCommon)
+    out.push_back({std::string(path), std::string(type), "", std::string(path), ""});
   for (const item::Protocol* p : options.protocols)
     for (const item::Field& f : p->fields)
-      out.push_back({std::string(f.path), type_of_field(f.type), std::string(p->macro), std::string(f.path), std::string(f.doc)});
+      out.push_back(
+          {std::string(f.path), type_of_field(f.type), std::string(p->macro), std::string(f.path), std::string(f.doc)});
   if (options.protocols.empty()) {
     const auto environment = environment_for({});
     for (const auto& [name, v] : environment->variables())
       for (const Variable::Source& s : v.sources)
-        if (v.scope != 0) out.push_back({s.path.text(), std::string(v.type_text), scope_name(v.scope), s.path.text(), v.doc});
+        if (v.scope != 0)
+          out.push_back({s.path.text(), std::string(v.type_text), scope_name(v.scope), s.path.text(), v.doc});
   }
   std::stable_sort(out.begin(), out.end(), [](const NamedThing& a, const NamedThing& b) { return a.name < b.name; });
-  out.erase(std::unique(out.begin(), out.end(), [](const NamedThing& a, const NamedThing& b) { return a.name == b.name && a.protocol == b.protocol; }), out.end());
+  out.erase(std::unique(
+                out.begin(), out.end(),
+                [](const NamedThing& a, const NamedThing& b) { return a.name == b.name && a.protocol == b.protocol; }),
+            out.end());
   return out;
 }
 
@@ -111,7 +145,8 @@ Completions complete(std::string_view text, size_t cursor, const Options& option
   const Cursor at = look(text, cursor);
   Completions out{at.begin, cursor, {}};
   const auto offer = [&](std::string_view name, std::string_view type, std::string_view doc) {
-    if (out.items.size() < 100 && name.starts_with(at.typed)) out.items.push_back({std::string(name), std::string(type), std::string(doc)});
+    if (out.items.size() < 100 && name.starts_with(at.typed))
+      out.items.push_back({std::string(name), std::string(type), std::string(doc)});
   };
   if (at.in_string) {
     const std::string_view field = compared(text, at.begin);
@@ -121,7 +156,8 @@ Completions complete(std::string_view text, size_t cursor, const Options& option
   if (const size_t dot = at.typed.rfind('.'); dialect == Dialect::kV1 && dot != std::string_view::npos) {
     for (const HelperCard& h : helper_cards())
       if (h.signature.starts_with("field.") && h.name.starts_with(at.typed.substr(dot + 1)))
-        out.items.push_back({std::string(at.typed.substr(0, dot + 1)) + std::string(h.name) + "(", std::string(h.signature), std::string(h.doc)});
+        out.items.push_back({std::string(at.typed.substr(0, dot + 1)) + std::string(h.name) + "(",
+                             std::string(h.signature), std::string(h.doc)});
   }
   for (const NamedThing& n : named_things(dialect, options)) offer(n.name, n.type, n.doc);
   if (dialect == Dialect::kV1) {
@@ -136,12 +172,16 @@ Completions complete(std::string_view text, size_t cursor, const Options& option
         for (size_t i = 0; i < f.overloads.size(); ++i)
           if (f.overloads[i].receiver && f.name.starts_with(at.typed.substr(dot + 1))) {
             if (out.items.size() < 100)
-              out.items.push_back({std::string(at.typed.substr(0, dot + 1)) + std::string(f.name) + "(", std::string(f.signatures[i]), std::string(f.doc)});
+              out.items.push_back({std::string(at.typed.substr(0, dot + 1)) + std::string(f.name) + "(",
+                                   std::string(f.signatures[i]), std::string(f.doc)});
             break;
           }
   }
-  std::stable_sort(out.items.begin(), out.items.end(), [](const Completion& a, const Completion& b) { return a.text.size() < b.text.size(); });
-  out.items.erase(std::unique(out.items.begin(), out.items.end(), [](const Completion& a, const Completion& b) { return a.text == b.text; }), out.items.end());
+  std::stable_sort(out.items.begin(), out.items.end(),
+                   [](const Completion& a, const Completion& b) { return a.text.size() < b.text.size(); });
+  out.items.erase(std::unique(out.items.begin(), out.items.end(),
+                              [](const Completion& a, const Completion& b) { return a.text == b.text; }),
+                  out.items.end());
   return out;
 }
 
@@ -161,7 +201,8 @@ std::optional<Hover> hover(std::string_view text, size_t cursor, const Options& 
     for (const HelperCard& h : helper_cards())
       if (h.name == last) return Hover{begin, end, std::string(h.name), std::string(h.signature), std::string(h.doc)};
   } else if (const Function* f = function_named(name) != nullptr ? function_named(name) : function_named(last)) {
-    return Hover{begin, end, std::string(f->name), std::string(f->signatures.empty() ? "" : f->signatures[0]), std::string(f->doc)};
+    return Hover{begin, end, std::string(f->name), std::string(f->signatures.empty() ? "" : f->signatures[0]),
+                 std::string(f->doc)};
   }
   return std::nullopt;
 }

@@ -10,8 +10,8 @@ namespace baleen::kfl {
 
 /// Something that could stand at the cursor.
 struct Completion {
-  std::string text;    // what to insert
-  std::string type;    // "int", "string(string) -> bool", "operator", "value"
+  std::string text;  // what to insert
+  std::string type;  // "int", "string(string) -> bool", "operator", "value"
   std::string doc;
 };
 

@@ -9,10 +9,10 @@ namespace baleen::kfl::compute {
 namespace {
 
 /// A path that is made once.
-#define AT(text)                                    \
-  [&]() -> Datum {                                  \
-    static const Path kPath = Path::names(text);    \
-    return select_one(kPath, c.record, c.arena);    \
+#define AT(text)                                 \
+  [&]() -> Datum {                               \
+    static const Path kPath = Path::names(text); \
+    return select_one(kPath, c.record, c.arena); \
   }()
 
 std::string_view text_of(const Datum& d) { return d.is(Kind::kString) ? d.text() : std::string_view(); }
@@ -36,7 +36,8 @@ Datum column(Context& c, const Datum& list, std::initializer_list<std::string_vi
   size_t n = 0;
   for (size_t i = 0; i < list.size; ++i)
     for (const std::string_view name : members)
-      if (const item::Value* v = list.items[i].find(name); v != nullptr && v->is_string() && v->size() != 0) out[n++] = Datum::of(*v);
+      if (const item::Value* v = list.items[i].find(name); v != nullptr && v->is_string() && v->size() != 0)
+        out[n++] = Datum::of(*v);
   return Datum::of(std::span<const Datum>(out.first(n)));
 }
 
@@ -83,9 +84,9 @@ Datum total_size(Context& c) {
 }
 
 Datum namespaces(Context& c) {
-  return set_of(c, {text_of(AT("src.namespace")), text_of(AT("dst.namespace")), text_of(AT("src.pod.metadata.namespace")),
-                    text_of(AT("dst.pod.metadata.namespace")), text_of(AT("src.service.metadata.namespace")),
-                    text_of(AT("dst.service.metadata.namespace"))});
+  return set_of(c, {text_of(AT("src.namespace")), text_of(AT("dst.namespace")),
+                    text_of(AT("src.pod.metadata.namespace")), text_of(AT("dst.pod.metadata.namespace")),
+                    text_of(AT("src.service.metadata.namespace")), text_of(AT("dst.service.metadata.namespace"))});
 }
 Datum pods(Context& c) {
   return set_of(c, {text_of(either(AT("src.pod.metadata.name"), AT("src.service.metadata.name"))),

@@ -25,14 +25,24 @@ Datum of_end(Context& c, bool local, std::string_view what);
 Datum of_pod(Context& c, bool local, std::string_view what);
 
 template <bool kSource>
-Datum dns_name(Context& c) { return dns_name_of(c, kSource); }
+Datum dns_name(Context& c) {
+  return dns_name_of(c, kSource);
+}
 template <bool kLocal>
-Datum labels(Context& c) { return of_pod(c, kLocal, "labels"); }
+Datum labels(Context& c) {
+  return of_pod(c, kLocal, "labels");
+}
 template <bool kLocal>
-Datum annotations(Context& c) { return of_pod(c, kLocal, "annotations"); }
+Datum annotations(Context& c) {
+  return of_pod(c, kLocal, "annotations");
+}
 template <bool kLocal>
-Datum end_node(Context& c) { return of_end(c, kLocal, "node"); }
+Datum end_node(Context& c) {
+  return of_end(c, kLocal, "node");
+}
 template <bool kLocal>
-Datum end_process(Context& c) { return of_end(c, kLocal, "processName"); }
+Datum end_process(Context& c) {
+  return of_end(c, kLocal, "processName");
+}
 
 }  // namespace baleen::kfl::compute

@@ -2,6 +2,8 @@
 // folder's parser, checker and evaluator. A test in the list of skipped ones must fail, every other must pass.
 // With --list it prints the tests that fail, one a line, and judges nothing.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -9,10 +11,8 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <set>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "kfl/check_cel.h"
 #include "kfl/decode.h"
@@ -46,7 +46,8 @@ Datum datum_of(const Json& j, Arena& arena) {
   if (kind == "uint64Value") return Datum::of(static_cast<uint64_t>(std::stoull(v.get<std::string>())));
   if (kind == "doubleValue") return Datum::of(real_of(v));
   if (kind == "stringValue") return Datum::text(arena.copy(std::string_view(v.get_ref<const std::string&>())));
-  if (kind == "typeValue") return Datum::text(arena.copy(std::string_view(v.get_ref<const std::string&>())), Kind::kType);
+  if (kind == "typeValue")
+    return Datum::text(arena.copy(std::string_view(v.get_ref<const std::string&>())), Kind::kType);
   if (kind == "bytesValue") return Datum::text(*decode_base64(v.get<std::string>(), arena), Kind::kBytes);
   if (kind == "listValue") {
     const Json values = v.value("values", Json::array());
@@ -57,7 +58,8 @@ Datum datum_of(const Json& j, Arena& arena) {
   if (kind == "mapValue") {
     const Json entries = v.value("entries", Json::array());
     const auto out = arena.array<Entry>(entries.size());
-    for (size_t i = 0; i < out.size(); ++i) out[i] = {datum_of(entries[i]["key"], arena), datum_of(entries[i]["value"], arena)};
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = {datum_of(entries[i]["key"], arena), datum_of(entries[i]["value"], arena)};
     return Datum::of(std::span<const Entry>(out));
   }
   if (kind == "objectValue") {
@@ -77,11 +79,18 @@ std::string type_of(const Json& j) {
   if (kind == "null") return "null";
   if (kind == "primitive") {
     const std::string p = v.get<std::string>();
-    return p == "BOOL" ? "bool" : p == "INT64" ? "int" : p == "UINT64" ? "uint" : p == "DOUBLE" ? "double" : p == "STRING" ? "string" : "bytes";
+    return p == "BOOL"     ? "bool"
+           : p == "INT64"  ? "int"
+           : p == "UINT64" ? "uint"
+           : p == "DOUBLE" ? "double"
+           : p == "STRING" ? "string"
+                           : "bytes";
   }
   if (kind == "wellKnown" && v != "ANY") return v == "TIMESTAMP" ? "timestamp" : "duration";
   if (kind == "listType") return "list(" + type_of(v.value("elemType", Json{{"dyn", {}}})) + ")";
-  if (kind == "mapType") return "map(" + type_of(v.value("keyType", Json{{"dyn", {}}})) + ", " + type_of(v.value("valueType", Json{{"dyn", {}}})) + ")";
+  if (kind == "mapType")
+    return "map(" + type_of(v.value("keyType", Json{{"dyn", {}}})) + ", " +
+           type_of(v.value("valueType", Json{{"dyn", {}}})) + ")";
   if (kind == "typeParam") return v.get<std::string>();
   if (kind == "type") return "type(" + (v.empty() ? "dyn" : type_of(v)) + ")";
   if (kind == "abstractType") {
@@ -153,8 +162,10 @@ std::string run(const Json& t) {
   const Json bindings = t.value("bindings", Json::object());
   for (const auto& [name, value] : bindings.items()) {
     Variable v;
-    if (const Variable* known = environment.find(name)) v = *known;
-    else v.name = name, v.type = parse_type("dyn");
+    if (const Variable* known = environment.find(name))
+      v = *known;
+    else
+      v.name = name, v.type = parse_type("dyn");
     v.fallback = datum_of(value["value"], arena);
     environment.add(std::move(v));
   }
@@ -181,7 +192,9 @@ std::string run(const Json& t) {
   Context context{{}, arena, kMaxWork, slots.data()};
   const Datum got = eval_cel(*tree.root, context);
   if (wants_error) return got.is_error() ? "" : "no error but " + shown_value(got);
-  const Datum expected = t.contains("value") ? datum_of(t["value"], arena) : typed.contains("result") ? datum_of(typed["result"], arena) : Datum::of(true);
+  const Datum expected = t.contains("value")        ? datum_of(t["value"], arena)
+                         : typed.contains("result") ? datum_of(typed["result"], arena)
+                                                    : Datum::of(true);
   return same(got, expected) ? "" : fmt::format("{} instead of {}", shown_value(got), shown_value(expected));
 }
 
@@ -217,7 +230,8 @@ int main_(int argc, char** argv) {
     if (!list && !skip && !problem.empty()) ++wrong, std::cout << "FAILS: " << name << ": " << problem << "\n";
     skipped.erase(name);
   }
-  for (const std::string& name : skipped) ++wrong, std::cout << "is listed as skipped but does not exist: " << name << "\n";
+  for (const std::string& name : skipped)
+    ++wrong, std::cout << "is listed as skipped but does not exist: " << name << "\n";
   std::cout << fmt::format("{} of {} tests passed, {} wrong\n", passed, rows.size(), wrong);
   return wrong == 0 ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 #include "kfl/convert.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "kfl/check_cel.h"
 #include "kfl/diagnose.h"
@@ -10,8 +10,8 @@
 #include "kfl/lex_cel.h"
 #include "kfl/parse_cel.h"
 #include "kfl/parse_v1.h"
-#include "kfl/protocols.h"
 #include "kfl/program.h"
+#include "kfl/protocols.h"
 #include "kfl/variables.h"
 
 namespace baleen::kfl {
@@ -49,8 +49,11 @@ class Converter {
 
   std::string wrapped(const Node* n) {
     const std::string s = condition(n);
-    const bool simple = n->op == Op::kGroup || n->op == Op::kLiteral || n->op == Op::kSelect || n->op == Op::kCall || n->op == Op::kNot;
-    return simple && s.find(' ') == std::string::npos ? s : s.starts_with('(') && n->op == Op::kGroup ? s : "(" + s + ")";
+    const bool simple =
+        n->op == Op::kGroup || n->op == Op::kLiteral || n->op == Op::kSelect || n->op == Op::kCall || n->op == Op::kNot;
+    return simple && s.find(' ') == std::string::npos  ? s
+           : s.starts_with('(') && n->op == Op::kGroup ? s
+                                                       : "(" + s + ")";
   }
 
   /// v1 groups to the right; v2 binds && tighter. Parentheses keep v1's reading.
@@ -81,13 +84,15 @@ class Converter {
     const std::string path = n->path.text();
     if (const Variable* v = e_.find(path); v != nullptr && path != "timestamp") return Place{v->name, v->type};
     if (const Variable* v = e_.of_path(path)) return Place{v->name, v->type};
-    if (!n->path.single || n->path.steps.size() < 2 || n->path.steps.back().kind != Step::Kind::kName) return std::nullopt;
+    if (!n->path.single || n->path.steps.size() < 2 || n->path.steps.back().kind != Step::Kind::kName)
+      return std::nullopt;
     std::vector<Step> front(n->path.steps.begin(), n->path.steps.end() - 1);
     const std::string map = Path(std::move(front)).text();
     const Variable* v = e_.find(map);
     if (v == nullptr) v = e_.of_path(map);
     if (v == nullptr || v->type->kind != Type::Kind::kMap) return std::nullopt;
-    return Place{fmt::format("map_get({}, {}, \"\")", v->name, quote_cel(n->path.steps.back().name, false)), v->type->parameters[1]};
+    return Place{fmt::format("map_get({}, {}, \"\")", v->name, quote_cel(n->path.steps.back().name, false)),
+                 v->type->parameters[1]};
   }
 
   std::string truth(const Node* n) {
@@ -116,7 +121,8 @@ class Converter {
       case Helper::kContains: {
         const auto p = n->has_subject ? place(n->args[0]) : std::nullopt;
         const Node* arg = n->args.back();
-        if (!p || p->type->kind != Type::Kind::kString || arg->op != Op::kLiteral) return none(n, "has no counterpart in KFL v2");
+        if (!p || p->type->kind != Type::Kind::kString || arg->op != Op::kLiteral)
+          return none(n, "has no counterpart in KFL v2");
         return fmt::format("{}.{}({})", p->text, n->text, quote_cel(arg->form, false));
       }
       case Helper::kUnknown: return none(n, "is no helper");
@@ -149,9 +155,11 @@ class Converter {
     }
     if (n->op == Op::kNotEqual) differs(n, "where the field is absent v1 says false, v2 compares with its default");
     if (p->type->kind == Type::Kind::kList && right->op != Op::kSelect)
-      return n->op == Op::kEqual ? fmt::format("{} in {}", value, p->text)
-             : n->op == Op::kNotEqual ? fmt::format("!({} in {})", value, p->text) : none(n, "has no counterpart in KFL v2");
-    return turned ? fmt::format("{} {} {}", value, sign(n->op), p->text) : fmt::format("{} {} {}", p->text, sign(n->op), value);
+      return n->op == Op::kEqual      ? fmt::format("{} in {}", value, p->text)
+             : n->op == Op::kNotEqual ? fmt::format("!({} in {})", value, p->text)
+                                      : none(n, "has no counterpart in KFL v2");
+    return turned ? fmt::format("{} {} {}", value, sign(n->op), p->text)
+                  : fmt::format("{} {} {}", p->text, sign(n->op), value);
   }
 
   static bool is_timestamp(const Node* n) { return n->op == Op::kSelect && n->path.text() == "timestamp"; }
@@ -160,7 +168,8 @@ class Converter {
     std::string text;
     if (value->op == Op::kTime) {
       const double seconds = value->args.empty() ? 0 : amount(value);
-      text = seconds == 0 ? "now()" : fmt::format("now() {} duration(\"{}s\")", seconds < 0 ? "-" : "+", std::abs(seconds));
+      text = seconds == 0 ? "now()"
+                          : fmt::format("now() {} duration(\"{}s\")", seconds < 0 ? "-" : "+", std::abs(seconds));
     } else if (value->op == Op::kCall && value->helper == Helper::kDatetime) {
       Arena arena;
       const item::Value nothing;
@@ -168,28 +177,39 @@ class Converter {
       const Datum ms = eval_v1(*value, context);
       if (!ms.is(Kind::kInt)) return none(value, "is no time");
       text = fmt::format("timestamp(\"{}\")", to_rfc3339(timestamp_from_ns(ms.integer * 1'000'000)));
-    } else if (value->op == Op::kLiteral && value->value.is(Kind::kDouble) && n->op != Op::kEqual && n->op != Op::kNotEqual) {
-      text = fmt::format("timestamp(\"{}\")", to_rfc3339(timestamp_from_ns(static_cast<int64_t>(value->number) * 1'000'000)));
+    } else if (value->op == Op::kLiteral && value->value.is(Kind::kDouble) && n->op != Op::kEqual &&
+               n->op != Op::kNotEqual) {
+      text = fmt::format("timestamp(\"{}\")",
+                         to_rfc3339(timestamp_from_ns(static_cast<int64_t>(value->number) * 1'000'000)));
     } else {
       return none(n, "has no counterpart in KFL v2");
     }
-    return turned ? fmt::format("{} {} timestamp", text, sign(n->op)) : fmt::format("timestamp {} {}", sign(n->op), text);
+    return turned ? fmt::format("{} {} timestamp", text, sign(n->op))
+                  : fmt::format("timestamp {} {}", sign(n->op), text);
   }
   static double amount(const Node* time) {
     const Node* n = time->args[0];
     double sign = 1;
     while (n->op == Op::kGroup || n->op == Op::kNegate) sign *= n->op == Op::kNegate ? -1 : 1, n = n->args[0];
     const std::string_view unit = time->text;
-    const double seconds = unit == "seconds" ? 1 : unit == "minutes" ? 60 : unit == "hours" ? 3600 : unit == "days" ? 86400
-                           : unit == "weeks" ? 604800 : unit == "months" ? 2592000 : 31536000;
+    const double seconds = unit == "seconds"   ? 1
+                           : unit == "minutes" ? 60
+                           : unit == "hours"   ? 3600
+                           : unit == "days"    ? 86400
+                           : unit == "weeks"   ? 604800
+                           : unit == "months"  ? 2592000
+                                               : 31536000;
     return std::trunc(sign * n->number) * seconds;
   }
 
   std::string regex(const Node* n, const Place& p, const Node* r) {
     std::string subject = p.text;
-    if (p.type->kind == Type::Kind::kInt) subject = fmt::format("string({})", p.text);
-    else if (p.type->kind != Type::Kind::kString) return none(n, "has no counterpart in KFL v2");
-    const std::string test = fmt::format("{}.matches({})", subject, quote_cel(std::string_view(r->text).substr(1, r->text.size() - 2), false));
+    if (p.type->kind == Type::Kind::kInt)
+      subject = fmt::format("string({})", p.text);
+    else if (p.type->kind != Type::Kind::kString)
+      return none(n, "has no counterpart in KFL v2");
+    const std::string test = fmt::format("{}.matches({})", subject,
+                                         quote_cel(std::string_view(r->text).substr(1, r->text.size() - 2), false));
     if (n->op == Op::kEqual) return test;
     if (n->op != Op::kNotEqual) return none(n, "has no counterpart in KFL v2");
     differs(n, "where the field is absent v1 says false, v2 looks at its default");
@@ -203,7 +223,9 @@ class Converter {
     switch (type.kind) {
       case Type::Kind::kInt: {
         double d = n->value.is(Kind::kDouble) ? n->number : NAN;
-        if (n->value.is(Kind::kString) && !n->form.empty() && n->form.find_first_not_of("0123456789") == std::string::npos) d = std::stod(n->form);
+        if (n->value.is(Kind::kString) && !n->form.empty() &&
+            n->form.find_first_not_of("0123456789") == std::string::npos)
+          d = std::stod(n->form);
         if (std::isnan(d) || d != std::trunc(d) || std::abs(d) > 9e15) return std::nullopt;
         return fmt::format("{}{:.0f}", negative ? "-" : "", d);
       }
@@ -228,7 +250,8 @@ std::optional<std::string> format(std::string_view text, Dialect dialect, const 
   }
   Tree tree;
   Diagnoser diagnose;
-  if (dialect == Dialect::kV2) return parse_cel(text, tree, diagnose) ? std::optional(print_cel(tree.root)) : std::nullopt;
+  if (dialect == Dialect::kV2)
+    return parse_cel(text, tree, diagnose) ? std::optional(print_cel(tree.root)) : std::nullopt;
   return parse_v1(text, Timestamp{}, tree, diagnose) ? std::optional(print_v1(tree.root)) : std::nullopt;
 }
 

@@ -8,12 +8,53 @@ namespace baleen::kfl {
 namespace {
 
 std::string_view word(Op op) {
-  static constexpr std::string_view kWords[] = {
-      "literal",  "regex",   "select",   "time",     "group",    "not",      "negate",     "and",         "or",       "equal",
-      "not-equal", "less",   "less-equal", "greater", "greater-equal", "call", "conditional", "add",      "subtract", "multiply",
-      "divide",   "modulo",  "in",       "name",     "variable", "flag",     "local",      "type",        "field",    "optional-field",
-      "has",      "index",   "optional-index", "list", "map",    "message",  "all",        "exists",      "exists-one", "map-each",
-      "filter",   "transform-list", "transform-map", "transform-map-entry", "bind", "block", "in-protocol"};
+  static constexpr std::string_view kWords[] = {"literal",
+                                                "regex",
+                                                "select",
+                                                "time",
+                                                "group",
+                                                "not",
+                                                "negate",
+                                                "and",
+                                                "or",
+                                                "equal",
+                                                "not-equal",
+                                                "less",
+                                                "less-equal",
+                                                "greater",
+                                                "greater-equal",
+                                                "call",
+                                                "conditional",
+                                                "add",
+                                                "subtract",
+                                                "multiply",
+                                                "divide",
+                                                "modulo",
+                                                "in",
+                                                "name",
+                                                "variable",
+                                                "flag",
+                                                "local",
+                                                "type",
+                                                "field",
+                                                "optional-field",
+                                                "has",
+                                                "index",
+                                                "optional-index",
+                                                "list",
+                                                "map",
+                                                "message",
+                                                "all",
+                                                "exists",
+                                                "exists-one",
+                                                "map-each",
+                                                "filter",
+                                                "transform-list",
+                                                "transform-map",
+                                                "transform-map-entry",
+                                                "bind",
+                                                "block",
+                                                "in-protocol"};
   return kWords[static_cast<size_t>(op)];
 }
 
@@ -30,7 +71,8 @@ std::string protocols(uint64_t mask) {
 
 /// How a selector is answered.
 std::string plan(const Path& p) {
-  if (p.live != nullptr) return p.live_steps == p.steps.size() ? "direct" : p.single ? "direct, then by name" : "direct, then searched";
+  if (p.live != nullptr)
+    return p.live_steps == p.steps.size() ? "direct" : p.single ? "direct, then by name" : "direct, then searched";
   return p.single ? "by name" : "searched";
 }
 
@@ -41,7 +83,8 @@ void describe(const Node* n, bool v1, int depth, std::string& out) {
     case Op::kSelect: out += fmt::format(" {}  [{}]", n->path.text(), plan(n->path)); break;
     case Op::kVariable: {
       out += " " + n->text;
-      for (const Variable::Source& s : n->variable->sources) out += fmt::format("  [{}: {}]", s.path.text(), plan(s.path));
+      for (const Variable::Source& s : n->variable->sources)
+        out += fmt::format("  [{}: {}]", s.path.text(), plan(s.path));
       if (n->variable->compute != nullptr) out += "  [computed]";
       break;
     }

@@ -6,8 +6,9 @@
 #include "kfl/functions_v1.h"
 #include "kfl/lex_v1.h"
 
-// `and`, `or`, nil, == r"...", limit(), redact(), json(), .* and ..name are only v1; &&, ||, in, .matches(), arithmetic, ?: and
-// CEL's functions only v2. Where no sign decides, names do: status_code is only v2, response.status only v1. What is left
+// `and`, `or`, nil, == r"...", limit(), redact(), json(), .* and ..name are only v1; &&, ||, in, .matches(),
+// arithmetic, ?: and CEL's functions only v2. Where no sign decides, names do: status_code is only v2, response.status
+// only v1. What is left
 // (`http`, `src.name == "x"`) could be either.
 
 namespace baleen::kfl {
@@ -15,7 +16,8 @@ namespace {
 
 class Recogniser {
  public:
-  Recogniser(std::string_view text, const Environment& environment) : environment_(environment), tokens_(lex_v1(text, ignored_)) {}
+  Recogniser(std::string_view text, const Environment& environment)
+      : environment_(environment), tokens_(lex_v1(text, ignored_)) {}
 
   Recognised run() {
     for (size_t i = 0; i + 1 < tokens_.size(); ++i) look(i);
@@ -27,7 +29,9 @@ class Recogniser {
 
  private:
   using Token = TokenV1;
-  std::string_view text(size_t i) const { return i < tokens_.size() && tokens_[i].kind != Token::Kind::kString ? tokens_[i].text : std::string_view(); }
+  std::string_view text(size_t i) const {
+    return i < tokens_.size() && tokens_[i].kind != Token::Kind::kString ? tokens_[i].text : std::string_view();
+  }
   bool is_ident(size_t i) const { return tokens_[i].kind == Token::Kind::kIdent; }
   void v1(std::string_view sign) { ++v1_count_, v1_ = v1_.empty() ? shown(sign) : v1_; }
   void v2(std::string_view sign) { ++v2_count_, v2_ = v2_.empty() ? shown(sign) : v2_; }
@@ -49,8 +53,8 @@ class Recogniser {
   }
 
   bool operand(size_t i) const {
-    return text(i) == ")" || text(i) == "]" || tokens_[i].kind == Token::Kind::kInt || tokens_[i].kind == Token::Kind::kFloat ||
-           (is_ident(i) && text(i) != "and" && text(i) != "or");
+    return text(i) == ")" || text(i) == "]" || tokens_[i].kind == Token::Kind::kInt ||
+           tokens_[i].kind == Token::Kind::kFloat || (is_ident(i) && text(i) != "and" && text(i) != "or");
   }
 
   void word(size_t i, std::string_view t, std::string_view next, std::string_view before) {
@@ -72,9 +76,10 @@ class Recogniser {
   }
 
   void names() {
-    static constexpr std::string_view kRoots[] = {"src", "dst", "protocol", "request", "response", "data", "node", "capture", "error",
-                                                  "elapsedTime", "requestSize", "responseSize", "size", "entryFile", "record", "passed", "failed",
-                                                  "startTime", "captureSource"};
+    static constexpr std::string_view kRoots[] = {
+        "src",     "dst",    "protocol",    "request",     "response",     "data", "node",
+        "capture", "error",  "elapsedTime", "requestSize", "responseSize", "size", "entryFile",
+        "record",  "passed", "failed",      "startTime",   "captureSource"};
     for (size_t i = 0; i + 1 < tokens_.size(); ++i) {
       if (!is_ident(i) || (i > 0 && text(i - 1) == ".")) continue;
       std::string name(text(i));
@@ -86,7 +91,9 @@ class Recogniser {
       const std::string_view root = text(i);
       bool item = false;
       for (const std::string_view r : kRoots) item |= r == root;
-      if (known && !item && root != "tls" && root != "timestamp" && root != "index" && root != "stream" && root != "worker" && root != "id") v2(name);
+      if (known && !item && root != "tls" && root != "timestamp" && root != "index" && root != "stream" &&
+          root != "worker" && root != "id")
+        v2(name);
       if (item && !known) v1(name);
     }
   }
@@ -100,6 +107,8 @@ class Recogniser {
 
 }  // namespace
 
-Recognised recognise(std::string_view text, const Environment& environment) { return Recogniser(text, environment).run(); }
+Recognised recognise(std::string_view text, const Environment& environment) {
+  return Recogniser(text, environment).run();
+}
 
 }  // namespace baleen::kfl

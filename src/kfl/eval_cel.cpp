@@ -7,8 +7,8 @@
 #include "kfl/values_cel.h"
 #include "kfl/variables.h"
 
-// Evaluates CEL. An error is a value that every operator hands on, but && and || (and all(), exists()) swallow it when the
-// other side decides alone.
+// Evaluates CEL. An error is a value that every operator hands on, but && and || (and all(), exists()) swallow it when
+// the other side decides alone.
 
 namespace baleen::kfl {
 namespace {
@@ -111,7 +111,8 @@ Datum indexed(const Node& n, Context& c) {
   const Datum value = index(container, key, c);
   if (!optional) {
     const Node& from = *n.args[0];  // K2-06, D-8: a label that is not there is ""
-    if (value.is_error() && from.op == Op::kVariable && from.variable->lenient && container.is_map()) return Datum::text("");
+    if (value.is_error() && from.op == Op::kVariable && from.variable->lenient && container.is_map())
+      return Datum::text("");
     return value;
   }
   if (!value.is_error()) return full(value, c);
@@ -135,12 +136,15 @@ Datum list(const Node& n, Context& c) {
   return Datum::of(std::span<const Datum>(out.first(used)));
 }
 
-bool is_key(const Datum& d) { return d.is(Kind::kBool) || d.is(Kind::kInt) || d.is(Kind::kUint) || d.is(Kind::kString); }
+bool is_key(const Datum& d) {
+  return d.is(Kind::kBool) || d.is(Kind::kInt) || d.is(Kind::kUint) || d.is(Kind::kString);
+}
 
 Datum add_entry(std::span<Entry> out, size_t& used, const Datum& key, const Datum& value, Context& c) {
   if (!is_key(key)) return Datum::error("a key must be a bool, an int, a uint or a string");
   Datum ignored;
-  if (find_key(Datum::of(std::span<const Entry>(out.first(used))), key, ignored, c.work)) return Datum::error("a key is there twice");
+  if (find_key(Datum::of(std::span<const Entry>(out.first(used))), key, ignored, c.work))
+    return Datum::error("a key is there twice");
   if (c.work < 0) return Datum::error(kOutOfWork);
   out[used++] = {key, value};
   return {};

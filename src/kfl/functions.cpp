@@ -87,7 +87,8 @@ std::vector<Overload> parse_signatures(std::string_view name, std::string_view s
 std::span<const Function> all_functions() { return registry().functions; }
 
 const Type* parse_type(std::string_view text) {
-  // Called while tables are made and for declared variables, never while filters run: types are kept for good, each once.
+  // Called while tables are made and for declared variables, never while filters run: types are kept for good, each
+  // once.
   static std::recursive_mutex mutex;
   static TypePool pool;
   static std::map<std::string, const Type*, std::less<>> known;
@@ -95,9 +96,10 @@ const Type* parse_type(std::string_view text) {
   if (const auto found = known.find(text); found != known.end()) return found->second;
   using K = Type::Kind;
   static constexpr std::pair<std::string_view, K> kSimple[] = {
-      {"dyn", K::kDyn},       {"null", K::kNull},     {"bool", K::kBool},   {"int", K::kInt},
-      {"uint", K::kUint},     {"double", K::kDouble}, {"string", K::kString}, {"bytes", K::kBytes},
-      {"timestamp", K::kTimestamp}, {"duration", K::kDuration},
+      {"dyn", K::kDyn},           {"null", K::kNull},   {"bool", K::kBool},
+      {"int", K::kInt},           {"uint", K::kUint},   {"double", K::kDouble},
+      {"string", K::kString},     {"bytes", K::kBytes}, {"timestamp", K::kTimestamp},
+      {"duration", K::kDuration},
   };
   const Type* type = nullptr;
   for (const auto& [name, kind] : kSimple)
@@ -106,8 +108,13 @@ const Type* parse_type(std::string_view text) {
   if (type == nullptr && open != std::string_view::npos) {
     const std::string_view name = text.substr(0, open);
     std::vector<const Type*> parameters;
-    for (const std::string_view p : split(text.substr(open + 1, text.size() - open - 2), ',')) parameters.push_back(parse_type(p));
-    const K kind = name == "list" ? K::kList : name == "map" ? K::kMap : name == "optional" ? K::kOptional : name == "type" ? K::kType : K::kAbstract;
+    for (const std::string_view p : split(text.substr(open + 1, text.size() - open - 2), ','))
+      parameters.push_back(parse_type(p));
+    const K kind = name == "list"       ? K::kList
+                   : name == "map"      ? K::kMap
+                   : name == "optional" ? K::kOptional
+                   : name == "type"     ? K::kType
+                                        : K::kAbstract;
     type = pool.make(kind, std::move(parameters), std::string(name));
   }
   if (type == nullptr) type = pool.make(K::kParameter, {}, std::string(text));
@@ -120,9 +127,12 @@ std::string to_string(const Type& t) {
   static constexpr std::string_view kNames[] = {"dyn",   "null",      "bool",     "int",  "uint", "double",   "string",
                                                 "bytes", "timestamp", "duration", "list", "map",  "optional", "type"};
   std::string out;
-  if (t.kind == K::kParameter || t.kind == K::kAbstract) out = t.name;
-  else if (t.kind == K::kError) out = "?";
-  else out = kNames[static_cast<size_t>(t.kind)];
+  if (t.kind == K::kParameter || t.kind == K::kAbstract)
+    out = t.name;
+  else if (t.kind == K::kError)
+    out = "?";
+  else
+    out = kNames[static_cast<size_t>(t.kind)];
   if (t.kind == K::kParameter && out.starts_with('_')) out = "dyn";
   if (t.parameters.empty()) return out;
   char separator = '(';

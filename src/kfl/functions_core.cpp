@@ -1,7 +1,7 @@
+#include <re2/re2.h>
+
 #include <charconv>
 #include <cmath>
-
-#include <re2/re2.h>
 
 #include "kfl/decode.h"
 #include "kfl/functions.h"
@@ -62,7 +62,8 @@ Datum parse_whole(std::string_view s) {
   std::string_view digits = s;
   if (digits.starts_with('+') && digits.size() > 1 && digits[1] != '-') digits.remove_prefix(1);
   const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (status != std::errc() || end != digits.data() + digits.size()) return Datum::error("the text is no number that fits");
+  if (status != std::errc() || end != digits.data() + digits.size())
+    return Datum::error("the text is no number that fits");
   return Datum::of(value);
 }
 
@@ -103,12 +104,14 @@ Datum to_double(Args a, Context&) {
     case Kind::kString: {
       std::string_view s = a[0].text();
       if (s == "NaN") return Datum::of(static_cast<double>(NAN));
-      if (s == "Infinity" || s == "+Infinity" || s == "+Inf" || s == "Inf" || s == "inf") return Datum::of(static_cast<double>(HUGE_VAL));
+      if (s == "Infinity" || s == "+Infinity" || s == "+Inf" || s == "Inf" || s == "inf")
+        return Datum::of(static_cast<double>(HUGE_VAL));
       if (s == "-Infinity" || s == "-Inf" || s == "-inf") return Datum::of(-static_cast<double>(HUGE_VAL));
       if (s.starts_with('+')) s.remove_prefix(1);
       double d = 0;
       const auto [end, status] = std::from_chars(s.data(), s.data() + s.size(), d);
-      if (status == std::errc::result_out_of_range || end != s.data() + s.size() || s.empty() || status == std::errc::invalid_argument)
+      if (status == std::errc::result_out_of_range || end != s.data() + s.size() || s.empty() ||
+          status == std::errc::invalid_argument)
         return Datum::error("the text is no number that fits");
       return Datum::of(d);
     }
@@ -158,7 +161,9 @@ Datum optional_non_zero(Args a, Context& c) {
   return is_zero(a[0]) ? Datum::optional(nullptr) : full(a[0], c);
 }
 Datum optional_none(Args, Context&) { return Datum::optional(nullptr); }
-Datum has_value(Args a, Context&) { return a.size() == 1 && a[0].is(Kind::kOptional) ? Datum::of(a[0].inner != nullptr) : wrong(); }
+Datum has_value(Args a, Context&) {
+  return a.size() == 1 && a[0].is(Kind::kOptional) ? Datum::of(a[0].inner != nullptr) : wrong();
+}
 Datum value(Args a, Context&) {
   if (a.size() != 1 || !a[0].is(Kind::kOptional)) return wrong();
   return a[0].inner != nullptr ? *a[0].inner : Datum::error("the optional is empty");
@@ -182,8 +187,9 @@ Datum base64_decode(Args a, Context& c) {
 }
 
 constexpr FunctionRow kRows[] = {
-    {"size", "size(string) -> int; size(bytes) -> int; size(list(A)) -> int; size(map(A, B)) -> int; string.size() -> int; "
-             "bytes.size() -> int; list(A).size() -> int; map(A, B).size() -> int",
+    {"size",
+     "size(string) -> int; size(bytes) -> int; size(list(A)) -> int; size(map(A, B)) -> int; string.size() -> int; "
+     "bytes.size() -> int; list(A).size() -> int; map(A, B).size() -> int",
      size, "Characters of a text, bytes, elements of a list or entries of a map."},
     {"startsWith", "string.startsWith(string) -> bool", starts_with, "Whether the text begins so."},
     {"endsWith", "string.endsWith(string) -> bool", ends_with, "Whether the text ends so."},
@@ -193,16 +199,19 @@ constexpr FunctionRow kRows[] = {
     {"bool", "bool(bool) -> bool; bool(string) -> bool", to_bool, "A truth from its text."},
     {"int", "int(int) -> int; int(uint) -> int; int(double) -> int; int(string) -> int; int(timestamp) -> int", to_int,
      "A whole number; doubles are cut, timestamps are seconds since 1970."},
-    {"uint", "uint(uint) -> uint; uint(int) -> uint; uint(double) -> uint; uint(string) -> uint", to_uint, "A natural number."},
-    {"double", "double(double) -> double; double(int) -> double; double(uint) -> double; double(string) -> double", to_double,
-     "A floating-point number."},
-    {"string", "string(string) -> string; string(bool) -> string; string(int) -> string; string(uint) -> string; "
-               "string(double) -> string; string(bytes) -> string; string(timestamp) -> string; string(duration) -> string",
+    {"uint", "uint(uint) -> uint; uint(int) -> uint; uint(double) -> uint; uint(string) -> uint", to_uint,
+     "A natural number."},
+    {"double", "double(double) -> double; double(int) -> double; double(uint) -> double; double(string) -> double",
+     to_double, "A floating-point number."},
+    {"string",
+     "string(string) -> string; string(bool) -> string; string(int) -> string; string(uint) -> string; "
+     "string(double) -> string; string(bytes) -> string; string(timestamp) -> string; string(duration) -> string",
      to_text, "The text of a value."},
     {"bytes", "bytes(bytes) -> bytes; bytes(string) -> bytes", to_bytes, "The bytes of a text."},
     {"type", "type(A) -> type(A)", type, "The type of a value."},
     {"dyn", "dyn(A) -> dyn", dyn, "The value, without its type for the checker."},
-    {"map_get", "map_get(map(A, B), A, B) -> B", map_get, "The value of a key, or the third argument when there is none."},
+    {"map_get", "map_get(map(A, B), A, B) -> B", map_get,
+     "The value of a key, or the third argument when there is none."},
     {"optional.of", "optional.of(A) -> optional(A)", optional_of, "An optional that is there."},
     {"optional.ofNonZeroValue", "optional.ofNonZeroValue(A) -> optional(A)", optional_non_zero,
      "An optional that is there unless the value is empty, zero or false."},

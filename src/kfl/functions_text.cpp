@@ -1,8 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "kfl/functions.h"
 #include "kfl/limits.h"
@@ -43,15 +43,18 @@ Datum char_at(Args a, Context&) {
 }
 
 Datum index_of(Args a, Context&) {
-  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !is_text(a[1]) || (a.size() == 3 && !a[2].is(Kind::kInt))) return wrong();
+  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !is_text(a[1]) || (a.size() == 3 && !a[2].is(Kind::kInt)))
+    return wrong();
   const auto from = byte_of(a[0].text(), a.size() == 3 ? a[2].integer : 0);
   if (!from) return out_of_range();
   const size_t found = a[0].text().find(a[1].text(), *from);
-  return Datum::of(found == std::string_view::npos ? int64_t{-1} : static_cast<int64_t>(characters(a[0].text().substr(0, found))));
+  return Datum::of(found == std::string_view::npos ? int64_t{-1}
+                                                   : static_cast<int64_t>(characters(a[0].text().substr(0, found))));
 }
 
 Datum last_index_of(Args a, Context&) {
-  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !is_text(a[1]) || (a.size() == 3 && !a[2].is(Kind::kInt))) return wrong();
+  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !is_text(a[1]) || (a.size() == 3 && !a[2].is(Kind::kInt)))
+    return wrong();
   size_t from = std::string_view::npos;
   if (a.size() == 3) {
     const auto at = byte_of(a[0].text(), a[2].integer);
@@ -59,7 +62,8 @@ Datum last_index_of(Args a, Context&) {
     from = *at;
   }
   const size_t found = a[0].text().rfind(a[1].text(), from);
-  return Datum::of(found == std::string_view::npos ? int64_t{-1} : static_cast<int64_t>(characters(a[0].text().substr(0, found))));
+  return Datum::of(found == std::string_view::npos ? int64_t{-1}
+                                                   : static_cast<int64_t>(characters(a[0].text().substr(0, found))));
 }
 
 template <char kFirst, char kLast, int kMove>
@@ -72,7 +76,9 @@ Datum fold(Args a, Context& c) {
 }
 
 Datum replace(Args a, Context& c) {
-  if (a.size() < 3 || a.size() > 4 || !is_text(a[0]) || !is_text(a[1]) || !is_text(a[2]) || (a.size() == 4 && !a[3].is(Kind::kInt))) return wrong();
+  if (a.size() < 3 || a.size() > 4 || !is_text(a[0]) || !is_text(a[1]) || !is_text(a[2]) ||
+      (a.size() == 4 && !a[3].is(Kind::kInt)))
+    return wrong();
   int64_t left = a.size() == 4 ? a[3].integer : -1;
   const std::string_view s = a[0].text(), what = a[1].text(), with = a[2].text();
   std::string out;
@@ -98,7 +104,8 @@ Datum replace(Args a, Context& c) {
 }
 
 Datum split(Args a, Context& c) {
-  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !is_text(a[1]) || (a.size() == 3 && !a[2].is(Kind::kInt))) return wrong();
+  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !is_text(a[1]) || (a.size() == 3 && !a[2].is(Kind::kInt)))
+    return wrong();
   const int64_t limit = a.size() == 3 ? a[2].integer : -1;
   const std::string_view s = a[0].text(), at = a[1].text();
   std::vector<Datum> parts;
@@ -123,7 +130,8 @@ Datum split(Args a, Context& c) {
 }
 
 Datum substring(Args a, Context&) {
-  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !a[1].is(Kind::kInt) || (a.size() == 3 && !a[2].is(Kind::kInt))) return wrong();
+  if (a.size() < 2 || a.size() > 3 || !is_text(a[0]) || !a[1].is(Kind::kInt) || (a.size() == 3 && !a[2].is(Kind::kInt)))
+    return wrong();
   const auto from = byte_of(a[0].text(), a[1].integer);
   const auto to = a.size() == 3 ? byte_of(a[0].text(), a[2].integer) : std::optional<size_t>(a[0].size);
   if (!from || !to) return out_of_range();
@@ -132,8 +140,8 @@ Datum substring(Args a, Context&) {
 }
 
 bool is_space(uint32_t c) {  // Unicode's White_Space
-  return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 ||
-         c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 9 && c <= 13) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 Datum trim(Args a, Context&) {
@@ -182,8 +190,10 @@ Datum quote(Args a, Context& c) {
     static constexpr std::string_view kFrom = "\a\b\f\n\r\t\v\\\"", kTo = "abfnrtv\\\"";
     const uint32_t ch = next_utf8(s, at);
     const size_t i = ch < 0x80 ? kFrom.find(static_cast<char>(ch)) : std::string_view::npos;
-    if (i == std::string_view::npos) append_utf8(ch, out);
-    else out.append("\\").push_back(kTo[i]);
+    if (i == std::string_view::npos)
+      append_utf8(ch, out);
+    else
+      out.append("\\").push_back(kTo[i]);
   }
   return made_text(out + "\"", c);
 }
@@ -243,7 +253,8 @@ bool format_text(const Datum& d, std::string& out) {
 std::string digits(uint64_t n, unsigned base, bool upper) {
   char room[65];
   std::string s(room, std::to_chars(room, room + sizeof room, n, static_cast<int>(base)).ptr);
-  if (upper) std::transform(s.begin(), s.end(), s.begin(), [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
+  if (upper)
+    std::transform(s.begin(), s.end(), s.begin(), [](char c) { return c >= 'a' ? static_cast<char>(c - 32) : c; });
   return s;
 }
 
@@ -280,9 +291,12 @@ bool format_one(char clause, int precision, const Datum& d, std::string& out) {
     case 'e':
     case 'f': {
       if (!d.is_number()) return false;
-      const double n = d.is(Kind::kDouble) ? d.real : d.is(Kind::kInt) ? static_cast<double>(d.integer) : static_cast<double>(d.natural);
+      const double n = d.is(Kind::kDouble) ? d.real
+                       : d.is(Kind::kInt)  ? static_cast<double>(d.integer)
+                                           : static_cast<double>(d.natural);
       if (!std::isfinite(n)) return out += real_text(n), true;
-      out += clause == 'e' ? fmt::format("{:.{}e}", n, precision < 0 ? 6 : precision) : fmt::format("{:.{}f}", n, precision < 0 ? 6 : precision);
+      out += clause == 'e' ? fmt::format("{:.{}e}", n, precision < 0 ? 6 : precision)
+                           : fmt::format("{:.{}f}", n, precision < 0 ? 6 : precision);
       return true;
     }
     default: return false;
@@ -307,10 +321,12 @@ Datum format(Args a, Context& c) {
     int precision = -1;
     if (s[at] == '.') {
       precision = 0;
-      for (++at; at < s.size() && s[at] >= '0' && s[at] <= '9' && precision < 1000; ++at) precision = precision * 10 + (s[at] - '0');
+      for (++at; at < s.size() && s[at] >= '0' && s[at] <= '9' && precision < 1000; ++at)
+        precision = precision * 10 + (s[at] - '0');
       if (at >= s.size() || precision > 100) return Datum::error("the precision of a format clause is wrong");
     }
-    if (std::string_view("sdboxXef").find(s[at]) == std::string_view::npos) return Datum::error("there is no such format clause");
+    if (std::string_view("sdboxXef").find(s[at]) == std::string_view::npos)
+      return Datum::error("there is no such format clause");
     if (next >= a[1].size) return Datum::error("the format has more clauses than there are values");
     const Datum value = a[1].element(next++);
     if (!format_one(s[at], precision, value, out)) return Datum::error("a value does not fit its format clause");
@@ -321,15 +337,18 @@ Datum format(Args a, Context& c) {
 
 constexpr FunctionRow kRows[] = {
     {"charAt", "string.charAt(int) -> string", char_at, "The character at a position."},
-    {"indexOf", "string.indexOf(string) -> int; string.indexOf(string, int) -> int", index_of, "Where a part first occurs, -1 if nowhere."},
+    {"indexOf", "string.indexOf(string) -> int; string.indexOf(string, int) -> int", index_of,
+     "Where a part first occurs, -1 if nowhere."},
     {"lastIndexOf", "string.lastIndexOf(string) -> int; string.lastIndexOf(string, int) -> int", last_index_of,
      "Where a part last occurs, -1 if nowhere."},
     {"lowerAscii", "string.lowerAscii() -> string", fold<'A', 'Z', 32>, "ASCII letters in lower case."},
     {"upperAscii", "string.upperAscii() -> string", fold<'a', 'z', -32>, "ASCII letters in upper case."},
     {"replace", "string.replace(string, string) -> string; string.replace(string, string, int) -> string", replace,
      "A part replaced, everywhere or so many times."},
-    {"split", "string.split(string) -> list(string); string.split(string, int) -> list(string)", split, "The parts between separators."},
-    {"substring", "string.substring(int) -> string; string.substring(int, int) -> string", substring, "From a position, to another or the end."},
+    {"split", "string.split(string) -> list(string); string.split(string, int) -> list(string)", split,
+     "The parts between separators."},
+    {"substring", "string.substring(int) -> string; string.substring(int, int) -> string", substring,
+     "From a position, to another or the end."},
     {"trim", "string.trim() -> string", trim, "Without white space at its ends."},
     {"join", "list(string).join() -> string; list(string).join(string) -> string", join, "Texts put together."},
     {"reverse", "string.reverse() -> string", reverse, "The characters backwards."},
@@ -347,9 +366,12 @@ void append_plain(const Datum& d, std::string& out) {
     case Kind::kInt: out += fmt::format("{}", d.integer); return;
     case Kind::kUint: out += fmt::format("{}", d.natural); return;
     case Kind::kDouble: {
-      if (std::isnan(d.real)) out += "NaN";
-      else if (std::isinf(d.real)) out += d.real > 0 ? "+Inf" : "-Inf";
-      else out += real_text(d.real);
+      if (std::isnan(d.real))
+        out += "NaN";
+      else if (std::isinf(d.real))
+        out += d.real > 0 ? "+Inf" : "-Inf";
+      else
+        out += real_text(d.real);
       return;
     }
     case Kind::kString: out += d.text(); return;

@@ -1,8 +1,8 @@
+#include <fmt/format.h>
+
 #include <charconv>
 #include <chrono>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "kfl/functions.h"
 #include "kfl/time_cel.h"
@@ -59,8 +59,10 @@ Datum part(Args a, Context&) {
 template <Part kPart, int64_t kUnit>
 Datum part_or_duration(Args a, Context& c) {
   if (a.size() == 1 && a[0].is(Kind::kDuration)) {
-    if constexpr (kUnit == 0) return Datum::of(int64_t{a[0].nanos() / 1'000'000});
-    else return Datum::of(a[0].integer / kUnit);
+    if constexpr (kUnit == 0)
+      return Datum::of(int64_t{a[0].nanos() / 1'000'000});
+    else
+      return Datum::of(a[0].integer / kUnit);
   }
   return part<kPart>(a, c);
 }
@@ -95,8 +97,8 @@ Datum duration(Args a, Context&) {
 #define GETTER(name) "timestamp." name "() -> int; timestamp." name "(string) -> int"
 
 constexpr FunctionRow kRows[] = {
-    {"timestamp", "timestamp(timestamp) -> timestamp; timestamp(string) -> timestamp; timestamp(int) -> timestamp", timestamp,
-     "A time from RFC 3339 text or seconds since 1970."},
+    {"timestamp", "timestamp(timestamp) -> timestamp; timestamp(string) -> timestamp; timestamp(int) -> timestamp",
+     timestamp, "A time from RFC 3339 text or seconds since 1970."},
     {"duration", "duration(duration) -> duration; duration(string) -> duration; duration(int) -> duration", duration,
      "A length of time: \"1h30m\", \"5s\", \"250ms\"."},
     {"getFullYear", GETTER("getFullYear"), part<year>, "The year, in UTC or the given time zone."},
@@ -105,11 +107,14 @@ constexpr FunctionRow kRows[] = {
     {"getDayOfMonth", GETTER("getDayOfMonth"), part<day_of_month>, "The day of the month, from 0."},
     {"getDayOfWeek", GETTER("getDayOfWeek"), part<day_of_week>, "The day of the week, 0 is Sunday."},
     {"getDayOfYear", GETTER("getDayOfYear"), part<day_of_year>, "The day of the year, from 0."},
-    {"getHours", GETTER("getHours") "; duration.getHours() -> int", part_or_duration<hours, 3600>, "The hour, or the hours of a duration."},
-    {"getMinutes", GETTER("getMinutes") "; duration.getMinutes() -> int", part_or_duration<minutes, 60>, "The minute, or the minutes of a duration."},
-    {"getSeconds", GETTER("getSeconds") "; duration.getSeconds() -> int", part_or_duration<seconds, 1>, "The second, or the seconds of a duration."},
-    {"getMilliseconds", GETTER("getMilliseconds") "; duration.getMilliseconds() -> int", part_or_duration<milliseconds, 0>,
-     "The milliseconds within the second."},
+    {"getHours", GETTER("getHours") "; duration.getHours() -> int", part_or_duration<hours, 3600>,
+     "The hour, or the hours of a duration."},
+    {"getMinutes", GETTER("getMinutes") "; duration.getMinutes() -> int", part_or_duration<minutes, 60>,
+     "The minute, or the minutes of a duration."},
+    {"getSeconds", GETTER("getSeconds") "; duration.getSeconds() -> int", part_or_duration<seconds, 1>,
+     "The second, or the seconds of a duration."},
+    {"getMilliseconds", GETTER("getMilliseconds") "; duration.getMilliseconds() -> int",
+     part_or_duration<milliseconds, 0>, "The milliseconds within the second."},
 };
 #undef GETTER
 
@@ -121,10 +126,14 @@ Datum parse_timestamp(std::string_view s) {
   const Datum bad = Datum::error("the text is no RFC 3339 timestamp");
   size_t at = 0;
   int year, month, day, hour, minute, second;
-  if (!number(s, at, 4, year) || !sign(s, at, '-') || !number(s, at, 2, month) || !sign(s, at, '-') || !number(s, at, 2, day)) return bad;
+  if (!number(s, at, 4, year) || !sign(s, at, '-') || !number(s, at, 2, month) || !sign(s, at, '-') ||
+      !number(s, at, 2, day))
+    return bad;
   if (at >= s.size() || (s[at] != 'T' && s[at] != 't')) return bad;
   ++at;
-  if (!number(s, at, 2, hour) || !sign(s, at, ':') || !number(s, at, 2, minute) || !sign(s, at, ':') || !number(s, at, 2, second)) return bad;
+  if (!number(s, at, 2, hour) || !sign(s, at, ':') || !number(s, at, 2, minute) || !sign(s, at, ':') ||
+      !number(s, at, 2, second))
+    return bad;
   int64_t nanos = 0;
   if (sign(s, at, '.')) {
     int64_t scale = 100'000'000;
@@ -136,12 +145,14 @@ Datum parse_timestamp(std::string_view s) {
   if (at < s.size() && (s[at] == '+' || s[at] == '-')) {
     const bool west = s[at++] == '-';
     int hours, minutes;
-    if (!number(s, at, 2, hours) || !sign(s, at, ':') || !number(s, at, 2, minutes) || hours > 23 || minutes > 59) return bad;
+    if (!number(s, at, 2, hours) || !sign(s, at, ':') || !number(s, at, 2, minutes) || hours > 23 || minutes > 59)
+      return bad;
     offset = (west ? -1 : 1) * (hours * 3600 + minutes * 60);
   } else if (!sign(s, at, 'Z') && !sign(s, at, 'z')) {
     return bad;
   }
-  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)), std::chrono::day(static_cast<unsigned>(day))};
+  const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+                                         std::chrono::day(static_cast<unsigned>(day))};
   if (at != s.size() || !date.ok() || hour > 23 || minute > 59 || second > 59) return bad;
   const int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
   const int64_t total = ((days * 24 + hour) * 60 + minute) * 60 + second - offset;
@@ -155,20 +166,27 @@ Datum parse_duration_text(std::string_view s) {
   if (s[0] == '-' || s[0] == '+') negative = s[0] == '-', s.remove_prefix(1);
   if (s == "0") return Datum::duration(0, 0);
   if (s.empty()) return bad;
-  static constexpr std::pair<std::string_view, int64_t> kUnits[] = {
-      {"ns", 1}, {"us", 1000}, {"\xC2\xB5s", 1000}, {"ms", 1'000'000}, {"h", 3'600'000'000'000}, {"m", 60'000'000'000}, {"s", 1'000'000'000}};
+  static constexpr std::pair<std::string_view, int64_t> kUnits[] = {{"ns", 1},
+                                                                    {"us", 1000},
+                                                                    {"\xC2\xB5s", 1000},
+                                                                    {"ms", 1'000'000},
+                                                                    {"h", 3'600'000'000'000},
+                                                                    {"m", 60'000'000'000},
+                                                                    {"s", 1'000'000'000}};
   __int128 total = 0;
   while (!s.empty()) {
     __int128 whole = 0, fraction = 0, scale = 1;
     size_t at = 0, digits = 0;
-    for (; at < s.size() && s[at] >= '0' && s[at] <= '9' && digits < 19; ++at, ++digits) whole = whole * 10 + (s[at] - '0');
+    for (; at < s.size() && s[at] >= '0' && s[at] <= '9' && digits < 19; ++at, ++digits)
+      whole = whole * 10 + (s[at] - '0');
     if (at < s.size() && s[at] == '.') {
       for (++at; at < s.size() && s[at] >= '0' && s[at] <= '9'; ++at, ++digits)
         if (scale < 1'000'000'000'000'000'000) fraction = fraction * 10 + (s[at] - '0'), scale *= 10;
     }
     if (digits == 0) return bad;
     s.remove_prefix(at);
-    const auto unit = std::find_if(std::begin(kUnits), std::end(kUnits), [&](const auto& u) { return s.starts_with(u.first); });
+    const auto unit =
+        std::find_if(std::begin(kUnits), std::end(kUnits), [&](const auto& u) { return s.starts_with(u.first); });
     if (unit == std::end(kUnits)) return bad;
     s.remove_prefix(unit->first.size());
     total += whole * unit->second + fraction * unit->second / scale;
@@ -179,8 +197,8 @@ Datum parse_duration_text(std::string_view s) {
 
 void append_timestamp(const Datum& d, std::string& out) {
   const Local l = local(d.integer);
-  out += fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int{l.date.year()}, unsigned{l.date.month()}, unsigned{l.date.day()},
-                     l.second / 3600, l.second / 60 % 60, l.second % 60);
+  out += fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int{l.date.year()}, unsigned{l.date.month()},
+                     unsigned{l.date.day()}, l.second / 3600, l.second / 60 % 60, l.second % 60);
   if (d.nanos() != 0) {
     std::string digits = fmt::format(".{:09}", d.nanos());
     while (digits.ends_with('0')) digits.pop_back();

@@ -31,7 +31,7 @@ struct Options {
   Dialect dialect = Dialect::kAuto;
   std::span<const item::Protocol* const> protocols{};             // their Field tables
   std::span<const std::pair<std::string, std::string>> macros{};  // KFL v1, user-defined: name and text
-  Timestamp now{};  // what now() means; zero: the machine's clock at compile time
+  Timestamp now{};                   // what now() means; zero: the machine's clock at compile time
   Dialect ambiguous = Dialect::kV1;  // with kAuto: what is meant by text that could be either (`http`)
 };
 

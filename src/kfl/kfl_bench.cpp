@@ -55,7 +55,8 @@ void BM_Matches(benchmark::State& state) {
   const size_t before = allocations;
   for (auto _ : state) benchmark::DoNotOptimize(c.filter->matches(*item));
   state.counters["allocs"] = static_cast<double>(allocations - before) / static_cast<double>(state.iterations());
-  state.SetLabel(kFilters[static_cast<size_t>(state.range(0))].substr(0, 60) + (c.filter->matches(*item) ? " = true" : " = false"));
+  state.SetLabel(kFilters[static_cast<size_t>(state.range(0))].substr(0, 60) +
+                 (c.filter->matches(*item) ? " = true" : " = false"));
 }
 BENCHMARK(BM_Matches)->DenseRange(0, std::size(kFilters) - 1);
 

@@ -24,7 +24,8 @@ class LexerCel {
       skip_blanks();
       const size_t begin = at_;
       const Kind kind = scan();
-      tokens.push_back({kind, static_cast<uint32_t>(begin), static_cast<uint32_t>(at_), text_.substr(begin, at_ - begin)});
+      tokens.push_back(
+          {kind, static_cast<uint32_t>(begin), static_cast<uint32_t>(at_), text_.substr(begin, at_ - begin)});
       if (kind == Kind::kEnd) return tokens;
     }
   }
@@ -70,7 +71,8 @@ class LexerCel {
     if (c == '=') suggestion = "did you mean \"==\"?";
     if (c == '&') suggestion = "did you mean \"&&\"?";
     if (c == '|') suggestion = "did you mean \"||\"?";
-    diagnose_.error(begin, at_, fmt::format("unexpected character {}", shown(text_.substr(begin, at_ - begin))), suggestion);
+    diagnose_.error(begin, at_, fmt::format("unexpected character {}", shown(text_.substr(begin, at_ - begin))),
+                    suggestion);
     return Kind::kSign;
   }
 
@@ -107,7 +109,8 @@ class LexerCel {
     at_ += triple ? 3 : 1;
     for (;;) {
       if (at_ >= text_.size() || (!triple && (peek() == '\n' || peek() == '\r'))) {
-        diagnose_.error(begin, at_, fmt::format("the string does not end (expected {})", std::string(triple ? 3 : 1, quote)));
+        diagnose_.error(begin, at_,
+                        fmt::format("the string does not end (expected {})", std::string(triple ? 3 : 1, quote)));
         return;
       }
       if (peek() == '\\' && !raw && at_ + 1 < text_.size()) {
@@ -124,8 +127,10 @@ class LexerCel {
   Kind quoted() {
     const size_t begin = at_++;
     while (at_ < text_.size() && text_[at_] != '`' && text_[at_] != '\n') ++at_;
-    if (peek() != '`') diagnose_.error(begin, at_, "the name does not end (expected \"`\")");
-    else ++at_;
+    if (peek() != '`')
+      diagnose_.error(begin, at_, "the name does not end (expected \"`\")");
+    else
+      ++at_;
     return Kind::kQuotedIdent;
   }
 
@@ -142,7 +147,8 @@ bool numeric_escape(std::string_view s, size_t& at, bool bytes, std::string& out
   const size_t first = digits == 3 ? at : at + 1;
   for (size_t i = 0; i < digits; ++i) {
     const char c = first + i < s.size() ? s[first + i] : '\0';
-    if (digits == 3 ? c < '0' || c > '7' || (i == 0 && c > '3') : !is_hex(c)) return why = "the escape is not complete", false;
+    if (digits == 3 ? c < '0' || c > '7' || (i == 0 && c > '3') : !is_hex(c))
+      return why = "the escape is not complete", false;
     value = digits == 3 ? value * 8 + static_cast<uint32_t>(c - '0') : value * 16 + static_cast<uint32_t>(hex_value(c));
   }
   at = first + digits;
@@ -200,8 +206,10 @@ std::string quote_cel(std::string_view text, bool bytes) {
       case '\r': out += "\\r"; break;
       case '\t': out += "\\t"; break;
       default:
-        if (u < 0x20 || u == 0x7F || (bytes && u >= 0x80)) out += bytes ? fmt::format("\\x{:02x}", u) : fmt::format("\\u{:04x}", u);
-        else out += c;
+        if (u < 0x20 || u == 0x7F || (bytes && u >= 0x80))
+          out += bytes ? fmt::format("\\x{:02x}", u) : fmt::format("\\u{:04x}", u);
+        else
+          out += c;
     }
   }
   return out + '"';

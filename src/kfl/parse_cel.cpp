@@ -1,9 +1,9 @@
 #include "kfl/parse_cel.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
-
-#include <fmt/format.h>
 
 #include "kfl/lex_cel.h"
 #include "kfl/limits.h"
@@ -33,14 +33,17 @@ class ParserCel {
  private:
   const Token& peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
   const Token& take() { return tokens_[std::min(at_++, tokens_.size() - 1)]; }
-  bool is(std::string_view text) const { return peek().text == text && (peek().kind == Kind_::kSign || peek().kind == Kind_::kIdent); }
+  bool is(std::string_view text) const {
+    return peek().text == text && (peek().kind == Kind_::kSign || peek().kind == Kind_::kIdent);
+  }
   bool accept(std::string_view text) { return is(text) && (take(), true); }
   uint32_t last_end() const { return at_ == 0 ? 0 : tokens_[std::min(at_, tokens_.size()) - 1].end; }
 
   void unexpected(std::string_view expected, std::string suggestion = {}) {
     if (diagnose_.failed()) return;
     const Token& t = peek();
-    diagnose_.error(t.begin, t.end, fmt::format("unexpected token {} (expected {})", shown(t.text), expected), std::move(suggestion));
+    diagnose_.error(t.begin, t.end, fmt::format("unexpected token {} (expected {})", shown(t.text), expected),
+                    std::move(suggestion));
   }
   void wrong(const Node* n, std::string message, std::string suggestion = {}) {
     if (!diagnose_.failed()) diagnose_.error(n->begin, n->end, std::move(message), std::move(suggestion));
@@ -114,7 +117,8 @@ class ParserCel {
 
   Node* relation() {
     Node* left = sum();
-    static constexpr Op kOps[] = {Op::kLessEqual, Op::kGreaterEqual, Op::kEqual, Op::kNotEqual, Op::kLess, Op::kGreater, Op::kIn};
+    static constexpr Op kOps[] = {Op::kLessEqual, Op::kGreaterEqual, Op::kEqual, Op::kNotEqual,
+                                  Op::kLess,      Op::kGreater,      Op::kIn};
     for (size_t count = 0; !diagnose_.failed();) {
       const auto op = std::find_if(std::begin(kOps), std::end(kOps), [&](Op o) { return is(sign(o)); });
       if (op == std::end(kOps)) return left;
@@ -126,7 +130,8 @@ class ParserCel {
     return left;
   }
   Node* too_long(Node* n) {
-    if (!diagnose_.failed()) diagnose_.error(peek().begin, peek().end, fmt::format("more than {} operators in one chain", kMaxDepth));
+    if (!diagnose_.failed())
+      diagnose_.error(peek().begin, peek().end, fmt::format("more than {} operators in one chain", kMaxDepth));
     return n;
   }
 
@@ -147,7 +152,10 @@ class ParserCel {
       if (++count > 2000) return too_long(left);
       const std::string_view t = take().text;
       Node* right = unary();
-      left = node(t == "*" ? Op::kMultiply : t == "/" ? Op::kDivide : Op::kModulo, {left, right}, left->begin, right->end);
+      left = node(t == "*"   ? Op::kMultiply
+                  : t == "/" ? Op::kDivide
+                             : Op::kModulo,
+                  {left, right}, left->begin, right->end);
     }
     return left;
   }
@@ -198,12 +206,15 @@ class ParserCel {
     const bool optional = accept("?");
     const Token& name = peek();
     if (name.kind != Kind_::kIdent && name.kind != Kind_::kQuotedIdent) {
-      unexpected("a name after \".\"", is("*") ? "\".*\" belongs to KFL v1; in v2 use list.exists(x, ...)" : is(".") ? "\"..name\" belongs to KFL v1" : "");
+      unexpected("a name after \".\"", is("*")   ? "\".*\" belongs to KFL v1; in v2 use list.exists(x, ...)"
+                                       : is(".") ? "\"..name\" belongs to KFL v1"
+                                                 : "");
       return operand;
     }
     take();
     if (name.kind == Kind_::kIdent && is_reserved_selector(name.text)) {
-      diagnose_.error(name.begin, name.end, fmt::format("{} is a reserved word", shown(name.text)), "write it as a key: [\"" + std::string(name.text) + "\"]");
+      diagnose_.error(name.begin, name.end, fmt::format("{} is a reserved word", shown(name.text)),
+                      "write it as a key: [\"" + std::string(name.text) + "\"]");
       return operand;
     }
     if (!optional && name.kind == Kind_::kIdent && accept("(")) {
@@ -217,7 +228,9 @@ class ParserCel {
     return n;
   }
 
-  static bool is_reserved_selector(std::string_view s) { return s == "in" || s == "true" || s == "false" || s == "null"; }
+  static bool is_reserved_selector(std::string_view s) {
+    return s == "in" || s == "true" || s == "false" || s == "null";
+  }
 
   static bool is_qualified(const Node* n) {
     while (n->op == Op::kField) n = n->args[0];
@@ -258,8 +271,10 @@ class ParserCel {
     const uint32_t begin = take().begin;
     Node* inner = expression();
     if (!diagnose_.failed() && !accept(")")) {
-      if (peek().kind == Kind_::kEnd) unexpected("\")\" for the \"(\" at " + std::to_string(begin + 1));
-      else unexpected_rest();
+      if (peek().kind == Kind_::kEnd)
+        unexpected("\")\" for the \"(\" at " + std::to_string(begin + 1));
+      else
+        unexpected_rest();
     }
     return inner;
   }
@@ -288,7 +303,8 @@ class ParserCel {
     const auto [stop, status] = std::from_chars(digits.data(), end, u, hex ? 16 : 10);
     const uint64_t most = t.kind == Kind_::kUint ? UINT64_MAX : uint64_t{INT64_MAX} + (negative ? 1 : 0);
     if (status != std::errc() || stop != end || u > most) {
-      if (!diagnose_.failed()) diagnose_.error(begin, t.end, fmt::format("{} does not fit into 64 bits", shown(t.text)));
+      if (!diagnose_.failed())
+        diagnose_.error(begin, t.end, fmt::format("{} does not fit into 64 bits", shown(t.text)));
       return nothing();
     }
     if (t.kind == Kind_::kUint) return literal(begin, Datum::of(u));
@@ -300,7 +316,8 @@ class ParserCel {
     std::string out, why;
     if (!unescape_cel(t.text, t.kind == Kind_::kBytes, out, why) && !diagnose_.failed())
       diagnose_.error(t.begin, t.end, fmt::format("{}", why), "in r\"...\" a backslash is a backslash");
-    return literal(t.begin, Datum::text(tree_.keep(std::move(out)), t.kind == Kind_::kBytes ? Kind::kBytes : Kind::kString));
+    return literal(t.begin,
+                   Datum::text(tree_.keep(std::move(out)), t.kind == Kind_::kBytes ? Kind::kBytes : Kind::kString));
   }
 
   Node* identifier(bool rooted) {
@@ -314,8 +331,9 @@ class ParserCel {
       if (t.text == "true" || t.text == "false") return literal(t.begin, Datum::of(t.text == "true"));
       if (t.text == "null") return literal(t.begin, Datum());
     }
-    static constexpr std::string_view kReserved[] = {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in",
-                                                     "let", "loop", "package", "namespace", "return", "var", "void", "while"};
+    static constexpr std::string_view kReserved[] = {"as",       "break",     "const",  "continue", "else", "for",
+                                                     "function", "if",        "import", "in",       "let",  "loop",
+                                                     "package",  "namespace", "return", "var",      "void", "while"};
     if (std::find(std::begin(kReserved), std::end(kReserved), t.text) != std::end(kReserved)) {
       diagnose_.error(t.begin, t.end, fmt::format("{} is a reserved word", shown(t.text)));
       return nothing();
@@ -418,12 +436,18 @@ class ParserCel {
       return n;
     }
     static constexpr Form kForms[] = {
-        {"all", Op::kAll, 1, 1, 1},         {"all", Op::kAll, 2, 1, 1},
-        {"exists", Op::kExists, 1, 1, 1},   {"exists", Op::kExists, 2, 1, 1},
-        {"exists_one", Op::kExistsOne, 1, 1, 1}, {"existsOne", Op::kExistsOne, 1, 1, 1},
-        {"exists_one", Op::kExistsOne, 2, 1, 1}, {"existsOne", Op::kExistsOne, 2, 1, 1},
-        {"map", Op::kMapMacro, 1, 1, 2},    {"filter", Op::kFilter, 1, 1, 1},
-        {"transformList", Op::kTransformList, 2, 1, 2}, {"transformMap", Op::kTransformMap, 2, 1, 2},
+        {"all", Op::kAll, 1, 1, 1},
+        {"all", Op::kAll, 2, 1, 1},
+        {"exists", Op::kExists, 1, 1, 1},
+        {"exists", Op::kExists, 2, 1, 1},
+        {"exists_one", Op::kExistsOne, 1, 1, 1},
+        {"existsOne", Op::kExistsOne, 1, 1, 1},
+        {"exists_one", Op::kExistsOne, 2, 1, 1},
+        {"existsOne", Op::kExistsOne, 2, 1, 1},
+        {"map", Op::kMapMacro, 1, 1, 2},
+        {"filter", Op::kFilter, 1, 1, 1},
+        {"transformList", Op::kTransformList, 2, 1, 2},
+        {"transformMap", Op::kTransformMap, 2, 1, 2},
         {"transformMapEntry", Op::kTransformMapEntry, 2, 1, 2},
     };
     for (const Form& f : kForms) {
@@ -441,7 +465,8 @@ class ParserCel {
     for (size_t i = 0; i < f.variables; ++i) {
       const std::string variable = variable_name(args[i]);
       if (variable.empty()) {
-        wrong(args[i], fmt::format("{}() takes a new name here", name.text), fmt::format("for example: .{}(x, ...)", name.text));
+        wrong(args[i], fmt::format("{}() takes a new name here", name.text),
+              fmt::format("for example: .{}(x, ...)", name.text));
         return n;
       }
       *names[i] = variable;
@@ -487,13 +512,16 @@ class ParserCel {
       Node* n = bind(subject, args[0], args[1], args[2]);
       return n != nullptr ? n : nothing();
     }
-    const auto number = [](const Node* n) { return n->op == Op::kLiteral && n->value.is(Kind::kInt) && n->value.integer >= 0; };
+    const auto number = [](const Node* n) {
+      return n->op == Op::kLiteral && n->value.is(Kind::kInt) && n->value.integer >= 0;
+    };
     if (name.text == "block" && args.size() == 2 && args[0]->op == Op::kList) {
       Node* n = node(Op::kBlock, args[0]->args, subject->begin, last_end());
       n->args.push_back(args[1]);
       return n;
     }
-    if (name.text == "index" && args.size() == 1 && number(args[0])) return placeholder(subject, fmt::format("@index{}", args[0]->value.integer));
+    if (name.text == "index" && args.size() == 1 && number(args[0]))
+      return placeholder(subject, fmt::format("@index{}", args[0]->value.integer));
     if ((name.text == "iterVar" || name.text == "accuVar") && args.size() == 2 && number(args[0]) && number(args[1]))
       return placeholder(subject, fmt::format("@{}:{}:{}", name.text, args[0]->value.integer, args[1]->value.integer));
     return nullptr;

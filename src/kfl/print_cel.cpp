@@ -1,6 +1,6 @@
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "kfl/ast.h"
 #include "kfl/lex_cel.h"
@@ -32,7 +32,10 @@ int rank(const Node* n) {
     case Op::kNegate: return 7;
     case Op::kInPlace: return rank(n->args[0]);
     case Op::kLiteral:
-      return (n->value.is(Kind::kInt) && n->value.integer < 0) || (n->value.is(Kind::kDouble) && std::signbit(n->value.real)) ? 7 : 9;
+      return (n->value.is(Kind::kInt) && n->value.integer < 0) ||
+                     (n->value.is(Kind::kDouble) && std::signbit(n->value.real))
+                 ? 7
+                 : 9;
     default: return 9;
   }
 }
@@ -154,9 +157,7 @@ class Printer {
         print(n->args[1]);
         out += ']';
         return;
-      case Op::kList:
-        out += '[';
-        return list(n, 0, "]");
+      case Op::kList: out += '['; return list(n, 0, "]");
       case Op::kMap:
         out += '{';
         for (size_t i = 0; i + 1 < n->args.size(); i += 2) {

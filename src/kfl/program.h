@@ -17,7 +17,7 @@ struct Filter::Program {
   uint64_t limit = 0;
   bool redacts = false;
   std::shared_ptr<const Environment> environment;  // v2: owns the variables that the tree names
-  uint32_t locals = 0;  // slots that comprehensions need
+  uint32_t locals = 0;                             // slots that comprehensions need
 };
 
 /// What an evaluation may look at and use up.

@@ -38,11 +38,33 @@ struct Known {
   uint64_t bits;
 };
 constexpr Known kByMacro[] = {
-    {"http", kHttp1}, {"http2", kHttp2}, {"grpc", kGrpc}, {"ws", kWs}, {"dns", kDns}, {"redis", kRedis}, {"kafka", kKafka},
-    {"amqp", kAmqp}, {"ldap", kLdap}, {"radius", kRadius}, {"diameter", kDiameter}, {"mongodb", kMongo}, {"mongo", kMongo},
-    {"mysql", kMysql}, {"postgresql", kPostgres}, {"postgres", kPostgres}, {"tlsx", kTlsx}, {"tls", kTlsx}, {"tcp", kTcp},
-    {"udp", kUdp}, {"sctp", kSctp}, {"icmp", kIcmp}, {"tcp_conn", kTcpConn}, {"udp_conn", kUdpConn}, {"tcp_flow", kTcpFlow},
-    {"udp_flow", kUdpFlow}, {"websocket", kWs},
+    {"http", kHttp1},
+    {"http2", kHttp2},
+    {"grpc", kGrpc},
+    {"ws", kWs},
+    {"dns", kDns},
+    {"redis", kRedis},
+    {"kafka", kKafka},
+    {"amqp", kAmqp},
+    {"ldap", kLdap},
+    {"radius", kRadius},
+    {"diameter", kDiameter},
+    {"mongodb", kMongo},
+    {"mongo", kMongo},
+    {"mysql", kMysql},
+    {"postgresql", kPostgres},
+    {"postgres", kPostgres},
+    {"tlsx", kTlsx},
+    {"tls", kTlsx},
+    {"tcp", kTcp},
+    {"udp", kUdp},
+    {"sctp", kSctp},
+    {"icmp", kIcmp},
+    {"tcp_conn", kTcpConn},
+    {"udp_conn", kUdpConn},
+    {"tcp_flow", kTcpFlow},
+    {"udp_flow", kUdpFlow},
+    {"websocket", kWs},
 };
 
 bool alike(std::string_view a, std::string_view b) {
@@ -68,7 +90,8 @@ uint64_t flag_mask(std::string_view flag) {
 }
 std::span<const FlagCard> flag_cards() { return kFlags; }
 
-uint64_t protocol_bits(std::string_view name, std::string_view version, std::string_view abbreviation, std::string_view macro) {
+uint64_t protocol_bits(std::string_view name, std::string_view version, std::string_view abbreviation,
+                       std::string_view macro) {
   const auto gql = [&] { return (version.starts_with('2') ? kGql2 : kGql1) | kKnown; };
   if (macro == "gql" || abbreviation == "GQL") return gql();
   if (!macro.empty())

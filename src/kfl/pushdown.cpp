@@ -1,8 +1,8 @@
 #include "kfl/pushdown.h"
 
-#include <cmath>
-
 #include <fmt/format.h>
+
+#include <cmath>
 
 #include "kfl/program.h"
 #include "kfl/protocols.h"
@@ -16,13 +16,32 @@
 namespace baleen::kfl {
 namespace {
 
-constexpr std::string_view kColumns[] = {
-    "timestamp", "protocol.abbr", "protocol.name", "src.namespace", "dst.namespace", "src.name", "dst.name", "src.ip", "dst.ip",
-    "src.pod.metadata.name", "dst.pod.metadata.name", "src.service.metadata.name", "dst.service.metadata.name", "request.method",
-    "request.path", "response.status", "elapsedTime", "requestSize", "responseSize", "node.name", "record"};
+constexpr std::string_view kColumns[] = {"timestamp",
+                                         "protocol.abbr",
+                                         "protocol.name",
+                                         "src.namespace",
+                                         "dst.namespace",
+                                         "src.name",
+                                         "dst.name",
+                                         "src.ip",
+                                         "dst.ip",
+                                         "src.pod.metadata.name",
+                                         "dst.pod.metadata.name",
+                                         "src.service.metadata.name",
+                                         "dst.service.metadata.name",
+                                         "request.method",
+                                         "request.path",
+                                         "response.status",
+                                         "elapsedTime",
+                                         "requestSize",
+                                         "responseSize",
+                                         "node.name",
+                                         "record"};
 constexpr std::string_view kNumbers[] = {"timestamp", "response.status", "elapsedTime", "requestSize", "responseSize"};
 
-bool is_in(std::string_view name, auto& set) { return std::find(std::begin(set), std::end(set), name) != std::end(set); }
+bool is_in(std::string_view name, auto& set) {
+  return std::find(std::begin(set), std::end(set), name) != std::end(set);
+}
 
 std::optional<Conjunct::Op> op_of(Op op, bool turned) {
   switch (op) {
@@ -58,9 +77,7 @@ class Collector {
 
   void visit(const Node* n) {
     switch (n->op) {
-      case Op::kAnd:
-        visit(n->args[0]);
-        return visit(n->args[1]);
+      case Op::kAnd: visit(n->args[0]); return visit(n->args[1]);
       case Op::kGroup: return visit(n->args[0]);
       case Op::kInPlace:
         protocols_ = n->mask;
@@ -120,7 +137,8 @@ class Collector {
       Context context{{}, arena, 1000};
       const item::Value none;
       context.record.root = &none;
-      if (const Datum d = eval_v1(value, context); d.is(Kind::kInt)) n = static_cast<double>(d.integer), is_number = true;
+      if (const Datum d = eval_v1(value, context); d.is(Kind::kInt))
+        n = static_cast<double>(d.integer), is_number = true;
     }
     if (is_in(column, kNumbers)) {
       if (!is_number) return false;
@@ -153,10 +171,15 @@ class Collector {
     }
     if (is_in(column, kNumbers)) {
       if (!d.is_number()) return false;
-      const double n = d.is(Kind::kInt) ? static_cast<double>(d.integer) : d.is(Kind::kUint) ? static_cast<double>(d.natural) : d.real;
+      const double n = d.is(Kind::kInt)    ? static_cast<double>(d.integer)
+                       : d.is(Kind::kUint) ? static_cast<double>(d.natural)
+                                           : d.real;
       // The default 0 of an absent column must not match: then the store's absence would lose it.
-      const bool zero = op == Conjunct::Op::kEqual ? n == 0 : op == Conjunct::Op::kLess ? 0 < n : op == Conjunct::Op::kLessEqual ? 0 <= n
-                        : op == Conjunct::Op::kGreater ? 0 > n : 0 >= n;
+      const bool zero = op == Conjunct::Op::kEqual       ? n == 0
+                        : op == Conjunct::Op::kLess      ? 0 < n
+                        : op == Conjunct::Op::kLessEqual ? 0 <= n
+                        : op == Conjunct::Op::kGreater   ? 0 > n
+                                                         : 0 >= n;
       if (zero && variable.variable->scope != 0) return false;
       number(column, op, n);
       return true;
@@ -193,7 +216,8 @@ std::vector<Conjunct> pushdown(const Filter& filter) {
 
 std::string to_string(const Conjunct& c) {
   static constexpr std::string_view kSigns[] = {"==", "!=", "<", "<=", ">", ">=", "starts with", "is one of"};
-  std::string value = c.type == item::Value::Type::kDouble ? fmt::format("{}", c.number) : fmt::format("\"{}\"", c.text);
+  std::string value =
+      c.type == item::Value::Type::kDouble ? fmt::format("{}", c.number) : fmt::format("\"{}\"", c.text);
   if (c.op == Conjunct::Op::kIn) value = fmt::format("\"{}\"", fmt::join(c.any_of, "\", \""));
   return fmt::format("{} {} {}", c.column, kSigns[static_cast<size_t>(c.op)], value);
 }

@@ -10,7 +10,7 @@ namespace baleen::kfl {
 /// What a column of a recording can be asked.
 struct Conjunct {
   enum class Op : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kPrefix, kIn };
-  std::string column;          // a path of the item's JSON: "timestamp", "protocol.abbr", "dst.namespace", "response.status"
+  std::string column;  // a path of the item's JSON: "timestamp", "protocol.abbr", "dst.namespace", "response.status"
   Op op = Op::kEqual;
   item::Value::Type type = item::Value::Type::kString;  // which of the two below
   std::string text;
@@ -18,10 +18,10 @@ struct Conjunct {
   std::vector<std::string> any_of;  // kIn: one of these texts
 };
 
-/// Conditions that hold for every item that the filter matches: a store may drop what breaks one of them before the filter
-/// itself looks at the rest. There may be none. Columns: timestamp (milliseconds), protocol.abbr, protocol.name,
-/// src./dst. namespace, name, ip, pod.metadata.name, service.metadata.name, request.method, request.path, response.status,
-/// elapsedTime, requestSize, responseSize, node.name, record.
+/// Conditions that hold for every item that the filter matches: a store may drop what breaks one of them before the
+/// filter itself looks at the rest. There may be none. Columns: timestamp (milliseconds), protocol.abbr, protocol.name,
+/// src./dst. namespace, name, ip, pod.metadata.name, service.metadata.name, request.method, request.path,
+/// response.status, elapsedTime, requestSize, responseSize, node.name, record.
 std::vector<Conjunct> pushdown(const Filter& filter);
 
 /// "response.status >= 500".

@@ -16,12 +16,23 @@ inline constexpr item::Field kHttpFields[] = {
     {"request.headers", "request.headers", item::FieldType::kMap, "Header fields of the request."},
 };
 inline constexpr uint16_t kHttpPorts[] = {80, 8080};
-inline constexpr item::Protocol kHttp = {.name = "http", .version = "1.1", .abbreviation = "HTTP",
-                                         .long_name = "Hypertext Transfer Protocol", .macro = "http", .layer4 = "tcp",
-                                         .ports = kHttpPorts, .fields = kHttpFields};
-inline constexpr item::Field kDnsFields[] = {{"response.code", "status_code", item::FieldType::kInt, "Code of the answer."}};
-inline constexpr item::Protocol kDns = {.name = "dns", .version = "0", .abbreviation = "DNS", .long_name = "Domain Name System",
-                                        .macro = "dns", .layer4 = "udp", .fields = kDnsFields};
+inline constexpr item::Protocol kHttp = {.name = "http",
+                                         .version = "1.1",
+                                         .abbreviation = "HTTP",
+                                         .long_name = "Hypertext Transfer Protocol",
+                                         .macro = "http",
+                                         .layer4 = "tcp",
+                                         .ports = kHttpPorts,
+                                         .fields = kHttpFields};
+inline constexpr item::Field kDnsFields[] = {
+    {"response.code", "status_code", item::FieldType::kInt, "Code of the answer."}};
+inline constexpr item::Protocol kDns = {.name = "dns",
+                                        .version = "0",
+                                        .abbreviation = "DNS",
+                                        .long_name = "Domain Name System",
+                                        .macro = "dns",
+                                        .layer4 = "udp",
+                                        .fields = kDnsFields};
 inline constexpr const item::Protocol* kProtocols[] = {&kHttp, &kDns};
 inline constexpr item::Origin kOrigin = {"10.0.0.1:30001", "node-1", "10.0.0.1"};
 
@@ -43,7 +54,8 @@ inline std::unique_ptr<item::Item> http(int status, std::string_view path = "/ap
   i->source = item::CaptureSource::kAfPacket;
   i->client.address = {*net::IpAddress::parse("10.1.2.3"), 40000};
   i->server.address = {*net::IpAddress::parse("10.1.2.4"), 80};
-  i->client.name = "frontend-1", i->client.name_space = "shop", i->client.by = item::ResolvedBy::kIp, i->client.node = "node-1";
+  i->client.name = "frontend-1", i->client.name_space = "shop", i->client.by = item::ResolvedBy::kIp,
+  i->client.node = "node-1";
   i->server.name = "cart", i->server.name_space = "shop", i->server.by = item::ResolvedBy::kDns;
   const Value labels = map({{"app", "frontend"}, {"tier", "web"}});
   i->client.pod_object = map({{"metadata", map({{"name", "frontend-1"}, {"namespace", "shop"}, {"labels", labels}})}});
@@ -53,14 +65,15 @@ inline std::unique_ptr<item::Item> http(int status, std::string_view path = "/ap
   i->request.size = 300, i->response.size = 1000;
   const auto segments = a.array<Value>(2);
   segments[0] = "api", segments[1] = "v1";
-  i->request.payload = map({{"method", "GET"},
-                            {"url", a.copy(path)},
-                            {"path", a.copy(path)},
-                            {"pathSegments", Value::list(segments)},
-                            {"httpVersion", "HTTP/1.1"},
-                            {"headers", map({{"Host", "cart"}, {"Accept", "*/*"}, {"User-Agent", "curl/8"}, {"X-User", "a-long-b"}}, true)},
-                            {"queryString", map({{"id", "7"}})},
-                            {"bodySize", 0}});
+  i->request.payload = map(
+      {{"method", "GET"},
+       {"url", a.copy(path)},
+       {"path", a.copy(path)},
+       {"pathSegments", Value::list(segments)},
+       {"httpVersion", "HTTP/1.1"},
+       {"headers", map({{"Host", "cart"}, {"Accept", "*/*"}, {"User-Agent", "curl/8"}, {"X-User", "a-long-b"}}, true)},
+       {"queryString", map({{"id", "7"}})},
+       {"bodySize", 0}});
   i->response.payload = map({{"status", status},
                              {"statusText", "OK"},
                              {"headers", map({{"Content-Type", "application/json"}, {"Server", "nginx"}}, true)},

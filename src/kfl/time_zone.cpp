@@ -11,17 +11,17 @@
 
 #include "base/bytes.h"
 
-// libstdc++ 12 has no time zones, so the system's files are read here: RFC 8536 (TZif), their 64-bit part. Beyond the last
-// transition the last rule's offset goes on; the footer's rule for later years is read as "the offsets of 400 years ago",
-// because zic writes transitions up to 2037 for every zone that still has daylight saving.
+// libstdc++ 12 has no time zones, so the system's files are read here: RFC 8536 (TZif), their 64-bit part. Beyond the
+// last transition the last rule's offset goes on; the footer's rule for later years is read as "the offsets of 400
+// years ago", because zic writes transitions up to 2037 for every zone that still has daylight saving.
 
 namespace baleen::kfl {
 namespace {
 
 struct Zone {
-  std::vector<int64_t> times;     // when an offset begins
-  std::vector<int32_t> offsets;   // which
-  int32_t first = 0;              // before all of them
+  std::vector<int64_t> times;    // when an offset begins
+  std::vector<int32_t> offsets;  // which
+  int32_t first = 0;             // before all of them
 
   int64_t at(int64_t t) const {
     const auto next = std::upper_bound(times.begin(), times.end(), t);
@@ -36,14 +36,17 @@ struct Header {
 bool read_header(ByteReader& r, Header& h) {
   if (r.be32() != 0x545A6966) return false;  // "TZif"
   for (int i = 0; i < 16; ++i) r.u8();
-  h.utc = r.be32(), h.standard = r.be32(), h.leaps = r.be32(), h.times = r.be32(), h.types = r.be32(), h.characters = r.be32();
+  h.utc = r.be32(), h.standard = r.be32(), h.leaps = r.be32(), h.times = r.be32(), h.types = r.be32(),
+  h.characters = r.be32();
   return r.ok() && h.times < 10'000 && h.types < 256 && h.types > 0 && h.characters < 10'000 && h.leaps < 1000;
 }
 
 std::unique_ptr<Zone> read_zone(std::string_view name) {
   // A name is a path below the database, and must stay there.
   for (const char c : name)
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '_' || c == '-' || c == '+')) return nullptr;
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '/' || c == '_' ||
+          c == '-' || c == '+'))
+      return nullptr;
   if (name.empty() || name[0] == '/' || name.size() > 64) return nullptr;
   std::ifstream in("/usr/share/zoneinfo/" + std::string(name), std::ios::binary);
   const std::string content{std::istreambuf_iterator<char>(in), {}};

@@ -68,7 +68,8 @@ bool Unifier::fits(const Type* from, const Type* to) {
   }
   if (from->kind == K::kDyn || to->kind == K::kDyn || from->kind == K::kError || to->kind == K::kError) return true;
   const auto nullable = [](const Type* t) {
-    return t->kind == K::kNull || t->kind == K::kTimestamp || t->kind == K::kDuration || t->kind == K::kAbstract || t->kind == K::kOptional;
+    return t->kind == K::kNull || t->kind == K::kTimestamp || t->kind == K::kDuration || t->kind == K::kAbstract ||
+           t->kind == K::kOptional;
   };
   if (from->kind == K::kNull) return nullable(to);
   if (to->kind == K::kNull) return nullable(from);

@@ -6,8 +6,8 @@
 
 namespace baleen::kfl {
 
-/// Finds out what the parameters of types stand for, as the CEL checker does: dyn fits everything, null fits what can be
-/// absent, and a parameter that got two types takes the more general one.
+/// Finds out what the parameters of types stand for, as the CEL checker does: dyn fits everything, null fits what can
+/// be absent, and a parameter that got two types takes the more general one.
 class Unifier {
  public:
   explicit Unifier(TypePool& pool) : pool_(pool) {}

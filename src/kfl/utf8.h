@@ -11,7 +11,11 @@ namespace baleen::kfl {
 inline uint32_t next_utf8(std::string_view s, size_t& at) {
   const auto byte = [&](size_t i) { return i < s.size() ? static_cast<uint8_t>(s[i]) : uint8_t{0}; };
   const uint8_t c = byte(at);
-  const size_t length = c < 0x80 ? 1 : c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
+  const size_t length = c < 0x80                 ? 1
+                        : c >= 0xC2 && c <= 0xDF ? 2
+                        : (c & 0xF0) == 0xE0     ? 3
+                        : c >= 0xF0 && c <= 0xF4 ? 4
+                                                 : 0;
   if (length == 1) return ++at, c;
   if (length == 0) return ++at, 0xFFFD;
   uint32_t value = c & (0xFF >> (length + 1));
@@ -54,8 +58,10 @@ inline bool is_utf8(std::string_view s) {
 inline size_t characters(std::string_view s) {
   size_t n = 0;
   for (size_t at = 0; at < s.size(); ++n) {
-    if (static_cast<uint8_t>(s[at]) < 0x80) ++at;
-    else next_utf8(s, at);
+    if (static_cast<uint8_t>(s[at]) < 0x80)
+      ++at;
+    else
+      next_utf8(s, at);
   }
   return n;
 }

@@ -16,7 +16,8 @@ Order order_real(double a, double b) {
   return order_of(a, b);
 }
 
-/// An integer against a double: as doubles, unless the double is beyond the integer's range (so the specification's tests).
+/// An integer against a double: as doubles, unless the double is beyond the integer's range (so the specification's
+/// tests).
 Order order_mixed(Int128 a, double b, bool natural) {
   if (std::isnan(b)) return Order::kUnordered;
   if (b > (natural ? 18446744073709551616.0 : 9223372036854775808.0)) return Order::kLess;
@@ -228,9 +229,12 @@ Datum index(const Datum& container, const Datum& key, Context& c) {
   }
   if (!container.is_list()) return Datum::error(kNoOverload);
   Int128 at;
-  if (key.is(Kind::kInt) || key.is(Kind::kUint)) at = wide(key);
-  else if (key.is(Kind::kDouble) && key.real == std::trunc(key.real) && std::abs(key.real) < 9e18) at = static_cast<Int128>(key.real);
-  else return Datum::error(key.is(Kind::kDouble) ? "the index is no whole number" : kNoOverload);
+  if (key.is(Kind::kInt) || key.is(Kind::kUint))
+    at = wide(key);
+  else if (key.is(Kind::kDouble) && key.real == std::trunc(key.real) && std::abs(key.real) < 9e18)
+    at = static_cast<Int128>(key.real);
+  else
+    return Datum::error(key.is(Kind::kDouble) ? "the index is no whole number" : kNoOverload);
   if (at < 0 || at >= container.size) return Datum::error("the index is out of range");
   return container.element(static_cast<size_t>(at));
 }

@@ -34,7 +34,8 @@ Datum converted(const Datum& d, const Variable& v, Context& c) {
     case Type::Kind::kBool: return d.is(Kind::kBool) ? d : v.fallback;
     case Type::Kind::kInt: {
       if (d.is(Kind::kInt)) return d;
-      if (d.is(Kind::kDouble)) return d.real > -9e18 && d.real < 9e18 ? Datum::of(static_cast<int64_t>(d.real)) : v.fallback;
+      if (d.is(Kind::kDouble))
+        return d.real > -9e18 && d.real < 9e18 ? Datum::of(static_cast<int64_t>(d.real)) : v.fallback;
       if (!d.is(Kind::kString)) return v.fallback;
       int64_t n = 0;  // ports are texts in an item's JSON
       const auto [end, status] = std::from_chars(d.chars, d.chars + d.size, n);
@@ -164,7 +165,7 @@ const Variable* Environment::of_path(std::string_view path) const {
     for (size_t i = 0; i < v.sources.size(); ++i) {
       if (name == path || v.sources[i].path.text() != path) continue;
       if (v.sources.size() == 1 || v.sources[0].protocols != kAnyProtocol) return &v;  // this is where it comes from
-      if (found == nullptr) found = &v;                                               // one of several places
+      if (found == nullptr) found = &v;                                                // one of several places
     }
   }
   return found;

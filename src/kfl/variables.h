@@ -22,12 +22,12 @@ struct Variable {
   std::string name;
   const Type* type = nullptr;
   std::string_view type_text;
-  uint64_t scope = 0;           // protocols to which it belongs (K2-07); 0: every item has it
-  std::vector<Source> sources;  // the first whose protocols are the item's
+  uint64_t scope = 0;                            // protocols to which it belongs (K2-07); 0: every item has it
+  std::vector<Source> sources;                   // the first whose protocols are the item's
   Datum (*compute)(Context& context) = nullptr;  // instead of a path
-  Datum fallback;               // when there is nothing (K2-05)
-  bool lenient = false;         // labels, annotations: map[k] of a missing key is "" (K2-06, D-8)
-  bool in_protocol = false;     // a fallback of `elsewhere` in items of other protocols
+  Datum fallback;                                // when there is nothing (K2-05)
+  bool lenient = false;                          // labels, annotations: map[k] of a missing key is "" (K2-06, D-8)
+  bool in_protocol = false;                      // a fallback of `elsewhere` in items of other protocols
   Datum elsewhere;
   std::string doc;
 };
@@ -49,7 +49,8 @@ class Environment {
   std::map<std::string, Variable, std::less<>> variables_;
 };
 
-/// The variables of section 3.2, with those of the protocols' Field tables. Kept: the same protocols give the same object.
+/// The variables of section 3.2, with those of the protocols' Field tables. Kept: the same protocols give the same
+/// object.
 std::shared_ptr<const Environment> environment_for(std::span<const item::Protocol* const> protocols);
 
 /// The variable's value in the record of `context`, of its type.

@@ -18,9 +18,12 @@ struct FieldRange {
   std::string_view names;  // three letters each, the first stands for `low`
 };
 constexpr FieldRange kFields[6] = {
-    {"second", 0, 59, {}},        {"minute", 0, 59, {}},
-    {"hour", 0, 23, {}},          {"day of month", 1, 31, {}},
-    {"month", 1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"}, {"day of week", 0, 7, "sunmontuewedthufrisat"},
+    {"second", 0, 59, {}},
+    {"minute", 0, 59, {}},
+    {"hour", 0, 23, {}},
+    {"day of month", 1, 31, {}},
+    {"month", 1, 12, "janfebmaraprmayjunjulaugsepoctnovdec"},
+    {"day of week", 0, 7, "sunmontuewedthufrisat"},
 };
 
 Error wrong(const FieldRange& field, std::string_view text, std::string_view why) {
@@ -69,8 +72,7 @@ Result<> parse_element(const FieldRange& field, std::string_view text, Set& out)
     high = 6;
   }
   if (low < field.low || high > field.high)
-    return wrong(field, text,
-                 "out of range " + std::to_string(field.low) + "-" + std::to_string(field.high));
+    return wrong(field, text, "out of range " + std::to_string(field.low) + "-" + std::to_string(field.high));
   if (low > high) return wrong(field, text, "the range runs backwards");
   for (int i = low; i <= high; i += std::min(step, 1000)) out.set(static_cast<size_t>(field.high == 7 ? i % 7 : i));
   return {};
@@ -102,10 +104,9 @@ std::string_view expand(std::string_view text) {
   struct Short {
     std::string_view name, fields;
   };
-  static constexpr Short kShorts[] = {{"@yearly", "0 0 0 1 1 *"},  {"@annually", "0 0 0 1 1 *"},
-                                      {"@monthly", "0 0 0 1 * *"}, {"@weekly", "0 0 0 * * 0"},
-                                      {"@daily", "0 0 0 * * *"},   {"@midnight", "0 0 0 * * *"},
-                                      {"@hourly", "0 0 * * * *"}};
+  static constexpr Short kShorts[] = {
+      {"@yearly", "0 0 0 1 1 *"}, {"@annually", "0 0 0 1 1 *"}, {"@monthly", "0 0 0 1 * *"}, {"@weekly", "0 0 0 * * 0"},
+      {"@daily", "0 0 0 * * *"},  {"@midnight", "0 0 0 * * *"}, {"@hourly", "0 0 * * * *"}};
   for (const Short& s : kShorts)
     if (s.name == text) return s.fields;
   return text;

@@ -42,7 +42,8 @@ Result<> write_all(int fd, std::string_view content, std::string_view path) {
 
 std::string random_digits() {
   uint64_t n = 0;
-  if (::getrandom(&n, sizeof n, 0) != static_cast<ssize_t>(sizeof n)) n = static_cast<uint64_t>(::getpid()) * 2654435761U;
+  if (::getrandom(&n, sizeof n, 0) != static_cast<ssize_t>(sizeof n))
+    n = static_cast<uint64_t>(::getpid()) * 2654435761U;
   return std::to_string(n % 10'000'000'000U);
 }
 
@@ -174,12 +175,13 @@ Result<> DataFolder::copy(std::string_view from, std::string_view to) const {
     if (::fstatat(at.parent.get(), at.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) {
       if (S_ISDIR(there.st_mode)) target += "/" + source.name;
       // Opening it for writing would empty it first.
-      else if (there.st_dev == facts.st_dev && there.st_ino == facts.st_ino) return {};
+      else if (there.st_dev == facts.st_dev && there.st_ino == facts.st_ino)
+        return {};
     }
   }
   BALEEN_TRY(const Place at, place(target));
-  UniqueFd out(
-      ::openat(at.parent.get(), at.name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644));
+  UniqueFd out(::openat(at.parent.get(), at.name.c_str(),
+                        O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0644));
   if (!out) return failed("copy", to);
   std::vector<char> buffer(256 * 1024);
   while (true) {
@@ -221,13 +223,15 @@ Result<> DataFolder::make_folder(std::string_view path) const {
   if (::mkdirat(at.parent.get(), at.name.c_str(), 0755) == 0) return {};
   if (errno != EEXIST) return failed("mkdir", path);
   struct stat there;
-  if (::fstatat(at.parent.get(), at.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(there.st_mode)) return {};
+  if (::fstatat(at.parent.get(), at.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(there.st_mode))
+    return {};
   return Error{Code::kConflict, "mkdir: \"" + std::string(path) + "\" is a file"};
 }
 
 Result<std::string> DataFolder::make_temporary_folder(std::string_view name, std::string_view in) const {
   for (int i = 0; i < 100; ++i) {
-    BALEEN_TRY(const std::string path, relative(std::string(in) + (in.empty() ? "" : "/") + std::string(name) + random_digits()));
+    BALEEN_TRY(const std::string path,
+               relative(std::string(in) + (in.empty() ? "" : "/") + std::string(name) + random_digits()));
     BALEEN_TRY(const Place at, place(path));
     if (::mkdirat(at.parent.get(), at.name.c_str(), 0755) == 0) return path;
     if (errno != EEXIST) return failed("mkdirTemp", path);
@@ -243,7 +247,8 @@ Result<std::string> DataFolder::make_temporary_file(std::string_view name, std::
     BALEEN_TRY(const std::string path,
                relative(std::string(in) + (in.empty() ? "" : "/") + std::string(name) + random_digits() + ending));
     BALEEN_TRY(const Place at, place(path));
-    UniqueFd file(::openat(at.parent.get(), at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+    UniqueFd file(
+        ::openat(at.parent.get(), at.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
     if (file) return path;
     if (errno != EEXIST) return failed("temp", path);
   }

@@ -22,9 +22,9 @@ using ScriptId = uint32_t;
 using FunctionId = uint32_t;
 
 struct EngineLimits {
-  size_t heap_bytes = size_t{256} << 20;          // of all scripts together
-  std::chrono::milliseconds call_budget{1000};    // of a hook, a timer or the script's top level
-  std::chrono::milliseconds job_budget{10'000};   // of a job's run; time inside the host's functions is not counted
+  size_t heap_bytes = size_t{256} << 20;         // of all scripts together
+  std::chrono::milliseconds call_budget{1000};   // of a hook, a timer or the script's top level
+  std::chrono::milliseconds job_budget{10'000};  // of a job's run; time inside the host's functions is not counted
   size_t stack_bytes = size_t{1} << 20;
 };
 

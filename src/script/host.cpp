@@ -9,8 +9,8 @@
 #include "item/json.h"
 
 // The script thread turns in a loop: commands, items, packets, timers, jobs, changed files; then it sleeps. While it
-// sleeps `sleeping_` is set, and the first producer to see that wakes it; a busy thread is never woken. Before it sleeps
-// it naps some milliseconds, so a steady trickle of items costs its producers no system call.
+// sleeps `sleeping_` is set, and the first producer to see that wakes it; a busy thread is never woken. Before it
+// sleeps it naps some milliseconds, so a steady trickle of items costs its producers no system call.
 
 namespace baleen::script {
 namespace {
@@ -316,7 +316,8 @@ void ScriptHost::restart(const std::string& env_json) {
   {
     Arena arena;
     const auto parsed = item::parse_json(env_json, arena);
-    if (!parsed || !parsed->is_map()) return say(ConsoleLine::Kind::kError, {}, "scripting.env is not a map: kept as it was");
+    if (!parsed || !parsed->is_map())
+      return say(ConsoleLine::Kind::kError, {}, "scripting.env is not a map: kept as it was");
   }
   for (auto& script : scripts_) end(*script, true);
   env_ = env_json;
@@ -425,7 +426,7 @@ void ScriptHost::run_job(const std::string& tag) {
   const CallResult result = engine_->call_held(it->second.function, options_.limits.job_budget);
   if (!result.ok())
     if (Script* script = find(id)) script->holds_packets = true;  // perhaps it still has what it could not deliver
-  const auto again = jobs_.find(tag);  // the job may have removed itself
+  const auto again = jobs_.find(tag);                             // the job may have removed itself
   if (again != jobs_.end() && again->second.limit > 0 && again->second.runs >= again->second.limit) {
     engine_->release(again->second.function);
     jobs_.erase(again);

@@ -162,7 +162,8 @@ void ScriptHost::add_pcap(std::vector<HostFunction>& out) {
                    return Argument(std::move(path));
                  }});
   out.push_back({"pcap.snapshot", [this](Call& call) -> Result<Argument> {
-                   if (!callbacks_.snapshot) return Error{Code::kUnavailable, "pcap.snapshot: no packets are kept here"};
+                   if (!callbacks_.snapshot)
+                     return Error{Code::kUnavailable, "pcap.snapshot: no packets are kept here"};
                    SnapshotRequest request;
                    const bool only_folder = call.is_string(0);  // pcap.snapshot(dir)
                    if (!only_folder && !call.is_missing(0)) {
@@ -187,7 +188,8 @@ void ScriptHost::add_pcap(std::vector<HostFunction>& out) {
                    return Argument(*std::move(path));
                  }});
   out.push_back({"pcap.nameResolutionHistory", [this](Call&) -> Result<Argument> {
-                   return Argument(Json{callbacks_.name_resolution_history ? callbacks_.name_resolution_history() : "{}"});
+                   return Argument(
+                       Json{callbacks_.name_resolution_history ? callbacks_.name_resolution_history() : "{}"});
                  }});
 }
 
@@ -230,7 +232,8 @@ void ScriptHost::add_jobs(std::vector<HostFunction>& out) {
                    BALEEN_TRY(const std::string tag, text_of(call, 0, "jobs.schedule: the tag"));
                    BALEEN_TRY(const std::string cron_text, text_of(call, 1, "jobs.schedule: the cron"));
                    BALEEN_TRY(const Cron cron, Cron::parse(cron_text));
-                   if (!call.is_function(2)) return Error{Code::kInvalid, "jobs.schedule: the third argument is no function"};
+                   if (!call.is_function(2))
+                     return Error{Code::kInvalid, "jobs.schedule: the third argument is no function"};
                    double limit = 0;
                    if (!call.is_missing(3)) {
                      BALEEN_TRY(limit, call.number(3));
@@ -240,8 +243,9 @@ void ScriptHost::add_jobs(std::vector<HostFunction>& out) {
                    if (old == jobs_.end() && jobs_.size() >= kMaxJobs) return Error{Code::kInvalid, "too many jobs"};
                    BALEEN_TRY(const FunctionId function, call.hold(2, 4));
                    if (old != jobs_.end()) engine_->release(old->second.function);
-                   jobs_.insert_or_assign(tag, Job{call.script(), tag, cron_text, cron, function, static_cast<int64_t>(limit),
-                                                   0, cron.next(unix_now(), options_.utc_offset)});
+                   jobs_.insert_or_assign(
+                       tag, Job{call.script(), tag, cron_text, cron, function, static_cast<int64_t>(limit), 0,
+                                cron.next(unix_now(), options_.utc_offset)});
                    return undefined();
                  }});
   out.push_back({"jobs.remove", [this](Call& call) -> Result<Argument> {
@@ -274,7 +278,8 @@ void ScriptHost::add_jobs(std::vector<HostFunction>& out) {
                      if (wanted_runs_.size() < kMaxJobs) wanted_runs_.push_back(tag);
                    return undefined();
                  }});
-  out.push_back({"jobs.scheduler.isRunning", [this](Call&) -> Result<Argument> { return Argument(scheduler_running_); }});
+  out.push_back(
+      {"jobs.scheduler.isRunning", [this](Call&) -> Result<Argument> { return Argument(scheduler_running_); }});
   out.push_back({"jobs.scheduler.start", [this](Call&) -> Result<Argument> {
                    if (!scheduler_running_)  // what fell due meanwhile is not made up for
                      for (auto& [_, job] : jobs_) job.next = job.cron.next(unix_now(), options_.utc_offset);
@@ -352,8 +357,10 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
   out.push_back({"vendor.gcs.clear", [this](Call& call) -> Result<Argument> {
                    BALEEN_TRY(const std::string bucket, text_of(call, 0, "vendor.gcs.clear: the bucket"));
                    BALEEN_TRY(std::string key, content_of(call, 1));
-                   if (!callbacks_.gcs_clear) return Error{Code::kUnavailable, "vendor.gcs.clear is not available in this program"};
-                   BALEEN_TRY_DO(callbacks_.gcs_clear({bucket, options_.node_name + "_" + options_.node_ip, {}, std::move(key)}));
+                   if (!callbacks_.gcs_clear)
+                     return Error{Code::kUnavailable, "vendor.gcs.clear is not available in this program"};
+                   BALEEN_TRY_DO(
+                       callbacks_.gcs_clear({bucket, options_.node_name + "_" + options_.node_ip, {}, std::move(key)}));
                    return undefined();
                  }});
   out.push_back({"vendor.s3.put", [this](Call& call) -> Result<Argument> {
@@ -366,17 +373,22 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                    const std::string &region = old ? a[0] : a[2], &id = old ? a[1] : a[3], &secret = old ? a[2] : a[4];
                    const std::string credentials = "{\"region\":" + quoted(region) + ",\"accessKeyId\":" + quoted(id) +
                                                    ",\"secretAccessKey\":" + quoted(secret) + "}";
-                   return put(callbacks_.s3_put, "vendor.s3.put", old ? a[3] : a[0], old ? a[4] : a[1], credentials, true);
+                   return put(callbacks_.s3_put, "vendor.s3.put", old ? a[3] : a[0], old ? a[4] : a[1], credentials,
+                              true);
                  }});
   out.push_back({"vendor.s3.clear", [this](Call& call) -> Result<Argument> {
                    std::string a[4];
                    for (size_t i = 0; i < 4; ++i) {
                      BALEEN_TRY(a[i], text_or_empty(call, i));
                    }
-                   if (!callbacks_.s3_clear) return Error{Code::kUnavailable, "vendor.s3.clear is not available in this program"};
-                   BALEEN_TRY_DO(callbacks_.s3_clear({a[3], options_.node_name + "_" + options_.node_ip, {},
-                                                      "{\"region\":" + quoted(a[0]) + ",\"accessKeyId\":" + quoted(a[1]) +
-                                                          ",\"secretAccessKey\":" + quoted(a[2]) + "}"}));
+                   if (!callbacks_.s3_clear)
+                     return Error{Code::kUnavailable, "vendor.s3.clear is not available in this program"};
+                   BALEEN_TRY_DO(
+                       callbacks_.s3_clear({a[3],
+                                            options_.node_name + "_" + options_.node_ip,
+                                            {},
+                                            "{\"region\":" + quoted(a[0]) + ",\"accessKeyId\":" + quoted(a[1]) +
+                                                ",\"secretAccessKey\":" + quoted(a[2]) + "}"}));
                    return undefined();
                  }});
   out.push_back({"vendor.azure.put", [this](Call& call) -> Result<Argument> {
@@ -395,7 +407,8 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                    BALEEN_TRY(request.url, text_of(call, 1, "vendor.webhook: the URL"));
                    BALEEN_TRY(request.body, content_of(call, 2));
                    BALEEN_TRY(request.headers, content_of(call, 3));
-                   if (!callbacks_.http) return Error{Code::kUnavailable, "vendor.webhook is not available in this program"};
+                   if (!callbacks_.http)
+                     return Error{Code::kUnavailable, "vendor.webhook is not available in this program"};
                    BALEEN_TRY(std::string body, callbacks_.http(request));
                    return Argument(std::move(body));
                  }});

@@ -186,25 +186,35 @@ TEST_F(Host, TopLevelCodePrints) {
       {"ES6", "const f = (a, ...b) => `${a}${b}`; console.log(f(1, 2, 3))", {"12,3"}},
       {"env", "console.log(env.A, env.N, env.NONE)", {"x 7 undefined"}},
       {"nodeName", "console.log(utils.nodeName())", {"node-a"}},
-      {"joinMaps", "console.log(wrapper.joinMaps({a:1,b:{c:2}}, {a:2,b:{c:3,d:'x'}}))",
+      {"joinMaps",
+       "console.log(wrapper.joinMaps({a:1,b:{c:2}}, {a:2,b:{c:3,d:'x'}}))",
        {"{\"a\":3,\"b\":{\"c\":5,\"d\":\"x\"}}"}},
-      {"yaml", "console.log(utils.json2Yaml('{\"a\":[1,{\"b\":\"x y\"}],\"c\":\"1\"}'))",
+      {"yaml",
+       "console.log(utils.json2Yaml('{\"a\":[1,{\"b\":\"x y\"}],\"c\":\"1\"}'))",
        {"a:\n- 1\n-\n  b: x y\nc: \"1\"\n"}},
-      {"await", "async function f() { await null; console.log('later'); } f(); console.log('first')",
+      {"await",
+       "async function f() { await null; console.log('later'); } f(); console.log('first')",
        {"first", "later"}},
-      {"names", "console.log(JSON.stringify(pcap.nameResolutionHistory()))",
+      {"names",
+       "console.log(JSON.stringify(pcap.nameResolutionHistory()))",
        {"{\"1700000000\":{\"10.0.0.9\":{\"FullAddress\":\"db.shop\"}}}"}},
-      {"validate", "console.log(kfl.validate('http or dns'), kfl.validate('http ==='), kfl.validate(''), kfl.validate())",
+      {"validate",
+       "console.log(kfl.validate('http or dns'), kfl.validate('http ==='), kfl.validate(''), kfl.validate())",
        {"true false true false"}},
-      {"webhook absent", "try { vendor.webhook('GET', 'http://x') } catch (e) { console.log(e.message) }",
+      {"webhook absent",
+       "try { vendor.webhook('GET', 'http://x') } catch (e) { console.log(e.message) }",
        {"vendor.webhook is not available in this program"}},
-      {"bad cron", "try { jobs.schedule('t', '* * *', function(){}) } catch (e) { console.log(e instanceof Error) }",
+      {"bad cron",
+       "try { jobs.schedule('t', '* * *', function(){}) } catch (e) { console.log(e instanceof Error) }",
        {"true"}},
-      {"list", "jobs.schedule('b', '*/60 * * * * *', f); jobs.schedule('a', '0 0 * * * *', f); jobs.schedule('a', '0 0 * * * *', f);"
-               "function f(){} console.log(jobs.list()); jobs.remove('a'); console.log(jobs.list().length);"
-               "jobs.removeAll(); console.log(jobs.list().length, jobs.scheduler.isRunning())",
+      {"list",
+       "jobs.schedule('b', '*/60 * * * * *', f); jobs.schedule('a', '0 0 * * * *', f); jobs.schedule('a', '0 0 * * * "
+       "*', f);"
+       "function f(){} console.log(jobs.list()); jobs.remove('a'); console.log(jobs.list().length);"
+       "jobs.removeAll(); console.log(jobs.list().length, jobs.scheduler.isRunning())",
        {"[\"a\",\"b\"]", "1", "0 true"}},
-      {"no host objects leak", "console.log(typeof require, typeof process, typeof WebAssembly)",
+      {"no host objects leak",
+       "console.log(typeof require, typeof process, typeof WebAssembly)",
        {"undefined undefined undefined"}},
   };
   options_.env_json = R"({"A":"x","N":7})";
@@ -216,16 +226,20 @@ TEST_F(Host, TopLevelCodePrints) {
 
 TEST_F(Host, ItemsAreLazyObjectsWithBothSpellings) {
   const Snippet snippets[] = {
-      {"json names", "console.log(data.protocol.name, data.request.path, data.response.status, data.stream)",
+      {"json names",
+       "console.log(data.protocol.name, data.request.path, data.response.status, data.stream)",
        {"http /cart 200 000000000042.pcap"}},
-      {"go names", "console.log(data.Protocol.Name, data.Request.Path, data.Protocol.Abbreviation, data.Request.URL)",
+      {"go names",
+       "console.log(data.Protocol.Name, data.Request.Path, data.Protocol.Abbreviation, data.Request.URL)",
        {"http /cart HTTP /cart?x=1"}},
       {"pcapFile", "console.log(data.pcapFile, data.entryFile)", {"000000000042.pcap 000000000042_pcap-0_entry.json"}},
       {"identity", "console.log(data.request === data.request, data.Request === data.request)", {"true true"}},
-      {"headers fold case", "console.log(data.request.headers['content-type'], data.request.headers.HOST)",
+      {"headers fold case",
+       "console.log(data.request.headers['content-type'], data.request.headers.HOST)",
        {"text/plain shop.example"}},
       {"headers have no Go names", "console.log(data.request.headers.Nope)", {"undefined"}},
-      {"lists", "console.log(data.response.tags.length, data.response.tags[1], Array.isArray(data.response.tags))",
+      {"lists",
+       "console.log(data.response.tags.length, data.response.tags[1], Array.isArray(data.response.tags))",
        {"2 7 true"}},
       {"text", "console.log(data.response.text)", {"gr\xC3\xBC\xC3\x9F \xEF\xBF\xBD"}},
       {"null", "console.log(data.data, data.error, data.nothing)", {"null null undefined"}},
@@ -233,24 +247,36 @@ TEST_F(Host, ItemsAreLazyObjectsWithBothSpellings) {
        "data.Request; data.pcapFile; var o = JSON.parse(JSON.stringify(data));"
        "console.log(o.Request, o.pcapFile, o.request.path, o.protocol.longName)",
        {"undefined undefined /cart Hypertext Transfer Protocol -- HTTP/1.1"}},
-      {"delete", "delete data.request; console.log(data.request, 'request' in data, JSON.stringify(data).indexOf('cart'))",
+      {"delete",
+       "delete data.request; console.log(data.request, 'request' in data, JSON.stringify(data).indexOf('cart'))",
        {"undefined false -1"}},
-      {"delete after reading", "data.src.name; delete data.src.name; console.log('name' in data.src, data.src.port)",
+      {"delete after reading",
+       "data.src.name; delete data.src.name; console.log('name' in data.src, data.src.port)",
        {"false 40000"}},
-      {"add and change", "data.mine = 1; data.request = {path: '/x'}; var o = JSON.parse(JSON.stringify(data));"
-                         "console.log(o.mine, o.request.path)",
+      {"add and change",
+       "data.mine = 1; data.request = {path: '/x'}; var o = JSON.parse(JSON.stringify(data));"
+       "console.log(o.mine, o.request.path)",
        {"1 /x"}},
-      {"keys", "console.log(Object.keys(data.protocol).length, Object.keys(data).indexOf('request') >= 0)", {"13 true"}},
-      {"match", "console.log(kfl.match('http', data), kfl.match('dns', data), kfl.match('', data),"
-                "kfl.match(undefined, data), kfl.match(env.NONE, data))",
+      {"keys",
+       "console.log(Object.keys(data.protocol).length, Object.keys(data).indexOf('request') >= 0)",
+       {"13 true"}},
+      {"match",
+       "console.log(kfl.match('http', data), kfl.match('dns', data), kfl.match('', data),"
+       "kfl.match(undefined, data), kfl.match(env.NONE, data))",
        {"true false true false false"}},
-      {"match on a plain object", "console.log(kfl.match('request.path == \"/y\"', {request: {path: '/y'}}))", {"true"}},
-      {"match throws", "try { kfl.match('http ===', data); } catch (e) { console.log(e.message.indexOf('kfl.match') ) }", {"0"}},
+      {"match on a plain object",
+       "console.log(kfl.match('request.path == \"/y\"', {request: {path: '/y'}}))",
+       {"true"}},
+      {"match throws",
+       "try { kfl.match('http ===', data); } catch (e) { console.log(e.message.indexOf('kfl.match') ) }",
+       {"0"}},
       {"pass", "console.log(test.pass(data) === data, data.passed, test.fail(data).failed)", {"true true true"}},
-      {"har", "var h = JSON.parse(wrapper.buildHAR([data])); console.log(h.log.version, h.log.creator.name,"
-              "h.log.entries[0].request.url, h.log.entries[0].request.headers[0].name)",
+      {"har",
+       "var h = JSON.parse(wrapper.buildHAR([data])); console.log(h.log.version, h.log.creator.name,"
+       "h.log.entries[0].request.url, h.log.entries[0].request.headers[0].name)",
        {"1.2 Custom HAR Builder http://shop.example/cart?x=1 Host"}},
-      {"proxy of an item", "var p = new Proxy(data, {}); console.log(p.request.path, Object.create(data).stream)",
+      {"proxy of an item",
+       "var p = new Proxy(data, {}); console.log(p.request.path, Object.create(data).stream)",
        {"/cart 000000000042.pcap"}},
   };
   for (const Snippet& snippet : snippets) {
@@ -260,9 +286,10 @@ TEST_F(Host, ItemsAreLazyObjectsWithBothSpellings) {
 }
 
 TEST_F(Host, KeptItemsStayAndOthersGoHome) {
-  script("a.js", "var kept = []; function onItemCaptured(data) { if (data.index % 1000 === 0) kept.push(data); n++; }"
-                 "this.n = 0; jobs.schedule('t', '* * * * * *', function() {"
-                 "console.log(n, kept.length, kept.every(function(d) { return d.request.path === '/cart'; })); });");
+  script("a.js",
+         "var kept = []; function onItemCaptured(data) { if (data.index % 1000 === 0) kept.push(data); n++; }"
+         "this.n = 0; jobs.schedule('t', '* * * * * *', function() {"
+         "console.log(n, kept.length, kept.every(function(d) { return d.request.path === '/cart'; })); });");
   start();
   for (uint64_t i = 0; i < 20'000; ++i) {
     auto ref = make_item(pool_);
@@ -283,7 +310,8 @@ TEST_F(Host, KeptItemsStayAndOthersGoHome) {
 }
 
 TEST_F(Host, ScriptsShareTheGlobalObjectOnly) {
-  script("a.js", "var own = 1; this.shared = 'from a'; onItemCaptured = function(d) { console.log('a', typeof own); };");
+  script("a.js",
+         "var own = 1; this.shared = 'from a'; onItemCaptured = function(d) { console.log('a', typeof own); };");
   script("b.js", "console.log(typeof own, shared); function onItemCaptured(d) { console.log('b', this.shared); }");
   script("c.js", "console.log(typeof onItemCaptured);");
   start();
@@ -370,7 +398,9 @@ TEST_F(Host, HostileScriptsDoNotCrash) {
   for (const char* snippet : snippets) {
     SCOPED_TRACE(snippet);
     script("a.js", snippet);
-    script("b.js", "function onItemCaptured(d) { d.request.path === '/cart' && ok(d); } function ok(d) { vendor.gcs.put('alive', 'b', ''); }");
+    script("b.js",
+           "function onItemCaptured(d) { d.request.path === '/cart' && ok(d); } function ok(d) { "
+           "vendor.gcs.put('alive', 'b', ''); }");
     std::ofstream(folder_ / "data" / "b") << "x";
     start();
     item();
@@ -387,11 +417,14 @@ TEST_F(Host, ItemTricksDoNotCrash) {
       "Object.setPrototypeOf(data, data.request); data.method;",
       "data.__proto__ = null; data.request.__proto__ = data; data.nothing",
       "for (var k in data) delete data[k]; for (var k in data.request) ;",
-      "for (var i = 0; i < 100; i++) data['k' + i] = data; data[5] = 1; data[Symbol.iterator] = null; data['\\u00fc']; data.request['\\u00fc'];",
-      "data.toJSON = function() { return {get a() { delete data.src; return data.dst; }}; }; JSON.stringify(data); JSON.stringify(data.request)",
+      "for (var i = 0; i < 100; i++) data['k' + i] = data; data[5] = 1; data[Symbol.iterator] = null; data['\\u00fc']; "
+      "data.request['\\u00fc'];",
+      "data.toJSON = function() { return {get a() { delete data.src; return data.dst; }}; }; JSON.stringify(data); "
+      "JSON.stringify(data.request)",
       "Object.getOwnPropertyDescriptor(data, 'request'); Reflect.ownKeys(data); structuredClone && 1",
       "this.all = this.all || []; all.push(data.response.tags, data.request.headers); ",
-      "new WeakMap().set(data, 1); new Map([[data, data]]); data.request.constructor; data.constructor.constructor('return 1')()",
+      "new WeakMap().set(data, 1); new Map([[data, data]]); data.request.constructor; "
+      "data.constructor.constructor('return 1')()",
   };
   for (const char* body : bodies) {
     SCOPED_TRACE(body);
@@ -537,9 +570,10 @@ TEST_F(Host, RecorderUploadsWhatMatches) {
   seconds_ = 1'700'000'100;  // 22:15:00
   host_->settle();
   EXPECT_THAT(lines(), ElementsAre("https://storage.example/b/node-a_10.0.0.1_run1/1700000100.pcap"));
-  EXPECT_THAT(puts(), ElementsAre("b node-a_10.0.0.1_run1/1700000100.pcap {\"k\":1} "
-                                  "packets of 000000000001.pcap;packets of 000000000002.pcap;",
-                                  HasSubstr("b node-a_10.0.0.1_run1/name_resolution_history.json {\"k\":1} {\"1700000000\"")));
+  EXPECT_THAT(puts(),
+              ElementsAre("b node-a_10.0.0.1_run1/1700000100.pcap {\"k\":1} "
+                          "packets of 000000000001.pcap;packets of 000000000002.pcap;",
+                          HasSubstr("b node-a_10.0.0.1_run1/name_resolution_history.json {\"k\":1} {\"1700000000\"")));
   EXPECT_FALSE(fs::exists(folder_ / "data" / "1700000100.pcap"));
   seconds_ += 300;
   host_->settle();
@@ -607,21 +641,42 @@ TEST_F(Host, FilesStayInTheDataFolder) {
   fs::create_directory_symlink(folder_, folder_ / "data" / "link");
   fs::create_symlink(folder_ / "secret", folder_ / "data" / "flink");
   const char* const attempts[] = {
-      "file.write('../x', 'a')",         "file.write('/etc/x', 'a')",          "file.write('a/../../x', 'a')",
-      "file.write('link/x', 'a')",       "file.write('flink', 'a')",           "file.append('flink', 'a')",
-      "file.copy('flink', 'y')",         "file.copy('link/secret', 'y')",      "file.copy('../secret', 'y')",
-      "file.move('../secret', 'y')",     "file.move('link/secret', 'y')",      "file.delete('..')",
-      "file.delete('.')",                "file.delete('')",                    "file.delete('link/secret')",
-      "file.mkdir('../d')",              "file.mkdir('link/d')",               "file.mkdirTemp('../d')",
-      "file.mkdirTemp('d', '/tmp')",     "file.temp('x', '..')",               "file.temp('../../x')",
-      "file.tar('..')",                  "file.tar('link')",                   "pcap.snapshot([], '..')",
-      "pcap.snapshot('link')",           "vendor.gcs.put('b', '../secret', '')", "vendor.gcs.put('b', 'flink', '')",
-      "file.write('a\\0b', 'x')",        "file.copy(file, 'x')",               "file.temp('x', 'd', '/../../../y')",
+      "file.write('../x', 'a')",
+      "file.write('/etc/x', 'a')",
+      "file.write('a/../../x', 'a')",
+      "file.write('link/x', 'a')",
+      "file.write('flink', 'a')",
+      "file.append('flink', 'a')",
+      "file.copy('flink', 'y')",
+      "file.copy('link/secret', 'y')",
+      "file.copy('../secret', 'y')",
+      "file.move('../secret', 'y')",
+      "file.move('link/secret', 'y')",
+      "file.delete('..')",
+      "file.delete('.')",
+      "file.delete('')",
+      "file.delete('link/secret')",
+      "file.mkdir('../d')",
+      "file.mkdir('link/d')",
+      "file.mkdirTemp('../d')",
+      "file.mkdirTemp('d', '/tmp')",
+      "file.temp('x', '..')",
+      "file.temp('../../x')",
+      "file.tar('..')",
+      "file.tar('link')",
+      "pcap.snapshot([], '..')",
+      "pcap.snapshot('link')",
+      "vendor.gcs.put('b', '../secret', '')",
+      "vendor.gcs.put('b', 'flink', '')",
+      "file.write('a\\0b', 'x')",
+      "file.copy(file, 'x')",
+      "file.temp('x', 'd', '/../../../y')",
       "vendor.gcs.put('b', '/etc/passwd', '')",
   };
   std::string text;
   for (const char* attempt : attempts)
-    text += std::string("try { ") + attempt + "; console.log('DONE', " + "\"" + attempt + "\"" + "); } catch (e) { console.log(e instanceof Error); }\n";
+    text += std::string("try { ") + attempt + "; console.log('DONE', " + "\"" + attempt + "\"" +
+            "); } catch (e) { console.log(e instanceof Error); }\n";
   const auto out = run(text);
   EXPECT_EQ(out, std::vector<std::string>(std::size(attempts), "true"));
   EXPECT_TRUE(fs::exists(folder_ / "secret"));
@@ -631,8 +686,11 @@ TEST_F(Host, FilesStayInTheDataFolder) {
 TEST_F(Host, FileHelpers) {
   const std::string absolute = (folder_ / "data").string();
   EXPECT_THAT(run("file.write('a', 'one'); file.append('a', ' two'); file.mkdir('d/e'); file.copy('a', 'd/e');"
-                  "file.copy('" + absolute + "/a', 'd/copy'); file.move('a', 'd/e/b'); file.move('d/e', 'f'); file.delete('gone');"
-                  "file.delete('gone/deep'); file.mkdir('f'); var t = file.mkdirTemp('t', 'f'); var x = file.temp('n', 'f', 'json');"
+                  "file.copy('" +
+                  absolute +
+                  "/a', 'd/copy'); file.move('a', 'd/e/b'); file.move('d/e', 'f'); file.delete('gone');"
+                  "file.delete('gone/deep'); file.mkdir('f'); var t = file.mkdirTemp('t', 'f'); var x = file.temp('n', "
+                  "'f', 'json');"
                   "file.move('d', t); var n = file.tar('f'); var m = file.tar('f'); file.move(n, 'pre_' + n);"
                   "console.log(n, m, t.indexOf('f/t'), /^f\\/n\\d+\\.json$/.test(x)); file.delete('d');"),
               ElementsAre("kubeshark_1700000000.tar.gz kubeshark_1700000000_1.tar.gz 0 true"));
@@ -640,7 +698,8 @@ TEST_F(Host, FileHelpers) {
   EXPECT_TRUE(fs::exists(data / "pre_kubeshark_1700000000.tar.gz"));
   EXPECT_TRUE(fs::exists(data / "f" / "a"));
   EXPECT_TRUE(fs::exists(data / "f" / "b"));
-  const std::string list = "tar tzf " + (data / "pre_kubeshark_1700000000.tar.gz").string() + " > " + (folder_ / "list").string();
+  const std::string list =
+      "tar tzf " + (data / "pre_kubeshark_1700000000.tar.gz").string() + " > " + (folder_ / "list").string();
   ASSERT_EQ(std::system(list.c_str()), 0);
   std::stringstream names;
   names << std::ifstream(folder_ / "list").rdbuf();

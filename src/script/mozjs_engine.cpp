@@ -334,8 +334,7 @@ Result<> MozEngine::restart(std::string_view env_json) {
   global_ = nullptr;
   JS::RealmOptions options;
   options.creationOptions().setSharedMemoryAndAtomicsEnabled(false).setStreamsEnabled(false);
-  JS::RootedObject global(
-      cx, JS_NewGlobalObject(cx, &kGlobalClass, nullptr, JS::FireOnNewGlobalHook, options));
+  JS::RootedObject global(cx, JS_NewGlobalObject(cx, &kGlobalClass, nullptr, JS::FireOnNewGlobalHook, options));
   if (!global) return Error{Code::kInternal, "SpiderMonkey gives no global object"};
   global_ = global;
   realm_.emplace(cx, global);
@@ -347,8 +346,7 @@ Result<> MozEngine::restart(std::string_view env_json) {
   }
   memory_ = js::gc::NewMemoryInfoObject(cx);
   JS_FireOnNewGlobalObject(cx, global);
-  if (!JS_DefineProperty(cx, global, "env", env, JSPROP_ENUMERATE) || !define_functions(global) ||
-      !run_prelude(global))
+  if (!JS_DefineProperty(cx, global, "env", env, JSPROP_ENUMERATE) || !define_functions(global) || !run_prelude(global))
     return Error{Code::kInternal, "script prelude: " + failure().error};
   JS_GC(cx);
   return {};
@@ -459,8 +457,8 @@ void MozEngine::drain(CallResult& result) {
 
 std::string MozEngine::describe(JS::HandleValue exception, std::string* place) {
   JSContext* cx = cx_.get();
-  JS::RootedObject stack(cx, exception.isObject() ? JS::ExceptionStackOrNull(JS::RootedObject(cx, &exception.toObject()))
-                                                  : nullptr);
+  JS::RootedObject stack(
+      cx, exception.isObject() ? JS::ExceptionStackOrNull(JS::RootedObject(cx, &exception.toObject())) : nullptr);
   JS::ExceptionStack what(cx, exception, stack);
   JS::ErrorReportBuilder report(cx);
   if (!report.init(cx, what, JS::ErrorReportBuilder::NoSideEffects) || report.report() == nullptr) {

@@ -35,15 +35,16 @@ struct ItemObjects::Anchor {
 namespace {
 
 // Slots of both classes.
-constexpr uint32_t kAnchor = 0;    // item: Anchor*; map: the item's object, which it keeps alive
-constexpr uint32_t kComplete = 1;  // true: every member was made, resolve() has nothing to add
-constexpr uint32_t kValue = 2;     // map: const item::Value*
+constexpr uint32_t kAnchor = 0;      // item: Anchor*; map: the item's object, which it keeps alive
+constexpr uint32_t kComplete = 1;    // true: every member was made, resolve() has nothing to add
+constexpr uint32_t kValue = 2;       // map: const item::Value*
 constexpr uint32_t kPlainNames = 3;  // map: its names are data (headers, cookies), not fields with a Go spelling
 
 extern const JSClass kItemClass;
 extern const JSClass kMapClass;
 
-bool to_js(JSContext* cx, JS::HandleObject root, const item::Value* value, bool plain_names, JS::MutableHandleValue out);
+bool to_js(JSContext* cx, JS::HandleObject root, const item::Value* value, bool plain_names,
+           JS::MutableHandleValue out);
 
 ItemObjects::Anchor* anchor_of(JSObject* object) {
   const JS::Value v = JS::GetReservedSlot(object, kAnchor);
@@ -106,7 +107,8 @@ bool map_to_js(JSContext* cx, JS::HandleObject root, const item::Value* value, b
   return true;
 }
 
-bool list_to_js(JSContext* cx, JS::HandleObject root, const item::Value* value, bool plain, JS::MutableHandleValue out) {
+bool list_to_js(JSContext* cx, JS::HandleObject root, const item::Value* value, bool plain,
+                JS::MutableHandleValue out) {
   const auto elements = value->elements();
   JS::RootedValueVector made(cx);
   if (!made.resize(elements.size())) return false;
@@ -183,8 +185,7 @@ bool map_resolve(JSContext* cx, JS::HandleObject object, JS::HandleId id, bool* 
     value = map->find(name);  // headers in another case
     std::array<char, 64> lower;
     std::string_view spelling;
-    if (value == nullptr && !JS::GetReservedSlot(object, kPlainNames).isTrue())
-      spelling = json_spelling(name, lower);
+    if (value == nullptr && !JS::GetReservedSlot(object, kPlainNames).isTrue()) spelling = json_spelling(name, lower);
     if (!spelling.empty() && map->find(spelling) != nullptr) {  // through the other name, so both are one object
       JS::RootedValue made(cx);
       if (!JS_GetProperty(cx, object, std::string(spelling).c_str(), &made)) return false;
@@ -247,12 +248,13 @@ size_t item_moved(JSObject* object, JSObject*) {
   return 0;
 }
 
-const JSClassOps kItemOps = {nullptr,        item_delete, item_enumerate, nullptr, item_resolve,
-                             nullptr,        item_finalize, nullptr,      nullptr, nullptr};
+const JSClassOps kItemOps = {nullptr, item_delete,   item_enumerate, nullptr, item_resolve,
+                             nullptr, item_finalize, nullptr,        nullptr, nullptr};
 const js::ClassExtension kItemExtension = {item_moved};
-const JSClass kItemClass = {"Item",
-                            JSCLASS_HAS_RESERVED_SLOTS(2) | JSCLASS_FOREGROUND_FINALIZE | JSCLASS_SKIP_NURSERY_FINALIZE,
-                            &kItemOps, nullptr, &kItemExtension, nullptr};
+const JSClass kItemClass = {
+    "Item",          JSCLASS_HAS_RESERVED_SLOTS(2) | JSCLASS_FOREGROUND_FINALIZE | JSCLASS_SKIP_NURSERY_FINALIZE,
+    &kItemOps,       nullptr,
+    &kItemExtension, nullptr};
 const JSClassOps kMapOps = {nullptr, map_delete, map_enumerate, nullptr, map_resolve,
                             nullptr, nullptr,    nullptr,       nullptr, nullptr};
 const JSClass kMapClass = {"Object", JSCLASS_HAS_RESERVED_SLOTS(4), &kMapOps, nullptr, nullptr, nullptr};

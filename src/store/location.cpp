@@ -15,7 +15,8 @@ std::string_view strip_slashes(std::string_view text) {
 bool is_name(std::string_view text) {
   if (text.empty() || text.size() > 222) return false;
   for (const char c : text) {
-    const bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    const bool good =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
     if (!good) return false;
   }
   return text.front() != '.' && text.front() != '-';
@@ -45,9 +46,10 @@ Result<Location> parse_azure(std::string_view url, std::string_view authority, s
   } else if (is_name(authority)) {
     return Location{"azblob", std::string(authority), std::string(strip_slashes(rest))};
   }
-  return Error{Code::kInvalid, fmt::format("{}: expected azblob://container/prefix, azblob://container@account/prefix or "
-                                           "azblob://account.blob.core.windows.net/container/prefix",
-                                           url)};
+  return Error{Code::kInvalid,
+               fmt::format("{}: expected azblob://container/prefix, azblob://container@account/prefix or "
+                           "azblob://account.blob.core.windows.net/container/prefix",
+                           url)};
 }
 
 }  // namespace
@@ -73,9 +75,11 @@ Result<Location> Location::parse(std::string_view url) {
   if (scheme == "azblob") return parse_azure(url, authority, rest);
   if (scheme != "gs" && scheme != "s3") {
     const char* hint = scheme == "gcs" ? "; did you mean gs://?" : scheme == "azure" ? "; did you mean azblob://?" : "";
-    return Error{Code::kInvalid, fmt::format("{}: unknown scheme \"{}\", expected gs, s3, azblob or file{}", url, scheme, hint)};
+    return Error{Code::kInvalid,
+                 fmt::format("{}: unknown scheme \"{}\", expected gs, s3, azblob or file{}", url, scheme, hint)};
   }
-  if (!is_name(authority)) return Error{Code::kInvalid, fmt::format("{}: \"{}\" is not a bucket's name", url, authority)};
+  if (!is_name(authority))
+    return Error{Code::kInvalid, fmt::format("{}: \"{}\" is not a bucket's name", url, authority)};
   return Location{std::string(scheme), std::string(authority), std::string(strip_slashes(rest))};
 }
 

@@ -12,8 +12,8 @@
 
 namespace baleen::store {
 
-#define BALEEN_STORE(scheme, folder) \
-  namespace folder {                 \
+#define BALEEN_STORE(scheme, folder)                                                               \
+  namespace folder {                                                                               \
   Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options); \
   }
 #include "store/stores.def"
@@ -67,7 +67,8 @@ Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes con
   return accept_equal(store, key, FileSum{content.size(), *options.crc32c}, std::move(result).error());
 }
 
-Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path, PutOptions options) {
+Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path,
+                                  PutOptions options) {
   options.only_if_absent = true;
   BALEEN_TRY(const FileSum sum, sum_file(path));
   if (options.crc32c && *options.crc32c != sum.crc32c)

@@ -30,7 +30,8 @@ struct Location {
   std::string prefix;  // without slashes at its ends for buckets; the folder for file
   static Result<Location> parse(std::string_view url);
   std::string to_string() const;
-  /// What the keys of this location begin with in the store that open() gives: "prefix/", or nothing, as for any folder.
+  /// What the keys of this location begin with in the store that open() gives: "prefix/", or nothing, as for any
+  /// folder.
   std::string key_prefix() const;
 };
 
@@ -52,16 +53,17 @@ struct PutOptions {
 
   /// The content's checksum when the caller has it: an upload of anything else fails. Without it, it is computed.
   std::optional<uint32_t> crc32c;
-  /// Where an upload by parts stands, opaque, from `on_session` of an earlier try: perhaps of a process that has died. A
-  /// session that the store has forgotten is begun anew. It authorises the upload: keep it as a secret.
+  /// Where an upload by parts stands, opaque, from `on_session` of an earlier try: perhaps of a process that has died.
+  /// A session that the store has forgotten is begun anew. It authorises the upload: keep it as a secret.
   std::string session;
-  /// Called from the calling thread before the first byte of a part leaves, with the text to keep; empty once it is over.
+  /// Called from the calling thread before the first byte of a part leaves, with the text to keep; empty once it is
+  /// over.
   std::function<void(const std::string&)> on_session;
   /// Bytes of a part; zero is the store's choice. Rounded to what the store takes.
   uint64_t part_bytes = 0;
 
-  std::string storage_class;          // as the store spells it: "NEARLINE", "STANDARD_IA", "Cool"; empty: the bucket's
-  std::string encryption_key_name;    // a customer-managed key, as the store names it; empty: the bucket's
+  std::string storage_class;        // as the store spells it: "NEARLINE", "STANDARD_IA", "Cool"; empty: the bucket's
+  std::string encryption_key_name;  // a customer-managed key, as the store names it; empty: the bucket's
   const std::atomic<bool>* cancel = nullptr;  // true from any thread ends the upload within a second (kIo)
   io::Bandwidth* bandwidth = nullptr;         // shared with whom it shall be shared
 };
@@ -104,10 +106,11 @@ class ObjectStore {
   virtual std::optional<std::chrono::seconds> clock_skew() const { return std::nullopt; }
 };
 
-/// put() and put_file() with only_if_absent where "it is there already, and it is this very content" is a success: what a
-/// writer needs that may have died between the upload and its note of it. kConflict when something else is there.
+/// put() and put_file() with only_if_absent where "it is there already, and it is this very content" is a success: what
+/// a writer needs that may have died between the upload and its note of it. kConflict when something else is there.
 Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes content, PutOptions options);
-Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path, PutOptions options);
+Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path,
+                                  PutOptions options);
 
 /// The CRC-32C of a whole file, and its size.
 struct FileSum {

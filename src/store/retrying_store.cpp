@@ -29,13 +29,15 @@ void RetryingStore::wait(milliseconds time, const std::atomic<bool>* cancel) con
   while (cancel == nullptr || !cancel->load(std::memory_order_relaxed)) {
     const auto left = until - RetryPolicy::Clock::now();
     if (left.count() <= 0) return;
-    std::this_thread::sleep_for(std::min<RetryPolicy::Clock::duration>(left, milliseconds(cancel == nullptr ? 60'000 : 100)));
+    std::this_thread::sleep_for(
+        std::min<RetryPolicy::Clock::duration>(left, milliseconds(cancel == nullptr ? 60'000 : 100)));
   }
 }
 
 /// `attempt` is told whether it is a later one; `progress` counts bytes that the store has acknowledged.
 template <class Try>
-auto RetryingStore::retry(const std::atomic<bool>* cancel, const uint64_t* progress, Try attempt) -> decltype(attempt(false)) {
+auto RetryingStore::retry(const std::atomic<bool>* cancel, const uint64_t* progress, Try attempt)
+    -> decltype(attempt(false)) {
   const auto begin = policy_.now();
   double base = static_cast<double>(policy_.initial_wait.count());
   uint32_t fruitless = 0, tries = 0;

@@ -12,23 +12,23 @@
 
 namespace baleen::store {
 
-/// How long and how often RetryingStore tries. Waits are exponential with full jitter: a random time between half of and the
-/// whole of initial_wait * multiplier^n, at most max_wait; the other side's Retry-After is a lower bound.
+/// How long and how often RetryingStore tries. Waits are exponential with full jitter: a random time between half of
+/// and the whole of initial_wait * multiplier^n, at most max_wait; the other side's Retry-After is a lower bound.
 struct RetryPolicy {
-  uint32_t attempts = 8;                         // in all, without progress in between
+  uint32_t attempts = 8;                          // in all, without progress in between
   std::chrono::milliseconds total_time{600'000};  // no try begins after it
   std::chrono::milliseconds initial_wait{500};
   std::chrono::milliseconds max_wait{32'000};
   double multiplier = 2;
 
   using Clock = std::chrono::steady_clock;
-  std::function<Clock::time_point()> now;                 // for tests; empty: the machine's
-  std::function<void(std::chrono::milliseconds)> sleep;   // for tests; empty: sleeps, and wakes early when cancelled
-  std::function<double()> random;                         // for tests; in [0, 1)
+  std::function<Clock::time_point()> now;                // for tests; empty: the machine's
+  std::function<void(std::chrono::milliseconds)> sleep;  // for tests; empty: sleeps, and wakes early when cancelled
+  std::function<double()> random;                        // for tests; in [0, 1)
 };
 
-/// Tries again what kUnavailable or kTimeout says may be tried again. An upload by parts goes on where the store says it
-/// stands, and each acknowledged byte of progress starts the count of attempts afresh. Any thread.
+/// Tries again what kUnavailable or kTimeout says may be tried again. An upload by parts goes on where the store says
+/// it stands, and each acknowledged byte of progress starts the count of attempts afresh. Any thread.
 class RetryingStore : public ObjectStore {
  public:
   RetryingStore(std::unique_ptr<ObjectStore> inner, RetryPolicy policy = {});

@@ -1,8 +1,9 @@
-// Everything goes through descriptors that openat2() confines to the folder (RESOLVE_BENEATH): a symbolic link that someone
-// planted inside cannot lead a key outside. Kernels before 5.6 lack it; there the lexical check of the key is what is left.
+// Everything goes through descriptors that openat2() confines to the folder (RESOLVE_BENEATH): a symbolic link that
+// someone planted inside cannot lead a key outside. Kernels before 5.6 lack it; there the lexical check of the key is
+// what is left.
 //
-// The order of writes is what makes put() durable: the content is on the disk before its name is, and the name is on the
-// disk (fsync of its folder, and of the folder above each folder that was made for it) before put() returns.
+// The order of writes is what makes put() durable: the content is on the disk before its name is, and the name is on
+// the disk (fsync of its folder, and of the folder above each folder that was made for it) before put() returns.
 
 #include "store/file/file_store.h"
 
@@ -34,7 +35,7 @@ constexpr time_t kStaleSeconds = 24 * 3600;
 constexpr uint64_t kGetLimit = uint64_t{4} << 30;
 
 UniqueFd open_beneath(int folder, const std::string& path, int flags) {
-  struct open_how how {};
+  struct open_how how{};
   how.flags = static_cast<uint64_t>(flags) | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH;
   const long fd = ::syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how);
@@ -95,9 +96,10 @@ void remove_stale(const std::string& folder) {
   DIR* dir = ::opendir(folder.c_str());
   if (dir == nullptr) return;
   while (const dirent* entry = ::readdir(dir)) {
-    struct stat facts {};
+    struct stat facts{};
     if (entry->d_name[0] == '.' || ::fstatat(::dirfd(dir), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    if (S_ISREG(facts.st_mode) && ::time(nullptr) - facts.st_mtime > kStaleSeconds) (void)::unlinkat(::dirfd(dir), entry->d_name, 0);
+    if (S_ISREG(facts.st_mode) && ::time(nullptr) - facts.st_mtime > kStaleSeconds)
+      (void)::unlinkat(::dirfd(dir), entry->d_name, 0);
   }
   ::closedir(dir);
 }
@@ -110,7 +112,7 @@ struct Unlink {
 };
 
 Result<std::string> read_range(int fd, uint64_t offset, uint64_t length) {
-  struct stat facts {};
+  struct stat facts{};
   if (::fstat(fd, &facts) != 0) return errno_error("stat", errno);
   if (!S_ISREG(facts.st_mode)) return Error{Code::kNotFound, "not an object but a folder"};
   const uint64_t size = static_cast<uint64_t>(facts.st_size);
@@ -153,8 +155,9 @@ Result<std::unique_ptr<ObjectStore>> FileStore::open(const std::string& folder) 
   if (folder.empty()) return Error{Code::kInvalid, "no folder"};
   std::string path = folder;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
-  struct stat facts {};
-  if (::stat(path.c_str(), &facts) == 0 && !S_ISDIR(facts.st_mode)) return Error{Code::kInvalid, path + ": not a folder"};
+  struct stat facts{};
+  if (::stat(path.c_str(), &facts) == 0 && !S_ISDIR(facts.st_mode))
+    return Error{Code::kInvalid, path + ": not a folder"};
   return std::unique_ptr<ObjectStore>(new FileStore(std::move(path)));
 }
 
@@ -164,7 +167,8 @@ template <class Write>
 Result<ObjectFacts> FileStore::put_with(std::string_view key, const PutOptions& options, Write write) {
   BALEEN_TRY_DO(check_key(key));
   if (options.only_if_absent) {  // saves the copy; the link below decides
-    if (auto there = head(key); there) return Error{Code::kConflict, name() + "/" + std::string(key) + ": it is there already"};
+    if (auto there = head(key); there)
+      return Error{Code::kConflict, name() + "/" + std::string(key) + ": it is there already"};
   }
   const std::string temporary_folder = folder_ + "/" + std::string(kTemporaryFolder);
   if (::access(temporary_folder.c_str(), F_OK) == 0) remove_stale(temporary_folder);
@@ -179,7 +183,7 @@ Result<ObjectFacts> FileStore::put_with(std::string_view key, const PutOptions& 
   keep_attributes(fd.get(), options, crc);
   if (::fsync(fd.get()) != 0) return errno_error("sync " + temporary.path, errno);
   BALEEN_TRY_DO(place(temporary.path, key, options.only_if_absent));
-  struct stat facts {};
+  struct stat facts{};
   if (::fstat(fd.get(), &facts) != 0) return key_error("stat", key, errno);
   ObjectFacts object = facts_of(std::string(key), facts);
   object.crc32c = crc;
@@ -203,8 +207,9 @@ Result<> FileStore::place(const std::string& temporary, std::string_view key, bo
     const UniqueFd folder = open_beneath(root.get(), below, O_RDONLY | O_DIRECTORY);
     const std::string leaf = target.substr(parent.size() + 1);
     if (folder) {
-      int moved = only_if_absent ? ::renameat2(AT_FDCWD, temporary.c_str(), folder.get(), leaf.c_str(), RENAME_NOREPLACE)
-                                 : ::renameat(AT_FDCWD, temporary.c_str(), folder.get(), leaf.c_str());
+      int moved = only_if_absent
+                      ? ::renameat2(AT_FDCWD, temporary.c_str(), folder.get(), leaf.c_str(), RENAME_NOREPLACE)
+                      : ::renameat(AT_FDCWD, temporary.c_str(), folder.get(), leaf.c_str());
       if (moved != 0 && only_if_absent && (errno == EINVAL || errno == ENOSYS))  // a file system without NOREPLACE
         moved = ::linkat(AT_FDCWD, temporary.c_str(), folder.get(), leaf.c_str(), 0);
       if (moved == 0) {
@@ -236,8 +241,10 @@ Result<ObjectFacts> FileStore::put_file(std::string_view key, const std::string&
     std::vector<uint8_t> buffer(kPiece);
     uint64_t done = 0;
     for (;;) {
-      if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed)) return Error{Code::kIo, "cancelled"};
-      const size_t piece = options.bandwidth == nullptr ? kPiece : std::min<uint64_t>(kPiece, options.bandwidth->piece());
+      if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed))
+        return Error{Code::kIo, "cancelled"};
+      const size_t piece =
+          options.bandwidth == nullptr ? kPiece : std::min<uint64_t>(kPiece, options.bandwidth->piece());
       const ssize_t n = ::read(from.get(), buffer.data(), piece);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return errno_error("read " + path, errno);
@@ -272,9 +279,10 @@ Result<std::string> FileStore::get_range(std::string_view key, uint64_t offset, 
 
 Result<ObjectFacts> FileStore::head(std::string_view key) {
   BALEEN_TRY(const UniqueFd fd, open_object(key, O_RDONLY));
-  struct stat facts {};
+  struct stat facts{};
   if (::fstat(fd.get(), &facts) != 0) return key_error("stat", key, errno);
-  if (!S_ISREG(facts.st_mode)) return Error{Code::kNotFound, name() + "/" + std::string(key) + ": not an object but a folder"};
+  if (!S_ISREG(facts.st_mode))
+    return Error{Code::kNotFound, name() + "/" + std::string(key) + ": not an object but a folder"};
   ObjectFacts object = facts_of(std::string(key), facts);
   char text[9] = "";
   if (::fgetxattr(fd.get(), "user.baleen.crc32c", text, 8) == 8) {

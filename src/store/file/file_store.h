@@ -8,14 +8,15 @@
 
 namespace baleen::store::file {
 
-/// A folder that is laid out exactly as a bucket: an object is a file, its key the path. Any thread, any number of processes.
+/// A folder that is laid out exactly as a bucket: an object is a file, its key the path. Any thread, any number of
+/// processes.
 ///
 /// put() is atomic and durable: a temporary file, fsync, rename (or link, for only_if_absent), fsync of the folder. A
 /// reader sees the whole object or none, and after a power cut too. Temporary files lie in ".baleen-tmp" of the folder.
 ///
-/// What differs from a bucket: keys have no empty, "." or ".." parts, no part is longer than 255 bytes, and "a" and "a/b"
-/// cannot both exist. Metadata, content type and CRC are extended attributes ("user.baleen.*") where the file system has
-/// them, and are forgotten where it does not; storage class and encryption key are not used.
+/// What differs from a bucket: keys have no empty, "." or ".." parts, no part is longer than 255 bytes, and "a" and
+/// "a/b" cannot both exist. Metadata, content type and CRC are extended attributes ("user.baleen.*") where the file
+/// system has them, and are forgotten where it does not; storage class and encryption key are not used.
 class FileStore : public ObjectStore {
  public:
   /// The folder need not exist: the first put() makes it.

@@ -1,6 +1,6 @@
-// Depth first, each folder's entries sorted with "/" after a folder's name: that is the order of the whole keys, since two
-// keys of one folder differ at the latest where the shorter name ends ("a-b" < "a/x" < "a0"). So a page needs no more
-// memory than the folders on the way, and folders that cannot hold a key of the page are not opened at all.
+// Depth first, each folder's entries sorted with "/" after a folder's name: that is the order of the whole keys, since
+// two keys of one folder differ at the latest where the shorter name ends ("a-b" < "a/x" < "a0"). So a page needs no
+// more memory than the folders on the way, and folders that cannot hold a key of the page are not opened at all.
 
 #include "store/file/walk.h"
 
@@ -36,15 +36,17 @@ class Walk {
   }
 
   Result<> folder(UniqueFd fd, const std::string& path, int depth) {
-    if (depth > kMaxDepth) return Error{Code::kInvalid, fmt::format("\"{}\": more than {} folders deep", path, kMaxDepth)};
+    if (depth > kMaxDepth)
+      return Error{Code::kInvalid, fmt::format("\"{}\": more than {} folders deep", path, kMaxDepth)};
     DIR* dir = ::fdopendir(fd.release());
     if (dir == nullptr) return errno_error("list \"" + path + "\"", errno);
     std::vector<std::string> names;
     while (const dirent* entry = ::readdir(dir)) {
       const std::string_view name = entry->d_name;
       if (name == "." || name == ".." || (depth == 0 && name == kTemporaryFolder)) continue;
-      struct stat facts {};
-      if (entry->d_type == DT_UNKNOWN && ::fstatat(::dirfd(dir), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      struct stat facts{};
+      if (entry->d_type == DT_UNKNOWN && ::fstatat(::dirfd(dir), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) != 0)
+        continue;
       const bool is_folder = entry->d_type == DT_DIR || (entry->d_type == DT_UNKNOWN && S_ISDIR(facts.st_mode));
       const bool is_file = entry->d_type == DT_REG || (entry->d_type == DT_UNKNOWN && S_ISREG(facts.st_mode));
       if (is_folder || is_file) names.push_back(std::string(name) + (is_folder ? "/" : ""));
@@ -69,7 +71,8 @@ class Walk {
     if (key < after_ && !after_.starts_with(key)) return {};
     if (key < options_.start_offset && !options_.start_offset.starts_with(key)) return {};
     if (fold(key)) return {};
-    UniqueFd fd(::openat(parent, name.substr(0, name.size() - 1).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    UniqueFd fd(
+        ::openat(parent, name.substr(0, name.size() - 1).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) {
       if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return {};  // it went away while we looked
       return errno_error("list \"" + key + "\"", errno);
@@ -79,9 +82,10 @@ class Walk {
 
   Result<> file(int parent, const std::string& name, const std::string& path) {
     std::string key = path + name;
-    if (!key.starts_with(options_.prefix) || key < options_.start_offset || (!after_.empty() && key <= after_)) return {};
+    if (!key.starts_with(options_.prefix) || key < options_.start_offset || (!after_.empty() && key <= after_))
+      return {};
     if (fold(key)) return {};
-    struct stat facts {};
+    struct stat facts{};
     if (::fstatat(parent, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0) return {};
     if (count() == limit_) return finish();
     page.objects.push_back(facts_of(key, facts));

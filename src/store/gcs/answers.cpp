@@ -81,8 +81,8 @@ Result<ListPage> parse_list(std::string_view text) {
 }
 
 std::string encode_crc32c(uint32_t crc) {
-  const uint8_t bytes[4] = {static_cast<uint8_t>(crc >> 24), static_cast<uint8_t>(crc >> 16), static_cast<uint8_t>(crc >> 8),
-                            static_cast<uint8_t>(crc)};
+  const uint8_t bytes[4] = {static_cast<uint8_t>(crc >> 24), static_cast<uint8_t>(crc >> 16),
+                            static_cast<uint8_t>(crc >> 8), static_cast<uint8_t>(crc)};
   return io::base64(bytes);
 }
 
@@ -113,7 +113,8 @@ Error error_of(const io::HttpAnswer& answer, std::string_view what, std::string_
   if (const auto json = parse_json(answer.body)) {
     if (const auto error = json->find("error"); error != json->end() && error->is_object()) {
       message = json_text(*error, "message");
-      if (const auto list = error->find("errors"); list != error->end() && list->is_array() && !list->empty() && (*list)[0].is_object())
+      if (const auto list = error->find("errors");
+          list != error->end() && list->is_array() && !list->empty() && (*list)[0].is_object())
         reason = json_text((*list)[0], "reason");
     }
   }
@@ -123,7 +124,8 @@ Error error_of(const io::HttpAnswer& answer, std::string_view what, std::string_
   Code code = io::code_of_status(answer.status);
   // Quotas come as 403 (cloud.google.com/storage/docs/json_api/v1/status-codes); a damaged upload as 400.
   if (reason == "rateLimitExceeded" || reason == "userRateLimitExceeded") code = Code::kUnavailable;
-  if (answer.status == 400 && (message.find("CRC32C") != std::string::npos || message.find("crc32c") != std::string::npos))
+  if (answer.status == 400 &&
+      (message.find("CRC32C") != std::string::npos || message.find("crc32c") != std::string::npos))
     code = Code::kUnavailable;
 
   std::string text = fmt::format("{}: {} {}", what, answer.status, message.empty() ? to_string(code) : message);

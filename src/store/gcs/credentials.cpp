@@ -27,9 +27,10 @@ const char* env(const char* name) {
 
 /// Credentials files are small; anything else is a mistake.
 Result<std::string> read_small_file(const std::string& path) {
-  struct stat facts {};
+  struct stat facts{};
   if (::stat(path.c_str(), &facts) != 0) return errno_error("read " + path, errno);
-  if (!S_ISREG(facts.st_mode) || facts.st_size > 1 << 20) return Error{Code::kInvalid, path + ": not a credentials file"};
+  if (!S_ISREG(facts.st_mode) || facts.st_size > 1 << 20)
+    return Error{Code::kInvalid, path + ": not a credentials file"};
   std::ifstream in(path, std::ios::binary);
   if (!in) return errno_error("read " + path, errno);
   return std::string{std::istreambuf_iterator<char>(in), {}};
@@ -55,7 +56,8 @@ Result<Token> read_token(const io::HttpAnswer& answer, std::string_view what) {
   if (json) token.value = json_text(*json, "access_token");
   if (token.value.empty()) return Error{Code::kUnavailable, std::string(what) + ": the answer has no access_token"};
   const std::string lifetime = json_text(*json, "expires_in");
-  token.lifetime = std::chrono::seconds(lifetime.empty() ? 3600 : std::clamp(std::atoll(lifetime.c_str()), 0LL, 86400LL));
+  token.lifetime =
+      std::chrono::seconds(lifetime.empty() ? 3600 : std::clamp(std::atoll(lifetime.c_str()), 0LL, 86400LL));
   return token;
 }
 
@@ -84,8 +86,8 @@ class ServiceAccount : public Credentials {
     if (!theirs) return std::move(first.token);
     const auto skew = std::chrono::duration_cast<std::chrono::seconds>(*theirs - now);
     if (std::chrono::abs(skew) < kTolerableSkew) return std::move(first.token);
-    log::warning("this machine's clock is {} s {}: signing for {} with the server's time", std::chrono::abs(skew).count(),
-                 skew.count() > 0 ? "slow" : "fast", email);
+    log::warning("this machine's clock is {} s {}: signing for {} with the server's time",
+                 std::chrono::abs(skew).count(), skew.count() > 0 ? "slow" : "fast", email);
     Exchange second = exchange(http, *theirs);
     if (second.token) return std::move(second.token);
     return std::move(second.token)
@@ -104,7 +106,8 @@ class ServiceAccount : public Credentials {
 
   Exchange exchange(io::HttpClient& http, Timestamp now) {
     const int64_t seconds = to_ns(now) / 1'000'000'000;
-    const nlohmann::json claims{{"iss", email}, {"scope", kScope}, {"aud", token_uri}, {"iat", seconds}, {"exp", seconds + 3600}};
+    const nlohmann::json claims{
+        {"iss", email}, {"scope", kScope}, {"aud", token_uri}, {"iat", seconds}, {"exp", seconds + 3600}};
     Exchange out;
     const auto jwt = io::sign_jwt(dump_json(claims), key, key_id);
     if (!jwt) {
@@ -112,7 +115,8 @@ class ServiceAccount : public Credentials {
       return out;
     }
     const auto answer = post_form(
-        http, token_uri, "grant_type=" + io::percent_encode("urn:ietf:params:oauth:grant-type:jwt-bearer") + "&assertion=" + *jwt);
+        http, token_uri,
+        "grant_type=" + io::percent_encode("urn:ietf:params:oauth:grant-type:jwt-bearer") + "&assertion=" + *jwt);
     if (!answer) {
       out.token = answer.error().in("token for " + email);
       return out;
@@ -194,7 +198,8 @@ class ExternalAccount : public Credentials {
       if (!answer.ok()) return token_error(answer, "subject token of " + source);
       text = answer.body;
     } else {
-      return Error{Code::kInvalid, source + ": its credential_source is neither a file nor a url; others are not supported"};
+      return Error{Code::kInvalid,
+                   source + ": its credential_source is neither a file nor a url; others are not supported"};
     }
     const auto format = from->find("format");
     if (format != from->end() && format->is_object() && json_text(*format, "type") == "json") {
@@ -220,9 +225,12 @@ class MetadataServer : public Credentials {
     request.connect_timeout = std::chrono::seconds(3);
     request.total_timeout = std::chrono::seconds(15);
     auto answer = http.send(request);
-    if (!answer) return std::move(answer).error().in("no credentials were given or found, and the metadata server does not answer");
+    if (!answer)
+      return std::move(answer).error().in(
+          "no credentials were given or found, and the metadata server does not answer");
     if (answer->header("metadata-flavor") != "Google")
-      return Error{Code::kDenied, "no credentials were given or found, and there is no metadata server of Google's here"};
+      return Error{Code::kDenied,
+                   "no credentials were given or found, and there is no metadata server of Google's here"};
     if (answer->status == 404) return Error{Code::kDenied, "this machine or pod has no service account"};
     return read_token(*answer, "token from the metadata server");
   }
@@ -239,7 +247,8 @@ Result<std::unique_ptr<Credentials>> from_json(std::string_view text, std::strin
     user->client_id = json_text(*json, "client_id");
     user->client_secret = json_text(*json, "client_secret");
     user->refresh_token = json_text(*json, "refresh_token");
-    user->token_uri = json->contains("token_uri") ? json_text(*json, "token_uri") : "https://oauth2.googleapis.com/token";
+    user->token_uri =
+        json->contains("token_uri") ? json_text(*json, "token_uri") : "https://oauth2.googleapis.com/token";
     if (user->refresh_token.empty()) return Error{Code::kInvalid, source + ": no refresh_token"};
     user->source = std::move(source);
     return std::unique_ptr<Credentials>(std::move(user));
@@ -251,8 +260,9 @@ Result<std::unique_ptr<Credentials>> from_json(std::string_view text, std::strin
     account->source = std::move(source);
     return std::unique_ptr<Credentials>(std::move(account));
   }
-  return Error{Code::kInvalid, fmt::format("{}: type \"{}\" is none of service_account, authorized_user, external_account",
-                                           source, type)};
+  return Error{
+      Code::kInvalid,
+      fmt::format("{}: type \"{}\" is none of service_account, authorized_user, external_account", source, type)};
 }
 
 }  // namespace
@@ -264,12 +274,15 @@ Result<std::unique_ptr<Credentials>> service_account(std::string_view key_json, 
   account->email = json_text(*json, "client_email");
   account->key = json_text(*json, "private_key");
   account->key_id = json_text(*json, "private_key_id");
-  account->token_uri = json->contains("token_uri") ? json_text(*json, "token_uri") : "https://oauth2.googleapis.com/token";
+  account->token_uri =
+      json->contains("token_uri") ? json_text(*json, "token_uri") : "https://oauth2.googleapis.com/token";
   account->source = source;
   for (const char* name : {"client_email", "private_key"})
-    if (json_text(*json, name).empty()) return Error{Code::kInvalid, fmt::format("{}: the service-account key has no {}", source, name)};
+    if (json_text(*json, name).empty())
+      return Error{Code::kInvalid, fmt::format("{}: the service-account key has no {}", source, name)};
   // A key that cannot sign is said now and not at the first upload.
-  if (auto probe = io::sign_jwt("{}", account->key, account->key_id); !probe) return std::move(probe).error().in(source);
+  if (auto probe = io::sign_jwt("{}", account->key, account->key_id); !probe)
+    return std::move(probe).error().in(source);
   return std::unique_ptr<Credentials>(std::move(account));
 }
 
@@ -293,7 +306,7 @@ Result<std::unique_ptr<Credentials>> application_default() {
     folder = std::string(home) + "/.config/gcloud";
   }
   const std::string path = folder + "/application_default_credentials.json";
-  struct stat facts {};
+  struct stat facts{};
   if (!folder.empty() && ::stat(path.c_str(), &facts) == 0) return from_file(path);
   return metadata_server();
 }
@@ -333,6 +346,8 @@ std::optional<std::chrono::seconds> TokenCache::skew() const {
   return skew_;
 }
 
-std::string TokenCache::identity() const { return credentials_ ? credentials_->identity() : "no credentials (emulator)"; }
+std::string TokenCache::identity() const {
+  return credentials_ ? credentials_->identity() : "no credentials (emulator)";
+}
 
 }  // namespace baleen::store::gcs

@@ -58,12 +58,14 @@ std::string GcsStore::object_url(std::string_view key, std::string_view query) c
   if (!key.empty()) url += "/" + io::percent_encode(key);
   std::string_view glue = "?";
   if (!query.empty()) url += std::exchange(glue, "&"), url += query;
-  if (!settings_.user_project.empty()) url += fmt::format("{}userProject={}", glue, io::percent_encode(settings_.user_project));
+  if (!settings_.user_project.empty())
+    url += fmt::format("{}userProject={}", glue, io::percent_encode(settings_.user_project));
   return url;
 }
 
 std::string GcsStore::upload_url(const char* type, const PutOptions& options) const {
-  std::string url = fmt::format("{}/upload/storage/v1/b/{}/o?uploadType={}", settings_.endpoint, settings_.bucket, type);
+  std::string url =
+      fmt::format("{}/upload/storage/v1/b/{}/o?uploadType={}", settings_.endpoint, settings_.bucket, type);
   if (options.only_if_absent) url += "&ifGenerationMatch=0";
   if (!options.encryption_key_name.empty()) url += "&kmsKeyName=" + io::percent_encode(options.encryption_key_name);
   if (!settings_.user_project.empty()) url += "&userProject=" + io::percent_encode(settings_.user_project);
@@ -95,15 +97,16 @@ Result<ObjectFacts> GcsStore::finish(const io::HttpAnswer& answer, std::string_v
   const auto removed = send({.method = "DELETE", .url = object_url(key, query)});
   const bool gone = removed && (removed->ok() || removed->status == 404);
   return Error{Code::kUnavailable,
-               fmt::format("{}: it arrived damaged ({} bytes, CRC {:08x}, not {} bytes, CRC {:08x}) and was {}", what("put", key),
-                           object->size, object->crc32c.value_or(0), body.size, body.crc32c,
+               fmt::format("{}: it arrived damaged ({} bytes, CRC {:08x}, not {} bytes, CRC {:08x}) and was {}",
+                           what("put", key), object->size, object->crc32c.value_or(0), body.size, body.crc32c,
                            gone ? "removed" : "not removed")};
 }
 
 Result<ObjectFacts> GcsStore::put_multipart(std::string_view key, const Body& body, const PutOptions& options) {
   const std::string boundary = "baleen-" + io::random_hex(16);
-  std::string content = fmt::format("--{}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{}\r\n--{}\r\nContent-Type: {}\r\n\r\n",
-                                    boundary, dump_json(object_resource(key, body, options)), boundary, options.content_type);
+  std::string content =
+      fmt::format("--{}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{}\r\n--{}\r\nContent-Type: {}\r\n\r\n",
+                  boundary, dump_json(object_resource(key, body, options)), boundary, options.content_type);
   content += as_text(body.bytes);
   content += fmt::format("\r\n--{}--\r\n", boundary);
 
@@ -121,7 +124,8 @@ Result<ObjectFacts> GcsStore::put_multipart(std::string_view key, const Body& bo
 
 Result<std::string> GcsStore::begin_session(std::string_view key, const Body& body, const PutOptions& options) {
   const std::string resource = dump_json(object_resource(key, body, options));
-  io::HttpRequest request{.method = "POST", .url = upload_url("resumable", options) + "&name=" + io::percent_encode(key)};
+  io::HttpRequest request{.method = "POST",
+                          .url = upload_url("resumable", options) + "&name=" + io::percent_encode(key)};
   request.headers = {{"Content-Type", "application/json; charset=UTF-8"},
                      {"X-Upload-Content-Type", options.content_type},
                      {"X-Upload-Content-Length", std::to_string(body.size)}};
@@ -142,8 +146,8 @@ Result<io::HttpAnswer> GcsStore::ask_session(const std::string& session, const B
   return send(std::move(request));
 }
 
-/// cloud.google.com/storage/docs/performing-resumable-uploads. An interrupted request is an error that the caller may try
-/// again with the session: it then asks first how much had arrived.
+/// cloud.google.com/storage/docs/performing-resumable-uploads. An interrupted request is an error that the caller may
+/// try again with the session: it then asks first how much had arrived.
 Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& body, const PutOptions& options) {
   const auto keep = [&](const std::string& session) {
     if (options.on_session) options.on_session(session);
@@ -176,7 +180,8 @@ Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& bo
   }
   if (options.on_progress && sent != 0) options.on_progress(sent);
 
-  const uint64_t part = options.part_bytes == 0 ? body.size : std::max(options.part_bytes / kPartUnit, uint64_t{1}) * kPartUnit;
+  const uint64_t part =
+      options.part_bytes == 0 ? body.size : std::max(options.part_bytes / kPartUnit, uint64_t{1}) * kPartUnit;
   for (;;) {
     const uint64_t n = std::min(part, body.size - sent);
     io::HttpRequest request{.method = "PUT", .url = session};
@@ -196,7 +201,8 @@ Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& bo
     if (answer.status == 308) {
       const uint64_t now = received_of_range_header(answer.header("range"));
       if (now <= sent) return Error{Code::kUnavailable, what("put", key) + ": the store took nothing of a part"};
-      if (now > body.size) return Error{Code::kInternal, what("put", key) + ": the store says it has more than there is"};
+      if (now > body.size)
+        return Error{Code::kInternal, what("put", key) + ": the store says it has more than there is"};
       sent = now;
       if (options.on_progress) options.on_progress(sent);
       continue;
@@ -334,7 +340,8 @@ Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOp
     BALEEN_TRY(credentials, application_default());
   }
   return std::unique_ptr<ObjectStore>(std::make_unique<GcsStore>(
-      std::move(settings), io::HttpOptions{.proxy = options.proxy, .ca_file = options.ca_file}, std::move(credentials), options.now));
+      std::move(settings), io::HttpOptions{.proxy = options.proxy, .ca_file = options.ca_file}, std::move(credentials),
+      options.now));
 }
 
 }  // namespace baleen::store::gcs

@@ -19,9 +19,9 @@ struct Body {
 
 /// A bucket of Google Cloud Storage through its JSON API. Any thread.
 ///
-/// Up to 8 MiB go in one multipart request, more through a resumable session: in one request too, unless part_bytes says
-/// otherwise, since a cut request loses nothing that the session does not tell. The content's CRC32C is sent ahead, checked
-/// by the store, and its answer is checked by us; an object that came out wrong is removed again.
+/// Up to 8 MiB go in one multipart request, more through a resumable session: in one request too, unless part_bytes
+/// says otherwise, since a cut request loses nothing that the session does not tell. The content's CRC32C is sent
+/// ahead, checked by the store, and its answer is checked by us; an object that came out wrong is removed again.
 class GcsStore : public ObjectStore {
  public:
   struct Settings {
@@ -31,7 +31,8 @@ class GcsStore : public ObjectStore {
     std::chrono::milliseconds idle_timeout{60'000};
   };
   /// `credentials` may be null: then requests carry none, as an emulator wants it.
-  GcsStore(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials, std::function<Timestamp()> now);
+  GcsStore(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
+           std::function<Timestamp()> now);
 
   Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
   Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override;
