@@ -32,7 +32,10 @@ int main(int argc, char** argv) {
   });
 
   int code = exit_code::kOk;
+  add_tap_command(app, code);
   add_dissect_command(app, code);
+  add_query_command(app, code);
+  add_recordings_command(app, code);
   add_kfl_command(app, baleen::dissect::cards(), code);
   add_config_command(app, code);
   add_version_command(app, code);

@@ -81,6 +81,30 @@ void ItemPrinter::print_json(std::string_view json) {
   if (out_.size() > kFlushAt) flush();
 }
 
+void ItemPrinter::print_stored(const item::Value& item) {
+  ++printed_;
+  const std::string_view abbreviation = item["protocol"]["abbr"].text();
+  const item::Protocol* card = nullptr;
+  for (const item::Protocol* candidate : dissect::cards())
+    if (candidate->abbreviation == abbreviation &&
+        (card == nullptr || candidate->version == item["protocol"]["version"].text()))
+      card = candidate;
+  const auto end = [&](const char* side) {
+    const item::Value e = item[side];
+    return fmt::format("{}:{}", e["name"].text().empty() ? e["ip"].text() : e["name"].text(), e["port"].text());
+  };
+  const auto shown = [&](std::string_view path) {
+    return path.empty() ? std::string() : item::display(item::at_path(item, path));
+  };
+  const std::string_view error = item["error"]["msg"].text();
+  const int64_t elapsed = item["elapsedTime"].as_int();
+  row(to_rfc3339(timestamp_from_ns(item["timestamp"].as_int() * 1'000'000)), abbreviation, end("src"), end("dst"),
+      card != nullptr ? shown(card->method_path) : "", card != nullptr ? shown(card->summary_path) : "",
+      error.empty() && card != nullptr ? shown(card->status_path) : std::string(error),
+      elapsed != 0 ? milliseconds(Duration(elapsed * 1000)) : "");
+  if (out_.size() > kFlushAt) flush();
+}
+
 void ItemPrinter::row(std::string_view time, std::string_view protocol, std::string_view from, std::string_view to,
                       std::string_view method, std::string_view summary, std::string_view status,
                       std::string_view elapsed) {

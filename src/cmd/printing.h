@@ -28,6 +28,8 @@ class ItemPrinter {
   void print(const item::Item& item, const kfl::Filter& filter);
   /// The same from stored JSON; `json` is one line without its end.
   void print_json(std::string_view json);
+  /// A row from a stored item's tree.
+  void print_stored(const item::Value& item);
   void print_totals();
   void flush();
   /// Standard output was closed (a pager, head): nothing more need be made.

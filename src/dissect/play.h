@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -140,7 +144,6 @@ class Player {
         case Step::Kind::kLost:
           ++losses_;
           side.lost = true;
-          if (!side.waiting.empty()) side.waiting.erase(0, 1);
           break;
         case Step::Kind::kSwitch:
           side.waiting.erase(0, step.bytes);
@@ -174,6 +177,44 @@ std::vector<std::string> play(const std::vector<Said>& script, size_t piece = SI
   session.reset();
   if (out.held() != 0) throw std::logic_error("items are neither finished nor dropped");
   return out.items;
+}
+
+/// A conversation as fuzz seeds keep it: a byte that chooses the cuts, then turns of direction (1 bit), length (15
+/// bits) and bytes.
+inline std::vector<Said> script_from(std::string_view seed) {
+  std::vector<Said> script;
+  for (size_t at = 1; at + 2 <= seed.size();) {
+    const size_t head = size_t{static_cast<uint8_t>(seed[at])} << 8 | static_cast<uint8_t>(seed[at + 1]);
+    at += 2;
+    const std::string_view bytes = seed.substr(at, head & 0x7FFF);
+    script.push_back({(head & 0x8000) != 0 ? Direction::kToClient : Direction::kToServer, std::string(bytes)});
+    at += bytes.size();
+  }
+  return script;
+}
+
+/// Plays every seed of a protocol's corpus that has a golden `testdata/<seed>.items` and returns what differs, as text.
+/// With BALEEN_UPDATE_GOLDENS set, writes the goldens instead.
+template <class D>
+std::string compare_goldens(const std::filesystem::path& folder) {
+  std::string differences;
+  size_t compared = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "corpus")) {
+    const auto golden = folder / "testdata" / (entry.path().filename().string() + ".items");
+    const bool update = std::getenv("BALEEN_UPDATE_GOLDENS") != nullptr;
+    if (!update && !std::filesystem::exists(golden)) continue;
+    const auto read = [](const std::filesystem::path& path) {
+      std::ifstream in(path, std::ios::binary);
+      return std::string{std::istreambuf_iterator<char>(in), {}};
+    };
+    std::string lines;
+    for (const std::string& item : play<D>(script_from(read(entry.path())))) lines += item + "\n";
+    if (update) std::ofstream(golden, std::ios::binary) << lines;
+    if (read(golden) != lines) differences += golden.filename().string() + " is not\n" + lines;
+    ++compared;
+  }
+  if (compared == 0) differences = "no goldens in " + folder.string();
+  return differences;
 }
 
 }  // namespace baleen::dissect

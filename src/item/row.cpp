@@ -34,7 +34,11 @@ Value at_path(const Item& item, std::string_view path) {
                            : side == "data"     ? &item.data
                                                 : nullptr;
   if (message == nullptr || !message->present) return {};
-  Value value = message->payload;
+  return at_path(message->payload, path);
+}
+
+Value at_path(const Value& root, std::string_view path) {
+  Value value = root;
   while (!path.empty()) value = step_into(value, take_step(path));
   return value;
 }

@@ -11,6 +11,9 @@ namespace baleen::item {
 /// none. Only what begins with request, response or data: what the cards of protocols name. Does not allocate.
 Value at_path(const Item& item, std::string_view path);
 
+/// The same in an item's tree (see as_value()), for any path of names and indices.
+Value at_path(const Value& root, std::string_view path);
+
 /// What a list shows of an item, from its protocol's card. Views into the item.
 struct Row {
   Value method, summary, status;

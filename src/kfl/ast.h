@@ -101,6 +101,7 @@ struct Node {
   uint32_t begin = 0, end = 0;  // in the text
   uint32_t slot = 0;            // first local
   uint32_t shared = 0;          // FilterSet: number of the memory of this part, 0 for none
+  uint8_t cache = 0;            // kVariable, kSelect: place in Context::cached, from 1; 0 for none
   uint64_t mask = 0;            // kFlag, kInPlace: protocols
   Datum value;                  // kLiteral, kTime
   double number = 0;            // v1 literal as a number

@@ -746,6 +746,7 @@ class Checker {
     }
     const uint64_t mask = scope_within(n, beside);
     if (mask == kAnyProtocol || known(n->type)->kind != K::kBool) return;
+    if (beside != kAnyProtocol && (beside & ~mask) == 0) return;  // a flag beside it says so already
     Node* guard = tree_.make(Op::kInPlace, n->begin, n->end);
     guard->mask = mask;
     guard->args = {n};

@@ -71,6 +71,7 @@ void compile_v1(std::string_view text, const Options& options, Timestamp now, Co
   if (program->tree.root != nullptr) {
     program->limit = limit_of(program->tree.root);
     program->redacts = redacts(program->tree.root);
+    assign_caches(*program);
   }
   out.filter = Filter(std::move(program));
 }
@@ -87,7 +88,9 @@ void compile_v2(std::string_view text, const Options& options, Timestamp now, Co
   const bool good =
       parse_cel(text, program->tree, diagnose) && check_cel(program->tree, check, diagnose, program->locals);
   out.diagnostics = diagnose.take();
-  if (good) out.filter = Filter(std::move(program));
+  if (!good) return;
+  assign_caches(*program);
+  out.filter = Filter(std::move(program));
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ class Converter {
 
   /// The variable (or the entry of a map) that a selector of v1 names.
   std::optional<Place> place(const Node* n) {
-    if (n->op != Op::kSelect || n->empty_call) return std::nullopt;
+    if (n->op != Op::kSelect) return std::nullopt;
     const std::string path = n->path.text();
     if (const Variable* v = e_.find(path); v != nullptr && path != "timestamp") return Place{v->name, v->type};
     if (const Variable* v = e_.of_path(path)) return Place{v->name, v->type};

@@ -42,10 +42,34 @@ Datum ordered(Op op, Order order) {
   return wrong();
 }
 
+/// A variable's value; looked up once when the filter asks for it more than once.
+inline Datum variable(const Node& n, Context& c) {
+  if (n.cache == 0 || c.cached == nullptr) return value_of(*n.variable, c);
+  const uint64_t bit = uint64_t{1} << n.cache;
+  Datum& kept = c.cached[n.cache - 1];
+  if ((c.is_cached & bit) == 0) {
+    kept = value_of(*n.variable, c);
+    c.is_cached |= bit;
+  }
+  return kept;
+}
+
 Datum comparison(const Node& n, Context& c) {
-  const Datum a = eval_cel(*n.args[0], c);
+  const Node &left = *n.args[0], &right = *n.args[1];
+  const Datum a = left.op == Op::kVariable ? variable(left, c) : eval_cel(left, c);
   if (a.is_error()) return a;
-  const Datum b = eval_cel(*n.args[1], c);
+  const Datum b = right.op == Op::kLiteral ? right.value : eval_cel(right, c);
+  if (a.is(Kind::kInt) && b.is(Kind::kInt)) {  // most comparisons of filters
+    switch (n.op) {
+      case Op::kEqual: return Datum::of(a.integer == b.integer);
+      case Op::kNotEqual: return Datum::of(a.integer != b.integer);
+      case Op::kLess: return Datum::of(a.integer < b.integer);
+      case Op::kLessEqual: return Datum::of(a.integer <= b.integer);
+      case Op::kGreater: return Datum::of(a.integer > b.integer);
+      case Op::kGreaterEqual: return Datum::of(a.integer >= b.integer);
+      default: break;
+    }
+  }
   if (b.is_error()) return b;
   switch (n.op) {
     case Op::kEqual:
@@ -316,7 +340,7 @@ Datum eval_cel(const Node& n, Context& c) {
   switch (n.op) {
     case Op::kLiteral:
     case Op::kTypeName: return n.value;
-    case Op::kVariable: return value_of(*n.variable, c);
+    case Op::kVariable: return variable(n, c);
     case Op::kFlag: return Datum::of((protocols(c) & n.mask) != 0);
     case Op::kInPlace: return (protocols(c) & n.mask) != 0 ? eval_cel(*n.args[0], c) : Datum::of(false);
     case Op::kLocal: return c.locals[n.slot];

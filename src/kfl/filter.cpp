@@ -1,9 +1,11 @@
 #include <array>
+#include <map>
 
 #include "item/json.h"
 #include "kfl/kfl.h"
 #include "kfl/limits.h"
 #include "kfl/program.h"
+#include "kfl/values_v1.h"
 
 namespace baleen::kfl {
 namespace {
@@ -13,16 +15,20 @@ struct Scratch {
   BlockPool blocks{64};
   Arena arena{&blocks};
   std::array<Datum, 16> locals;
+  std::array<Datum, kMaxCached> cached;
 };
 
 Scratch& scratch() {
+  // A plain pointer first: a thread-local object with a constructor asks at every use whether it is made.
+  thread_local Scratch* ready = nullptr;
+  if (__builtin_expect(ready != nullptr, 1)) return *ready;
   thread_local Scratch s;
+  ready = &s;
   return s;
 }
 
 Datum run(const Filter::Program& program, Context& c, Scratch& s) {
-  std::array<Datum, 0> none;
-  (void)none;
+  c.cached = s.cached.data();
   if (program.locals <= s.locals.size()) {
     c.locals = s.locals.data();
   } else {
@@ -33,27 +39,32 @@ Datum run(const Filter::Program& program, Context& c, Scratch& s) {
 }
 
 bool truth(const Filter::Program& program, const Datum& d) {
-  if (program.dialect != Dialect::kV1) return d.is_true();
-  switch (d.kind) {
-    case Kind::kMissing:
-    case Kind::kError: return false;
-    case Kind::kString:
-    case Kind::kBytes:
-    case Kind::kList:
-    case Kind::kItemList: return d.size != 0;
-    case Kind::kInt: return d.integer > 0;
-    case Kind::kDouble: return d.real > 0;
-    default: return d.is_true();
-  }
+  return program.dialect == Dialect::kV1 ? truth_v1(d) : d.is_true();
 }
 
 }  // namespace
+
+bool truth_v1(const Datum& d) { return !d.is(Kind::kMissing) && !d.is_error() && truth_form(d); }
 
 Filter::Filter() = default;
 Filter::Filter(std::shared_ptr<const Program> program) : program_(std::move(program)) {}
 Filter::~Filter() = default;
 Filter::Filter(const Filter&) = default;
 Filter& Filter::operator=(const Filter&) = default;
+
+void assign_caches(Filter::Program& program) {
+  if (program.redacts) return;  // there a field changes while the filter runs
+  std::map<std::string, std::vector<Node*>> uses;
+  for (Node& n : program.tree.nodes)
+    if (n.op == Op::kVariable || n.op == Op::kSelect)
+      uses[n.op == Op::kVariable ? n.text : n.path.text()].push_back(&n);
+  uint8_t next = 0;
+  for (auto& [name, nodes] : uses) {
+    if (nodes.size() < 2 || next == kMaxCached) continue;
+    ++next;
+    for (Node* n : nodes) n->cache = next;
+  }
+}
 
 bool Filter::matches(const item::Item& item) const {
   if (program_ == nullptr || program_->tree.root == nullptr) return true;

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "item/json.h"
+#include "kfl/filter_set.h"
 #include "kfl/kfl.h"
 #include "kfl/sample_items.h"
 
@@ -73,6 +74,40 @@ void BM_Compile(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(compiled(kFilters[static_cast<size_t>(state.range(0))]));
 }
 BENCHMARK(BM_Compile)->DenseRange(0, 3)->Unit(benchmark::kMicrosecond);
+
+std::vector<Filter> hundred() {
+  std::vector<Filter> out;
+  for (int i = 0; i < 100; ++i) {
+    const std::string n = std::to_string(i);
+    std::string text;
+    if (i % 4 == 0) text = "http && status_code >= 500 && dst.name == \"svc-" + n + "\"";
+    if (i % 4 == 1) text = "http and response.status >= 500 and src.name == \"svc-" + n + "\"";
+    if (i % 4 == 2) text = "dns && \"svc-" + n + "\" in dns_questions";
+    if (i % 4 == 3) text = "src.namespace == \"shop\" && path.startsWith(\"/api/v" + n + "\")";
+    out.push_back(*compiled(text).filter);
+  }
+  return out;
+}
+
+void BM_HundredSingle(benchmark::State& state) {
+  const std::vector<Filter> filters = hundred();
+  const auto item = sample::http(503);
+  for (auto _ : state)
+    for (const Filter& f : filters) benchmark::DoNotOptimize(f.matches(*item));
+}
+BENCHMARK(BM_HundredSingle);
+
+void BM_HundredSet(benchmark::State& state) {
+  const FilterSet set(hundred());
+  const auto item = sample::http(503);
+  bool out[100];
+  set.match(*item, out);
+  const size_t before = allocations;
+  for (auto _ : state) set.match(*item, out), benchmark::DoNotOptimize(out);
+  state.counters["allocs"] = static_cast<double>(allocations - before) / static_cast<double>(state.iterations());
+  state.counters["conditions"] = static_cast<double>(set.conditions());
+}
+BENCHMARK(BM_HundredSet);
 
 }  // namespace
 }  // namespace baleen::kfl

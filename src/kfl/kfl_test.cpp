@@ -23,6 +23,7 @@ TEST_P(V1, Table) {
   options.dialect = Dialect::kV1;
   const Compiled compiled = compile(row.filter, options);
   ASSERT_TRUE(compiled.filter) << row.filter << "\n" << render(row.filter, compiled.diagnostics);
+  EXPECT_EQ(compile(row.filter).dialect, Dialect::kV1) << row.filter << " is not recognised";
   Arena arena;
   const auto root = item::parse_json(row.item, arena);
   ASSERT_TRUE(root) << row.item;

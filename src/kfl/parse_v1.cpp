@@ -404,8 +404,7 @@ class ParserV1 {
 
   /// K1-34: a call without arguments is a selector of that name, and so nothing.
   void empty_call(Node* subject, std::vector<Step>& steps, const Token& name, uint32_t begin) {
-    steps.push_back({Step::Kind::kName, std::string(name.text)});
-    empty_call_ = true;
+    steps.push_back({Step::Kind::kName, std::string(name.text), 0, false, true});
     (void)subject;
     diagnose_.warning(begin, last_end(),
                       fmt::format("{}() without {} is never true", name.text,
@@ -486,8 +485,8 @@ class ParserV1 {
                         "only json() and xml() can be followed by a path");
       return subject;
     }
-    const bool is_now = !empty_call_ && !steps.empty() && steps.back().kind == Step::Kind::kName &&
-                        !steps.back().quoted && steps.back().name == "now";
+    const bool is_now = !steps.empty() && steps.back().kind == Step::Kind::kName && !steps.back().quoted &&
+                        !steps.back().called && steps.back().name == "now";
     if (is_now) {
       Node* n = make(Op::kTime, begin);
       n->text = Path(std::move(steps)).text();
@@ -495,7 +494,6 @@ class ParserV1 {
       return n;
     }
     Node* n = make(Op::kSelect, begin);
-    n->empty_call = std::exchange(empty_call_, false);
     n->path = Path(std::move(steps));
     n->text = n->path.text();
     return n;
@@ -555,7 +553,6 @@ class ParserV1 {
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int depth_ = 0;
-  bool empty_call_ = false;
 };
 
 }  // namespace

@@ -235,6 +235,7 @@ std::string Path::text() const {
         } else {
           if (!out.empty()) out += '.';
           out += step.name;
+          if (step.called) out += "()";
         }
         break;
       case Step::Kind::kIndex: out += '[' + std::to_string(step.index) + ']'; break;

@@ -17,6 +17,7 @@ struct Step {
   std::string name;
   int64_t index = 0;
   bool quoted = false;  // how it was written: ["name"]
+  bool called = false;  // how it was written: name(), which KFL v1 takes for a name
   bool operator==(const Step&) const = default;
 };
 

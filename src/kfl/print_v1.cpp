@@ -9,10 +9,7 @@ void print(const Node* n, std::string& out) {
   switch (n->op) {
     case Op::kLiteral: out += n->text; return;
     case Op::kRegex: out += "r" + n->text; return;
-    case Op::kSelect:
-      out += n->path.text();
-      if (n->empty_call) out += "()";
-      return;
+    case Op::kSelect: out += n->path.text(); return;
     case Op::kTime:
       out += n->text;
       if (!n->args.empty()) {

@@ -26,9 +26,17 @@ struct Context {
   Arena& arena;
   int64_t work;
   Datum* locals = nullptr;
-  uint64_t protocols = 0;           // the item's, as bits of protocols.h; all ones: not known yet
-  struct Memory* memory = nullptr;  // FilterSet
+  uint64_t protocols = 0;   // the item's, as bits of protocols.h; all ones: not known yet
+  uint64_t is_cached = 0;   // which of `cached` are set
+  Datum* cached = nullptr;  // fields that the filter asks for more than once
 };
+
+/// What the outcome of a v1 filter comes to; missing and errors are false.
+bool truth_v1(const Datum& d);
+
+/// Gives fields that are asked for more than once a place in Context::cached.
+void assign_caches(Filter::Program& program);
+constexpr size_t kMaxCached = 32;
 
 Datum eval_v1(const Node& node, Context& context);
 Datum eval_cel(const Node& node, Context& context);

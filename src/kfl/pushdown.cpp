@@ -72,7 +72,7 @@ std::string column_of(const Node* n, uint64_t protocols) {
 
 class Collector {
  public:
-  explicit Collector(bool v1) : v1_(v1) {}
+  Collector(bool v1, const Node* root) : v1_(v1), flags_(v1 ? kAnyProtocol : flags_in(root)), protocols_(flags_) {}
   std::vector<Conjunct> out;
 
   void visit(const Node* n) {
@@ -80,9 +80,9 @@ class Collector {
       case Op::kAnd: visit(n->args[0]); return visit(n->args[1]);
       case Op::kGroup: return visit(n->args[0]);
       case Op::kInPlace:
-        protocols_ = n->mask;
+        protocols_ &= n->mask;
         visit(n->args[0]);
-        protocols_ = kAnyProtocol;
+        protocols_ = flags_;
         return;
       case Op::kFlag: return flag(*n);
       case Op::kEqual:
@@ -200,8 +200,14 @@ class Collector {
     text(column, Conjunct::Op::kPrefix, value);
   }
 
+  static uint64_t flags_in(const Node* n) {
+    if (n->op == Op::kFlag) return n->mask;
+    return n->op == Op::kAnd ? flags_in(n->args[0]) & flags_in(n->args[1]) : kAnyProtocol;
+  }
+
   bool v1_;
-  uint64_t protocols_ = kAnyProtocol;  // of which the condition in hand holds
+  uint64_t flags_;      // protocols that the outermost conjunction asks for
+  uint64_t protocols_;  // of which the condition in hand holds
 };
 
 }  // namespace
@@ -209,7 +215,7 @@ class Collector {
 std::vector<Conjunct> pushdown(const Filter& filter) {
   const Filter::Program* p = filter.program();
   if (p == nullptr || p->tree.root == nullptr || p->redacts) return {};
-  Collector c(p->dialect == Dialect::kV1);
+  Collector c(p->dialect == Dialect::kV1, p->tree.root);
   c.visit(p->tree.root);
   return std::move(c.out);
 }

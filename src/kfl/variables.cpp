@@ -29,7 +29,8 @@ Datum fallback_of(const Type& type) {
 }
 
 /// What an item says, as the variable's type; the fallback when it is something else.
-Datum converted(const Datum& d, const Variable& v, Context& c) {
+inline Datum converted(const Datum& d, const Variable& v, Context& c) {
+  if (v.is_int && d.is(Kind::kInt)) return d;
   switch (v.type->kind) {
     case Type::Kind::kBool: return d.is(Kind::kBool) ? d : v.fallback;
     case Type::Kind::kInt: {
@@ -53,9 +54,12 @@ Datum converted(const Datum& d, const Variable& v, Context& c) {
     case Type::Kind::kBytes: {
       if (d.is(Kind::kBytes)) return d;
       if (!d.is(Kind::kString)) return v.fallback;
-      // In JSON bytes are base64, but payloads that are text stand there as they are. Texts that could be both are text
-      // in a live item and in its JSON alike.
-      return Datum::text(d.text(), Kind::kBytes);
+      // JSON shows bytes in base64 and text as it is. What reads as base64 is taken for it, in live items and in JSON
+      // alike, so that both give the same answer.
+      const std::string_view text = d.text();
+      if (text.size() % 4 == 0 && text.find_first_of("\r\n") == std::string_view::npos)
+        if (const auto decoded = decode_base64(text, c.arena)) return Datum::text(*decoded, Kind::kBytes);
+      return Datum::text(text, Kind::kBytes);
     }
     case Type::Kind::kList: return d.is_list() ? d : v.fallback;
     case Type::Kind::kMap: return d.is_map() ? d : v.fallback;
@@ -110,6 +114,8 @@ void add_field(Environment& environment, const item::Protocol& p, const item::Fi
   if (known != nullptr) {
     v = *known;
     if (v.compute != nullptr) return;
+    for (const Variable::Source& s : v.sources)
+      if ((s.protocols & bits) == bits && s.path.text() == f.path) return;  // the table says so already
     v.sources.insert(v.sources.begin(), {bits, Path::names(f.path)});
     // Its scope stays: `status_code == 0` does not match DNS because DNS answers have a code as well (K2-07).
   } else {
@@ -134,6 +140,7 @@ std::shared_ptr<const Environment> make_environment(std::span<const item::Protoc
     v.scope = scope_of(row.scope);
     v.compute = row.compute;
     v.fallback = fallback_of(*v.type);
+    v.is_int = v.type->kind == Type::Kind::kInt;
     v.lenient = row.lenient;
     v.doc = row.doc;
     add_sources(v, row.paths);

@@ -256,7 +256,12 @@ Result<std::string> DataFolder::make_temporary_file(std::string_view name, std::
 }
 
 Result<std::string> DataFolder::reserve(const std::string& stem, std::string_view ending) const {
-  for (int i = 0; i < 10'000; ++i) {
+  if (std::string both = stem + std::string(ending); both != last_reserved_) {
+    last_reserved_ = std::move(both);
+    next_number_ = 0;
+  }
+  for (int tries = 0; tries < 10'000; ++tries) {
+    const int i = next_number_++;
     const std::string name = stem + (i == 0 ? "" : "_" + std::to_string(i)) + std::string(ending);
     UniqueFd file(::openat(root_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
     if (file) return name;

@@ -38,7 +38,8 @@ class DataFolder {
   /// A new empty folder or file of an unused name; returns its path relative to the data folder.
   Result<std::string> make_temporary_folder(std::string_view name, std::string_view in) const;
   Result<std::string> make_temporary_file(std::string_view name, std::string_view in, std::string_view extension) const;
-  /// `stem` + `ending`, or with "_1", "_2", ... between when that is taken; reserved by an empty file.
+  /// `stem` + `ending`, or with "_1", "_2", ... between when that is taken or was given out for the same stem just
+  /// before: what is deleted here may live on in a bucket. Reserved by an empty file.
   Result<std::string> reserve(const std::string& stem, std::string_view ending) const;
   /// A gzipped POSIX tar of a folder; returns the archive's path relative to the data folder.
   Result<std::string> archive(std::string_view folder, int64_t unix_seconds) const;
@@ -56,6 +57,8 @@ class DataFolder {
 
   std::string path_;
   UniqueFd root_;
+  mutable std::string last_reserved_;  // stem and ending
+  mutable int next_number_ = 0;
 };
 
 }  // namespace baleen::script

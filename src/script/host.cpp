@@ -422,7 +422,6 @@ void ScriptHost::run_job(const std::string& tag) {
   const std::string cron_text = it->second.cron_text;
   const auto limit = static_cast<double>(it->second.limit);
   ++it->second.runs;
-  if (Script* script = find(id)) script->holds_packets = false;
   const CallResult result = engine_->call_held(it->second.function, options_.limits.job_budget);
   if (!result.ok())
     if (Script* script = find(id)) script->holds_packets = true;  // perhaps it still has what it could not deliver

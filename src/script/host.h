@@ -114,8 +114,8 @@ class ScriptFeed {
 /// Runs the scripts of a worker on a thread of its own.
 ///
 /// A change of `env` restarts all scripts with a new global object; a changed file restarts that script only. Before a
-/// script that took packets (pcap.path, pcap.snapshot) ends, for whatever reason but its own misbehaviour, its jobs run
-/// once more, with the environment it had: what it kept is uploaded, not forgotten.
+/// script ends that took packets (pcap.path) since it last put something into a bucket, for whatever reason but its own
+/// misbehaviour, its jobs run once more, with the environment it had: what it kept is uploaded, not forgotten.
 class ScriptHost {
  public:
   ScriptHost(HostOptions options, HostCallbacks callbacks);
@@ -152,8 +152,8 @@ class ScriptHost {
     std::string trouble;
     uint64_t errors = 0;
     uint32_t strikes = 0;
-    bool holds_packets = false;
-    int64_t window_begin = 0;  // of the error lines' rate limit, Unix seconds
+    bool holds_packets = false;  // since its last put
+    int64_t window_begin = 0;    // of the error lines' rate limit, Unix seconds
     uint32_t window_errors = 0;
   };
   struct Job {
@@ -209,8 +209,9 @@ class ScriptHost {
   void add_vendors(std::vector<HostFunction>& out);
   const kfl::Compiled& compiled(const std::string& text);
   Result<std::string> upload_path(std::string_view path);
-  Result<Argument> put(const std::function<Result<std::string>(const Upload&)>& callback, std::string_view name,
-                       const std::string& bucket, const std::string& path, std::string credentials, bool with_run);
+  Result<Argument> put(ScriptId by, const std::function<Result<std::string>(const Upload&)>& callback,
+                       std::string_view name, const std::string& bucket, const std::string& path,
+                       std::string credentials, bool with_run);
 
   HostOptions options_;
   HostCallbacks callbacks_;

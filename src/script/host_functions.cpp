@@ -333,7 +333,7 @@ Result<std::string> ScriptHost::upload_path(std::string_view path) {
   return data_.existing(path);
 }
 
-Result<Argument> ScriptHost::put(const std::function<Result<std::string>(const Upload&)>& callback,
+Result<Argument> ScriptHost::put(ScriptId by, const std::function<Result<std::string>(const Upload&)>& callback,
                                  std::string_view name, const std::string& bucket, const std::string& path,
                                  std::string credentials, bool with_run) {
   if (!callback) return Error{Code::kUnavailable, std::string(name) + " is not available in this program"};
@@ -344,6 +344,7 @@ Result<Argument> ScriptHost::put(const std::function<Result<std::string>(const U
   if (with_run) folder += "_" + options_.run_id;
   auto url = callback({bucket, folder + "/" + file->substr(file->rfind('/') + 1), *file, std::move(credentials)});
   if (!url) return std::move(url).error().in(name);
+  if (Script* script = find(by)) script->holds_packets = false;
   return Argument(*std::move(url));
 }
 
@@ -352,7 +353,7 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                    BALEEN_TRY(const std::string bucket, text_of(call, 0, "vendor.gcs.put: the bucket"));
                    BALEEN_TRY(const std::string path, text_of(call, 1, "vendor.gcs.put: the path"));
                    BALEEN_TRY(std::string key, content_of(call, 2));
-                   return put(callbacks_.gcs_put, "vendor.gcs.put", bucket, path, std::move(key), true);
+                   return put(call.script(), callbacks_.gcs_put, "vendor.gcs.put", bucket, path, std::move(key), true);
                  }});
   out.push_back({"vendor.gcs.clear", [this](Call& call) -> Result<Argument> {
                    BALEEN_TRY(const std::string bucket, text_of(call, 0, "vendor.gcs.clear: the bucket"));
@@ -396,7 +397,7 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                    for (size_t i = 0; i < 5; ++i) {
                      BALEEN_TRY(a[i], text_or_empty(call, i));
                    }
-                   return put(callbacks_.azure_put, "vendor.azure.put", a[0], a[1],
+                   return put(call.script(), callbacks_.azure_put, "vendor.azure.put", a[0], a[1],
                               "{\"account\":" + quoted(a[2]) + ",\"key\":" + quoted(a[3]) +
                                   ",\"connectionString\":" + quoted(a[4]) + "}",
                               false);

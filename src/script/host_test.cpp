@@ -10,6 +10,9 @@
 
 #include "item/json.h"
 
+/// AddressSanitizer asks this: hostile scripts ask malloc for more than there is, and the engine deals with the answer.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+
 namespace baleen::script {
 namespace {
 
@@ -88,9 +91,10 @@ class Host : public testing::Test {
       std::ofstream(path) << "packets of " << stream;
       return path.string();
     };
-    callbacks_.snapshot = [](const SnapshotRequest& request) -> Result<std::string> {
+    callbacks_.snapshot = [this](const SnapshotRequest& request) -> Result<std::string> {
       std::ofstream out(request.output);
-      std::vector<fs::path> files(fs::directory_iterator(request.folder), fs::directory_iterator{});
+      const fs::path folder = request.folder.empty() ? folder_ / "data" / "pcap" : fs::path(request.folder);
+      std::vector<fs::path> files(fs::directory_iterator(folder), fs::directory_iterator{});
       std::sort(files.begin(), files.end());
       for (const auto& file : files) out << std::ifstream(file).rdbuf() << ";";
       return request.output;
@@ -143,6 +147,13 @@ class Host : public testing::Test {
     auto out = lines();
     host_.reset();
     return out;
+  }
+  /// Items that are not home. The pool sees who came home when its own list is empty.
+  size_t live(size_t more_than_it_has) {
+    std::vector<item::Item*> taken(more_than_it_has);
+    for (auto& item : taken) item = pool_.take();
+    for (auto& item : taken) pool_.give(item);
+    return pool_.live();
   }
   template <class Condition>
   bool eventually(Condition condition) {
@@ -301,12 +312,9 @@ TEST_F(Host, KeptItemsStayAndOthersGoHome) {
   seconds_ += 1;
   host_->settle();
   EXPECT_THAT(lines(), ElementsAre("20000 20 true"));
-  make_item(pool_).reset();  // collects what came home
-  pool_.give(pool_.take());
-  EXPECT_LT(pool_.live(), 19'000U);
+  EXPECT_LT(live(25'000), 6'000U);  // what the nursery holds, and the twenty
   host_.reset();
-  pool_.give(pool_.take());
-  EXPECT_EQ(pool_.live(), 0U);
+  EXPECT_EQ(live(60'000), 0U);
 }
 
 TEST_F(Host, ScriptsShareTheGlobalObjectOnly) {
@@ -320,7 +328,7 @@ TEST_F(Host, ScriptsShareTheGlobalObjectOnly) {
 }
 
 TEST_F(Host, TroubleStaysWithTheScript) {
-  options_.limits.call_budget = std::chrono::milliseconds(50);
+  options_.limits.call_budget = std::chrono::milliseconds(500);
   options_.limits.heap_bytes = size_t{64} << 20;
   script("a_throws.js", "function onItemCaptured(d) {\n  d.none.x;\n}");
   script("b_top.js", "throw 'at once';");
@@ -336,7 +344,7 @@ TEST_F(Host, TroubleStaysWithTheScript) {
   }
   const auto out = lines();
   EXPECT_THAT(out, testing::Contains(HasSubstr("E onItemCaptured: a_throws.js:2:")));
-  EXPECT_THAT(out, testing::Contains(HasSubstr("ran longer than 50 ms")));
+  EXPECT_THAT(out, testing::Contains(HasSubstr("ran longer than 500 ms")));
   EXPECT_THAT(out, testing::Contains(HasSubstr("again and again")));
   EXPECT_THAT(out, testing::Contains(HasSubstr("too much memory")));
   EXPECT_THAT(out, testing::Contains("good 3"));
@@ -474,7 +482,7 @@ TEST_F(Host, HooksAreCalled) {
   EXPECT_THAT(*answer, HasSubstr("\"failed\":true"));
   seconds_ += 10;
   host_->settle();
-  EXPECT_THAT(lines(), ElementsAre("E job bad: a.js:10:66: Error: oh", "failed bad 1 Error: oh", "job x 3",
+  EXPECT_THAT(lines(), ElementsAre(HasSubstr("E job bad: a.js:10:"), "failed bad 1 Error: oh", "job x 3",
                                    "passed good */10 * * * * * 2"));
   seconds_ += 10;
   host_->settle();
@@ -631,9 +639,9 @@ TEST_F(Host, RecorderErrorPaths) {
 }
 
 TEST_F(Host, SnapshotsOfOneSecondHaveDifferentNames) {
-  EXPECT_THAT(run("file.mkdir('d'); var a = pcap.snapshot('d'), b = pcap.snapshot([], 'd');"
-                  "console.log(a !== b, a.slice(-15), b.slice(-17))"),
-              ElementsAre("true 1700000000.pcap 1700000000_1.pcap"));
+  EXPECT_THAT(run("file.mkdir('d'); var a = pcap.snapshot('d'), b = pcap.snapshot([], 'd'); file.delete(b);"
+                  "console.log(a.slice(-16), b.slice(-18), pcap.snapshot('d').slice(-18))"),
+              ElementsAre("/1700000000.pcap /1700000000_1.pcap /1700000000_2.pcap"));
 }
 
 TEST_F(Host, FilesStayInTheDataFolder) {

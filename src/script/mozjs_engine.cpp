@@ -21,6 +21,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -52,13 +53,26 @@ JSClass make_global_class() {
 }
 const JSClass kGlobalClass = make_global_class();
 
+std::atomic<int> g_contexts{0};
+
+/// Once for the process, which may make one engine after another. Its helper threads must have ended before the
+/// library's own destructors run, hence the exit handler.
 bool start_engine() {
-  static const bool ok = JS_Init();  // never shut down: the process may make another engine
+  static const bool ok = [] {
+    if (!JS_Init()) return false;
+    std::atexit([] {
+      if (g_contexts == 0) JS_ShutDown();
+    });
+    return true;
+  }();
   return ok;
 }
 
 struct ContextGone {
-  void operator()(JSContext* cx) const { JS_DestroyContext(cx); }
+  void operator()(JSContext* cx) const {
+    JS_DestroyContext(cx);
+    --g_contexts;
+  }
 };
 
 struct LoadedScript {
@@ -260,6 +274,7 @@ Result<> MozEngine::start() {
   if (!start_engine()) return Error{Code::kInternal, "SpiderMonkey does not start"};
   cx_.reset(JS_NewContext(static_cast<uint32_t>(std::min<size_t>(limits_.heap_bytes, UINT32_MAX))));
   if (!cx_) return Error{Code::kInternal, "SpiderMonkey gives no context"};
+  ++g_contexts;
   JSContext* cx = cx_.get();
   JS_SetContextPrivate(cx, this);
   JS_SetNativeStackQuota(cx, limits_.stack_bytes);

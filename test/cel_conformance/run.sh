@@ -1,18 +1,23 @@
 #!/bin/sh
-# run.sh RUNNER WORK_FOLDER: runs the official CEL conformance suite. Exit 77 (skipped) where npm or its package is absent.
+# run.sh RUNNER WORK_FOLDER: runs the official CEL conformance suite with the packages that tools/setup.sh put beside this
+# file, or with a copy in WORK_FOLDER. Exit 77 (skipped) where neither is there nor can be installed.
 set -eu
 runner=$1
 work=$2
 here=$(cd "$(dirname "$0")" && pwd)
-if ! command -v npm >/dev/null || ! command -v node >/dev/null; then
-  echo "SKIPPED: the CEL conformance suite needs node and npm" >&2
+if ! command -v node >/dev/null; then
+  echo "SKIPPED: the CEL conformance suite needs node" >&2
   exit 77
 fi
 mkdir -p "$work"
-cp "$here/package.json" "$here/package-lock.json" "$here/export.mjs" "$work/"
-if ! (cd "$work" && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1; }); then
-  echo "SKIPPED: npm could not install @bufbuild/cel-spec: $(tail -n 3 "$work/npm.log")" >&2
-  exit 77
+from=$here
+if [ ! -d "$here/node_modules/@bufbuild/cel-spec" ]; then
+  from=$work
+  cp "$here/package.json" "$here/package-lock.json" "$here/export.mjs" "$work/"
+  if ! (cd "$work" && { [ -d node_modules/@bufbuild/cel-spec ] || npm ci --ignore-scripts --no-audit --no-fund >npm.log 2>&1; }); then
+    echo "SKIPPED: @bufbuild/cel-spec is not installed and npm cannot fetch it; run tools/setup.sh" >&2
+    exit 77
+  fi
 fi
-(cd "$work" && node export.mjs >suite.json)
+(cd "$from" && node export.mjs) >"$work/suite.json"
 exec "$runner" "$work/suite.json" "$here/skipped.tsv"

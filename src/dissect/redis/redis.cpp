@@ -251,9 +251,9 @@ Step Redis::advance(Reading& r, const Input& in, Output& out, bool command, bool
       return Step::skip(step.amount);
     case RespReader::Got::kBad: break;
   }
-  out.count(Counter::kMalformed);
   abandon(r, in.direction == Direction::kToServer, out);
   gap(in.direction, 0, out);  // where it goes on is anybody's guess, as after a loss
+  lost_here_[static_cast<int>(in.direction)] = true;
   return Step::lost();
 }
 
@@ -282,7 +282,7 @@ Step Redis::read_inline(const Input& in, Output& out) {
     scanned_ = static_cast<uint32_t>(in.bytes.size());
     if (scanned_ <= RespReader::kMaxLine) return Step::need();
     scanned_ = 0;
-    out.count(Counter::kMalformed);
+    lost_here_[0] = true;
     return Step::lost();
   }
   scanned_ = 0;
@@ -290,7 +290,7 @@ Step Redis::read_inline(const Input& in, Output& out) {
   std::string_view line = as_text(in.bytes.first(used - 1));
   if (line.ends_with('\r')) line.remove_suffix(1);
   if (used > RespReader::kMaxLine || !is_text(line)) {
-    out.count(Counter::kMalformed);
+    lost_here_[0] = true;
     return Step::lost();
   }
   if (line.find_first_not_of(" \t") == std::string_view::npos) return Step::took(used);  // an empty line says nothing
@@ -374,12 +374,12 @@ Step Redis::read_reply(const Input& in, Output& out) {
 Step Redis::read_file(const Input& in, Output& out) {
   const std::string_view text = as_text(in.bytes.first(std::min<size_t>(in.bytes.size(), 64)));
   const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return text.size() < 64 ? Step::need() : Step::lost();
+  if (end == std::string_view::npos) return text.size() < 64 ? Step::need() : Step::done();
   if (file_left_ == 0) {
-    if (text[0] != '$') return Step::lost();
+    if (text[0] != '$') return Step::done();
     if (text.starts_with("$EOF:")) return Step::done();  // its end is a random mark, not a length
     for (size_t i = 1; i < end && text[i] != '\r'; ++i) {
-      if (text[i] < '0' || text[i] > '9' || i > 18) return Step::lost();
+      if (text[i] < '0' || text[i] > '9' || i > 18) return Step::done();
       file_left_ = file_left_ * 10 + static_cast<uint64_t>(text[i] - '0');
     }
   }
@@ -512,7 +512,12 @@ Resync Redis::resync(const Input& in) {
     line_start = true;
     return {at, true};
   };
-  for (size_t at = 0; at < text.size();) {
+  size_t first = 0;
+  if (bool& lost_here = lost_here_[static_cast<int>(in.direction)]; lost_here && !text.empty()) {
+    lost_here = false;
+    first = 1;
+  }
+  for (size_t at = first; at < text.size();) {
     if (in.direction == Direction::kToServer) {
       if (text[at] == '*') {
         const size_t a = digits(at + 1);
@@ -582,11 +587,25 @@ Probe probe_command(std::string_view t) {
   return (t[at] | 0x20) >= 'a' && (t[at] | 0x20) <= 'z' ? Probe::kYes : Probe::kNo;
 }
 
+/// A command typed as text. Only what other line protocols cannot mean: memcached's set has five words, SIP and HTTP
+/// name themselves at the end of the line.
 Probe probe_inline(std::string_view t) {
   const size_t end = t.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
   if (end == std::string_view::npos) return t.size() > 12 ? Probe::kNo : Probe::kUnsure;
   if (end == 0 || end > 12 || (t[end] != ' ' && t[end] != '\r' && t[end] != '\n')) return Probe::kNo;
-  return only_ours(t.substr(0, end)) ? Probe::kYes : Probe::kNo;
+  const std::string_view verb = t.substr(0, end);
+  if (only_ours(verb)) return Probe::kYes;
+  const bool writes = same_word(verb, "SET"), publishes = same_word(verb, "PUBLISH") || same_word(verb, "SUBSCRIBE");
+  if (!writes && !publishes) return Probe::kNo;
+  const size_t stop = t.find('\n');
+  if (stop == std::string_view::npos) return t.size() > 512 ? Probe::kNo : Probe::kUnsure;
+  const std::string_view line = t.substr(0, stop);
+  if (!is_text(line)) return Probe::kNo;
+  if (writes) return std::count(line.begin(), line.end(), ' ') == 2 ? Probe::kYes : Probe::kNo;
+  return line.find(" HTTP/") == line.npos && line.find(" SIP/") == line.npos && line.find(' ') != line.npos &&
+                 line.find("sip:") == line.npos && line[line.find(' ') + 1] != '{'
+             ? Probe::kYes
+             : Probe::kNo;
 }
 
 /// Replies. Status lines alone are also POP3's and NATS's, so they only carry on the search.

@@ -59,6 +59,7 @@ class Redis final : public Session {
   bool in_multi_ = false;
   Replies replies_ = Replies::kOn;
   Replication replication_ = Replication::kNone;
+  bool lost_here_[2] = {false, false};  // the next byte begins no message, whatever it looks like
 };
 
 }  // namespace baleen::dissect::redis

@@ -123,6 +123,9 @@ TEST(Redis, Table) {
   for (const Row& row : rows()) expect_items(play<Redis>(row.script), row);
 }
 
+/// Conversations of real captures; testdata/README.md says whose.
+TEST(Redis, Goldens) { EXPECT_EQ(compare_goldens<Redis>(BALEEN_SOURCE_DIR "/src/dissect/redis"), ""); }
+
 TEST(Redis, LawOfCuts) {
   for (const Row& row : rows()) {
     const auto whole = play<Redis>(row.script);
@@ -204,6 +207,10 @@ TEST(Redis, Probe) {
   EXPECT_EQ(probe(kToServer, "GET / HTTP/1.1\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToServer, "get a\r\n"), Probe::kNo);  // memcached
   EXPECT_EQ(probe(kToServer, "EHLO x\r\n"), Probe::kNo);
+  EXPECT_EQ(probe(kToServer, "SET k v\r\n"), Probe::kYes);
+  EXPECT_EQ(probe(kToServer, "set k 0 0 1\r\n"), Probe::kNo);  // memcached
+  EXPECT_EQ(probe(kToServer, "PUBLISH Foo \"Hi\"\r\n"), Probe::kYes);
+  EXPECT_EQ(probe(kToServer, "SUBSCRIBE sip:a@b SIP/2.0\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToClient, "+OK POP3 ready\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToClient, "+OK\r\n"), Probe::kUnsure);
   EXPECT_EQ(probe(kToClient, "$5\r\nhello\r\n"), Probe::kYes);

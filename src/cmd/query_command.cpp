@@ -1,0 +1,262 @@
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/units.h"
+#include "cmd/commands.h"
+#include "cmd/fetch.h"
+#include "cmd/har.h"
+#include "cmd/printing.h"
+#include "index/recording_reader.h"
+#include "item/json.h"
+
+namespace baleen::cmd {
+namespace {
+
+struct QueryOptions {
+  std::string from, filter, since, until, recording, output = "table", cache;
+  uint64_t limit = 0;
+  bool explain = false;
+};
+
+std::optional<Timestamp> time_option(const char* name, const std::string& text, Timestamp otherwise) {
+  if (text.empty()) return otherwise;
+  const auto time = parse_time(text, now());
+  if (!time)
+    fmt::print(stderr, "baleen query: {}: expected a time as 2026-11-23T12:00:00Z, or an age as 15m; found '{}'\n",
+               name, text);
+  return time;
+}
+
+class Query {
+ public:
+  Query(const QueryOptions& options, OpenedStore opened, index::ReadQuery query)
+      : options_(options),
+        opened_(std::move(opened)),
+        query_(std::move(query)),
+        reader_(*opened_.store, opened_.prefix, options.cache) {}
+
+  Result<> run() {
+    if (options_.output == "pcapng") return packets();
+    if (options_.output == "har") return har();
+    if (options_.output == "count") return count();
+    ItemPrinter printer(options_.output == "ndjson" ? Format::kNdjson : Format::kTable);
+    const auto outcome = reader_.items(query_, [&](const index::StoredItem& item) {
+      if (options_.output == "ndjson" && !query_.filter.redacts()) {
+        printer.print_json(item.json);
+        return !printer.closed();
+      }
+      Arena arena;
+      if (const auto root = item::parse_json(item.json, arena)) {
+        const item::Value shown = query_.filter.redacts() ? query_.filter.apply_json(*root, arena).record : *root;
+        if (options_.output == "ndjson") {
+          std::string text;
+          item::append_json(shown, text);
+          printer.print_json(text);
+        } else {
+          printer.print_stored(shown);
+        }
+      }
+      return !printer.closed();
+    });
+    printer.flush();
+    return outcome;
+  }
+
+  void explain() const {
+    const index::ReadStatistics& s = reader_.statistics();
+    fmt::print(
+        stderr,
+        "{} requests, {} read, {} blocks of which {} skipped, {} taken from the cache; {} rows looked at, {} matched\n",
+        s.requests, size_to_string(s.bytes), s.blocks, s.blocks_skipped, s.cached, s.rows, s.matches);
+  }
+
+ private:
+  Result<> packets() {
+    if (::isatty(STDOUT_FILENO) == 1)
+      return Error{Code::kInvalid,
+                   "packets do not belong on a terminal: write them to a file, or pipe them to 'wireshark -k -i -'"};
+    BALEEN_TRY(const uint64_t n, reader_.packets(query_, [](std::string_view bytes) {
+      std::cout.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    }));
+    std::cout.flush();
+    fmt::print(stderr, "baleen: {} packets\n", n);
+    return {};
+  }
+  Result<> har() {
+    HarWriter writer;
+    BALEEN_TRY_DO(reader_.items(query_, [&](const index::StoredItem& item) {
+      writer.add(item.json);
+      return true;
+    }));
+    fmt::print("{}\n", writer.text());
+    return {};
+  }
+  Result<> count() {
+    std::map<std::string, uint64_t> counts;
+    BALEEN_TRY_DO(reader_.items(query_, [&](const index::StoredItem& item) {
+      Arena arena;
+      if (const auto root = item::parse_json(item.json, arena)) {
+        const item::Value protocol = (*root)["protocol"];
+        const std::string_view macro = protocol["macro"].text();
+        ++counts[std::string(macro.empty() ? protocol["name"].text() : macro)];
+      }
+      return true;
+    }));
+    for (const auto& [name, n] : counts) fmt::print("{} {}\n", name, n);
+    return {};
+  }
+
+  const QueryOptions& options_;
+  OpenedStore opened_;
+  index::ReadQuery query_;
+  index::RecordingReader reader_;
+};
+
+int run(const QueryOptions& options) {
+  index::ReadQuery query;
+  const auto filter = compile_filter(options.filter);
+  const auto since = time_option("--since", options.since, query.since),
+             until = time_option("--until", options.until, query.until);
+  if (!filter || !since || !until) return exit_code::kUsage;
+  query.filter = *filter;
+  query.since = *since;
+  query.until = *until;
+  query.recording = options.recording;
+  query.limit = options.limit;
+  auto opened = open_location(options.from);
+  if (!opened) {
+    fmt::print(stderr, "baleen: {}\n", opened.error().message);
+    return exit_code::kFailed;
+  }
+  Query reading(options, *std::move(opened), std::move(query));
+  const auto outcome = reading.run();
+  if (options.explain) reading.explain();
+  if (outcome) return exit_code::kOk;
+  fmt::print(stderr, "baleen: {}\n", outcome.error().message);
+  return outcome.error().code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
+}
+
+void print_facts(const index::RecordingFacts& r, bool whole) {
+  if (!whole) {
+    fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", r.name, r.blocks, r.items, r.packets,
+               size_to_string(r.bytes), to_rfc3339(std::chrono::floor<std::chrono::milliseconds>(r.first)),
+               to_rfc3339(std::chrono::floor<std::chrono::milliseconds>(r.last)), r.filter);
+    return;
+  }
+  fmt::print(
+      "name:      {}\npattern:   {}\nblocks:    {}\nitems:     {}\npackets:   {}\nsize:      {}\nfrom:      {}\nto:    "
+      "    {}\n",
+      r.name, r.filter, r.blocks, r.items, r.packets, size_to_string(r.bytes), to_rfc3339(r.first), to_rfc3339(r.last));
+  fmt::print("protocols:\n");
+  for (const auto& [name, n] : r.items_by_protocol) fmt::print("  {:<12} {}\n", name, n);
+  const index::LossLedger& l = r.ledger;
+  fmt::print(
+      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + in flight {}\n",
+      l.balances() ? "balances" : "DOES NOT BALANCE", l.items_seen, l.items_stored, l.items_not_matched,
+      l.items_dropped_queue, l.items_in_flight);
+  fmt::print(
+      "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
+      "length {}\n",
+      l.packets_captured, l.packets_dropped_kernel, l.packets_stored, l.packets_lost_recorder, l.packets_truncated);
+}
+
+int run_recordings(const std::string& from, const std::string& name, bool json) {
+  auto opened = open_location(from);
+  if (!opened) {
+    fmt::print(stderr, "baleen: {}\n", opened.error().message);
+    return exit_code::kFailed;
+  }
+  index::RecordingReader reader(*opened->store, opened->prefix);
+  const auto recordings = reader.recordings();
+  if (!recordings) {
+    fmt::print(stderr, "baleen: {}\n", recordings.error().message);
+    return exit_code::kFailed;
+  }
+  if (name.empty() && !json)
+    fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", "NAME", "BLOCKS", "ITEMS", "PACKETS",
+               "SIZE", "FROM", "TO", "PATTERN");
+  bool found = false;
+  for (const index::RecordingFacts& r : *recordings) {
+    if (!name.empty() && r.name != name) continue;
+    found = true;
+    if (json) {
+      fmt::print("{}\n", nlohmann::json{{"name", r.name},
+                                        {"pattern", r.filter},
+                                        {"blocks", r.blocks},
+                                        {"items", r.items},
+                                        {"packets", r.packets},
+                                        {"bytes", r.bytes},
+                                        {"first_time", to_rfc3339(r.first)},
+                                        {"last_time", to_rfc3339(r.last)},
+                                        {"items_by_protocol", r.items_by_protocol},
+                                        {"ledger_balances", r.ledger.balances()}}
+                             .dump());
+    } else {
+      print_facts(r, !name.empty());
+    }
+  }
+  if (found || name.empty()) return exit_code::kOk;
+  fmt::print(stderr, "baleen: no recording '{}' in {}; 'baleen recordings ls --from {}' lists them\n", name, from,
+             from);
+  return exit_code::kFailed;
+}
+
+}  // namespace
+
+void add_query_command(CLI::App& app, int& code) {
+  auto options = std::make_shared<QueryOptions>();
+  CLI::App* query = app.add_subcommand("query", "Read items and packets back from a bucket or folder");
+  query->description(
+      "Reads recordings where they lie, without the cluster that made them: items in time order, or the packets of "
+      "their streams.\n\nExamples:\n"
+      "  baleen query --from gs://bucket/prefix --kfl 'http and response.status >= 500' --since 2h\n"
+      "  baleen query --from ./bucket -o ndjson | jq .request.path\n  baleen query --from gs://bucket --kfl 'src.ip == "
+      "\"10.0.0.7\"' -o pcapng > trace.pcapng");
+  query->add_option("--from", options->from, "gs://bucket/prefix, or a folder")->required()->option_text("LOCATION");
+  query->add_option("--kfl,-f", options->filter, "only items that match this KFL filter");
+  query->add_option("--since", options->since, "from this time on: RFC 3339, Unix seconds, or an age as 15m")
+      ->option_text("TIME");
+  query->add_option("--until", options->until, "up to this time")->option_text("TIME");
+  query->add_option("--recording", options->recording, "only this recording")->option_text("NAME");
+  query->add_option("--limit", options->limit, "at most this many items");
+  query->add_option("-o,--output", options->output, "table, ndjson, count, pcapng (whole streams) or har")
+      ->check(CLI::IsMember({"table", "ndjson", "count", "pcapng", "har"}))
+      ->capture_default_str();
+  query->add_option("--cache", options->cache, "keep fetched items in this folder (default: for this call only)")
+      ->option_text("FOLDER");
+  query->add_flag("--explain", options->explain,
+                  "say on standard error what was read: requests, bytes, blocks skipped");
+  query->callback([options, &code] { code = run(*options); });
+}
+
+void add_recordings_command(CLI::App& app, int& code) {
+  struct Options {
+    std::string from, name;
+    std::string output = "table";
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* recordings = app.add_subcommand("recordings", "List and describe recordings in a bucket or folder");
+  recordings->require_subcommand(1);
+  const auto common = [&](CLI::App* command) {
+    command->add_option("--from", options->from, "gs://bucket/prefix, or a folder")
+        ->required()
+        ->option_text("LOCATION");
+    command->add_option("-o,--output", options->output, "table or ndjson")
+        ->check(CLI::IsMember({"table", "ndjson"}))
+        ->capture_default_str();
+  };
+  CLI::App* ls = recordings->add_subcommand("ls", "List the recordings");
+  common(ls);
+  ls->callback([options, &code] { code = run_recordings(options->from, {}, options->output == "ndjson"); });
+  CLI::App* show = recordings->add_subcommand("show", "Describe one: its size, its protocols, its loss ledger");
+  common(show);
+  show->add_option("NAME", options->name, "name of the recording")->required();
+  show->callback(
+      [options, &code] { code = run_recordings(options->from, options->name, options->output == "ndjson"); });
+}
+
+}  // namespace baleen::cmd

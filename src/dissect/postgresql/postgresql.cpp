@@ -1,0 +1,990 @@
+// The server answers in order, each kind of message with its own kind of answer, and after an error ignores what
+// follows up to the next Sync. So one queue of items is enough: an item knows which answer ends it and how many Syncs
+// follow it, and an error takes with it every item up to the next one that has a Sync.
+
+#include "dissect/postgresql/postgresql.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "dissect/text.h"
+
+namespace baleen::dissect::postgresql {
+
+using item::Field;
+using item::FieldType;
+using item::Item;
+using item::Member;
+using item::Outcome;
+using item::Value;
+
+namespace {
+
+constexpr uint16_t kPorts[] = {5432};
+constexpr Field kFields[] = {
+    {"request.command", "postgresql_command", FieldType::kString,
+     "The SQL tag, such as SELECT; of what is no SQL the kind of message."},
+    {"request.query", "postgresql_query", FieldType::kString, "The SQL text; of an Execute that of its statement."},
+    {"request.database", "postgresql_database", FieldType::kString, "The database of the connection."},
+    {"request.user", "postgresql_user", FieldType::kString, "The user of the connection."},
+    {"response.error.message", "postgresql_error_message", FieldType::kString, "The error's message."},
+    {"response.error.code", "postgresql_error_code", FieldType::kString, "The error's SQLSTATE."},
+    {"response.success", "postgresql_success", FieldType::kBool, "It was answered without an error."},
+    {"requestSize", "postgresql_request_size", FieldType::kInt, "Bytes of the request's messages."},
+    {"responseSize", "postgresql_response_size", FieldType::kInt, "Bytes of the answer's messages."},
+    {"size", "postgresql_total_size", FieldType::kInt, "Bytes of request and answer together."},
+    {"request.type", "", FieldType::kString,
+     "Query, Execute, Parse, Describe, Close, FunctionCall, StartupMessage, SSLRequest, GSSENCRequest or "
+     "CancelRequest."},
+    {"request.messages", "", FieldType::kList, "The messages that make the request up."},
+    {"request.statement", "", FieldType::kString, "The name of the prepared statement."},
+    {"request.portal", "", FieldType::kString, "The name of the portal."},
+    {"request.parameters", "", FieldType::kList, "Bound parameters; of a start-up a map of its parameters."},
+    {"request.maxRows", "", FieldType::kInt, "Rows that an Execute asks for."},
+    {"request.processId", "", FieldType::kInt, "The server process that a CancelRequest names."},
+    {"request.secretKey", "", FieldType::kInt, "The key that allows to cancel.", true},
+    {"request.password", "", FieldType::kBytes, "What the client proves itself with: password, digest or SASL message.",
+     true},
+    {"request.copyBytes", "", FieldType::kInt, "Bytes of COPY data sent to the server."},
+    {"request.truncated", "", FieldType::kBool, "Not all of the request was kept."},
+    {"response.authentication", "", FieldType::kString, "The method that the server asked for."},
+    {"response.parameters", "", FieldType::kMap, "Settings that the server reports."},
+    {"response.processId", "", FieldType::kInt, "The server process of the connection."},
+    {"response.secretKey", "", FieldType::kInt, "The key that allows to cancel its queries.", true},
+    {"response.tag", "", FieldType::kString, "The command tag, such as INSERT 0 1."},
+    {"response.tags", "", FieldType::kList, "All tags, of a query of several statements."},
+    {"response.completions", "", FieldType::kInt, "Statements that were completed, suspended, empty or failed."},
+    {"response.columns", "", FieldType::kList, "Names of the columns of the first result."},
+    {"response.rowCount", "", FieldType::kInt, "Rows that were sent."},
+    {"response.rows", "", FieldType::kList, "The first rows."},
+    {"response.copyBytes", "", FieldType::kInt, "Bytes of COPY data sent to the client."},
+    {"response.notices", "", FieldType::kList, "Notices that came along."},
+    {"response.transaction", "", FieldType::kString, "idle, active or failed, after the query."},
+    {"response.error.severity", "", FieldType::kString, "ERROR, FATAL or PANIC."},
+    {"response.error.detail", "", FieldType::kString, "The error's detail."},
+    {"response.error.hint", "", FieldType::kString, "The error's hint."},
+    {"response.status", "", FieldType::kString, "OK or the SQLSTATE."},
+    {"response.accepted", "", FieldType::kBool, "The server goes on encrypted."},
+    {"data.type", "", FieldType::kString, "NoticeResponse, NotificationResponse or ErrorResponse."},
+    {"data.channel", "", FieldType::kString, "The channel of a notification."},
+    {"data.payload", "", FieldType::kString, "What was notified."},
+};
+
+constexpr uint32_t kMaxRows = 20;      // shown per item
+constexpr uint32_t kMaxColumns = 256;  // shown per row
+constexpr uint32_t kMaxParameters = 64;
+constexpr uint32_t kMaxNotices = 8;
+constexpr uint32_t kMaxTags = 16;
+constexpr uint64_t kMaxMessage = 1ull << 30;  // the server's own limit (MaxAllocSize)
+constexpr uint32_t kSslRequest = 80877103, kGssRequest = 80877104, kCancelRequest = 80877102;
+
+// The cursor of one message's fields: C strings as well as what ByteReader has.
+std::string_view c_string(ByteReader& r) {
+  const size_t left = r.remaining();
+  if (left == 0) return r.fail(), std::string_view();
+  ByteReader ahead = r;
+  const Bytes rest = ahead.rest();
+  const void* end = std::memchr(rest.data(), 0, rest.size());
+  if (end == nullptr) return as_text(r.rest());  // cut off: what there is
+  const std::string_view text = r.text(static_cast<size_t>(static_cast<const uint8_t*>(end) - rest.data()));
+  r.skip(1);
+  return text;
+}
+
+bool frontend_type(char t) { return t != 0 && std::strchr("QPBDECSHFdcfpX", t) != nullptr; }
+bool backend_type(char t) { return t != 0 && std::strchr("RSKZTDCIs123ntENAGHWdcVv", t) != nullptr; }
+
+std::string_view frontend_name(char t) {
+  switch (t) {
+    case 'Q': return "Query";
+    case 'P': return "Parse";
+    case 'B': return "Bind";
+    case 'D': return "Describe";
+    case 'E': return "Execute";
+    case 'C': return "Close";
+    case 'F': return "FunctionCall";
+    case '0': return "StartupMessage";
+    case 's': return "SSLRequest";
+    case 'g': return "GSSENCRequest";
+    default: return "";
+  }
+}
+
+}  // namespace
+
+/// What is known of an item while it waits. Lives in the item's arena, found through Item::match_key.
+struct Draft {
+  char kind;         // of the message that names it: Q E P B D C F, 0 start-up, s SSL, g GSS, r answer alone
+  char closing = 0;  // the answer that ends it: C (also I and s), Z, 1, 2, T (also n), 3, V
+  char ops[8] = {};  // messages in order
+  uint8_t op_count = 0;
+  uint16_t syncs = 0;  // that follow it
+  bool failed = false, suspended = false, truncated = false, authenticated = false;
+  char transaction = 0;
+  uint32_t completions = 0;
+  uint32_t row_count = 0, rows_kept = 0, notice_count = 0, tag_count = 0, parameter_count = 0;
+  int32_t max_rows = 0, process_id = 0, secret_key = 0;
+  size_t budget = 0;  // bytes of content that may still be kept
+  std::string_view query, statement, portal, tag;
+  std::string_view authentication;
+  Value parameters, password, columns, error, accepted;
+  uint64_t copy_in = 0, copy_out = 0;
+  Value* rows = nullptr;
+  Value* notices = nullptr;
+  Value* tags = nullptr;
+  Member* settings = nullptr;
+
+  void op(char type) {
+    if (op_count < sizeof ops) ops[op_count++] = type;
+  }
+};
+
+namespace {
+
+Draft& draft(Item* item) { return *reinterpret_cast<Draft*>(item->match_key); }
+
+/// A copy within the item's budget.
+std::string_view keep(Item* item, std::string_view text) {
+  Draft& d = draft(item);
+  if (text.size() > d.budget) {
+    d.truncated = true;
+    text = text.substr(0, d.budget);
+  }
+  d.budget -= text.size();
+  return item->arena.copy(text);
+}
+Value keep_value(Item* item, std::string_view text) {
+  const std::string_view kept = keep(item, text);
+  return text_or_bytes(kept, kept.size() < text.size());
+}
+
+/// The first word of a statement, behind white space, comments and brackets, in upper case.
+std::string_view first_word(std::string_view sql, Arena& arena) {
+  for (;;) {
+    const size_t at = sql.find_first_not_of(" \t\r\n(;");
+    if (at == std::string_view::npos) return {};
+    sql.remove_prefix(at);
+    const std::string_view end = sql.starts_with("--") ? "\n" : sql.starts_with("/*") ? "*/" : "";
+    if (end.empty()) break;
+    const size_t stop = sql.find(end, 2);
+    if (stop == std::string_view::npos) return {};
+    sql.remove_prefix(stop + end.size());
+  }
+  size_t n = 0;
+  while (n < sql.size() && n < 32 && ((sql[n] | 0x20) >= 'a' && (sql[n] | 0x20) <= 'z')) ++n;
+  char* word = static_cast<char*>(arena.allocate(n, 1));
+  for (size_t i = 0; i < n; ++i) word[i] = static_cast<char>(sql[i] >= 'a' ? sql[i] - 32 : sql[i]);
+  return {word, n};
+}
+
+/// "INSERT 0 1" -> "INSERT", "CREATE TABLE" stays.
+std::string_view without_numbers(std::string_view tag) {
+  while (!tag.empty() && (tag.back() == ' ' || (tag.back() >= '0' && tag.back() <= '9'))) tag.remove_suffix(1);
+  return tag;
+}
+
+Value request_payload(Item* item, std::string_view user, std::string_view database) {
+  Draft& d = draft(item);
+  Arena& a = item->arena;
+  MapBuilder<14> map;
+  map.add("type", frontend_name(d.kind));
+  std::string_view command = frontend_name(d.kind);
+  if (d.kind == 'Q' || d.kind == 'E' || !d.query.empty()) {
+    std::string_view tag = without_numbers(d.tag);
+    if (tag.empty()) tag = first_word(d.query, a);
+    if (!tag.empty()) command = tag;
+  }
+  map.add("command", command);
+  if (d.kind == 'Q' || !d.query.empty()) map.add("query", text_or_bytes(d.query, true));
+  if (!user.empty()) map.add("user", a.copy(user));
+  if (!database.empty()) map.add("database", a.copy(database));
+  if (!d.statement.empty()) map.add("statement", d.statement);
+  if (!d.portal.empty()) map.add("portal", d.portal);
+  if (!d.parameters.is_null()) map.add("parameters", d.parameters);
+  if (d.max_rows != 0) map.add("maxRows", d.max_rows);
+  if (d.op_count > 1) {
+    auto list = a.array<Value>(d.op_count);
+    for (size_t i = 0; i < d.op_count; ++i) list[i] = Value(frontend_name(d.ops[i]));
+    map.add("messages", Value::list(list));
+  }
+  if (!d.password.is_null()) map.add("password", d.password);
+  if (d.copy_in != 0) map.add("copyBytes", d.copy_in);
+  if (d.truncated) map.add("truncated", true);
+  return map.build(a);
+}
+
+Value response_payload(Item* item) {
+  Draft& d = draft(item);
+  MapBuilder<18> map;
+  if (!d.accepted.is_null()) map.add("accepted", d.accepted);
+  map.add("success", !d.failed);
+  map.add("status", d.failed ? d.error["code"] : Value("OK"));
+  if (!d.tag.empty()) map.add("tag", d.tag);
+  if (d.tag_count > 1) map.add("tags", Value::list({d.tags, d.tag_count}));
+  if (d.completions != 0) map.add("completions", d.completions);
+  if (!d.columns.is_null()) map.add("columns", d.columns);
+  if (d.row_count != 0 || !d.columns.is_null()) map.add("rowCount", d.row_count);
+  if (d.rows_kept != 0) map.add("rows", Value::list({d.rows, d.rows_kept}));
+  if (d.copy_out != 0) map.add("copyBytes", d.copy_out);
+  if (d.suspended) map.add("suspended", true);
+  if (d.notice_count != 0) map.add("notices", Value::list({d.notices, std::min(d.notice_count, kMaxNotices)}));
+  if (!d.error.is_null()) map.add("error", d.error);
+  if (d.transaction != 0)
+    map.add("transaction", d.transaction == 'I' ? "idle" : d.transaction == 'T' ? "active" : "failed");
+  if (!d.authentication.empty()) map.add("authentication", d.authentication);
+  if (d.parameter_count != 0) map.add("parameters", Value::map({d.settings, d.parameter_count}));
+  if (d.process_id != 0) {
+    map.add("processId", d.process_id);
+    map.add("secretKey", d.secret_key);
+  }
+  return map.build(item->arena);
+}
+
+/// The fields of an error or notice (https://www.postgresql.org/docs/current/protocol-error-fields.html).
+Value error_fields(Bytes body, Arena& arena) {
+  ByteReader r(body);
+  MapBuilder<12> map;
+  std::string_view severity;
+  while (r.remaining() > 1) {
+    const char code = static_cast<char>(r.u8());
+    if (code == 0) break;
+    const std::string_view text = c_string(r).substr(0, 4096);
+    const char* name = nullptr;
+    switch (code) {
+      case 'S': severity = severity.empty() ? text : severity; break;
+      case 'V': severity = text; break;
+      case 'C': name = "code"; break;
+      case 'M': name = "message"; break;
+      case 'D': name = "detail"; break;
+      case 'H': name = "hint"; break;
+      case 'P': name = "position"; break;
+      case 'W': name = "where"; break;
+      case 's': name = "schema"; break;
+      case 't': name = "table"; break;
+      case 'c': name = "column"; break;
+      case 'n': name = "constraint"; break;
+      default: break;
+    }
+    if (name != nullptr) map.add(name, text_or_bytes(arena.copy(text), true));
+  }
+  map.add("severity", arena.copy(severity));
+  return map.build(arena);
+}
+
+std::string_view authentication_name(uint32_t code) {
+  switch (code) {
+    case 2: return "kerberos";
+    case 3: return "password";
+    case 5: return "md5";
+    case 7: return "gss";
+    case 9: return "sspi";
+    case 10: return "sasl";
+    default: return "";
+  }
+}
+
+void read_columns(Item* item, Bytes body) {
+  Draft& d = draft(item);
+  if (!d.columns.is_null()) return;
+  ByteReader r(body);
+  const uint32_t n = std::min<uint32_t>(r.be16(), kMaxColumns);
+  auto list = item->arena.array<Value>(std::min<size_t>(n, body.size() / 19 + 1));
+  size_t i = 0;
+  for (; i < list.size() && r.remaining() > 18; ++i) {
+    list[i] = keep_value(item, c_string(r));
+    r.skip(18);
+  }
+  d.columns = Value::list(list.subspan(0, i));
+}
+
+void read_row(Item* item, Bytes body) {
+  Draft& d = draft(item);
+  ByteReader r(body);
+  const uint32_t n = std::min<uint32_t>(r.be16(), kMaxColumns);
+  auto row = item->arena.array<Value>(std::min<size_t>(n, body.size() / 4 + 1));
+  size_t i = 0;
+  for (; i < row.size() && r.remaining() >= 4; ++i) {
+    const auto size = static_cast<int32_t>(r.be32());
+    if (size < 0) continue;
+    const std::string_view text = r.text(static_cast<size_t>(size));
+    if (!r.ok()) break;
+    row[i] = keep_value(item, text);
+  }
+  if (d.rows == nullptr) d.rows = item->arena.array<Value>(kMaxRows).data();
+  d.rows[d.rows_kept++] = Value::list(row.subspan(0, i));
+}
+
+void read_bind(Item* item, ByteReader& r) {
+  const uint32_t formats = r.be16();
+  const uint16_t first = formats != 0 && r.remaining() >= 2 ? [&] {
+    ByteReader p = r;
+    return p.be16();
+  }()
+                                                            : uint16_t{0};
+  (void)first;  // text or binary shows in the bytes
+  r.skip(2 * formats);
+  const uint32_t n = r.be16();
+  if (!r.ok() || n == 0) return;
+  auto list = item->arena.array<Value>(std::min(n, kMaxParameters));
+  size_t i = 0;
+  for (; i < list.size() && r.remaining() >= 4; ++i) {
+    const auto size = static_cast<int32_t>(r.be32());
+    if (size < 0) continue;
+    const std::string_view text = r.text(std::min<size_t>(static_cast<size_t>(size), r.remaining()));
+    list[i] = keep_value(item, text);
+  }
+  if (n > kMaxParameters) draft(item).truncated = true;
+  draft(item).parameters = Value::list(list.subspan(0, i));
+}
+
+}  // namespace
+
+const item::Protocol Postgresql::kProtocol = {
+    .name = "postgresql",
+    .version = "3.0",
+    .abbreviation = "PGSQL",
+    .long_name = "PostgreSQL Frontend/Backend Protocol",
+    .macro = "postgresql",
+    .reference = "https://www.postgresql.org/docs/current/protocol.html",
+    .background = "#336791",
+    .foreground = "#ffffff",
+    .font_size = 11,
+    .priority = 5,
+    .layer4 = "tcp",
+    .ports = kPorts,
+    .fields = kFields,
+    .method_path = "request.command",
+    .summary_path = "request.query",
+    .status_path = "response.status",
+};
+
+Postgresql::Names& Postgresql::names() {
+  if (names_ == nullptr) names_ = std::make_unique<Names>();
+  return *names_;
+}
+
+Item* Postgresql::new_item(char kind, const Input& in, Output& out) {
+  Item* item = out.begin(kProtocol);
+  Draft* d = item->arena.make<Draft>(Draft{.kind = kind});
+  d->budget = out.settings().body_cap;
+  item->match_key = reinterpret_cast<uint64_t>(d);
+  item->request.time = in.time;
+  return item;
+}
+
+void Postgresql::finish(Item* item, Output& out) {
+  Draft& d = draft(item);
+  syncs_due_ += d.kind == 'Q' || d.kind == 'F' || d.kind == '0' ? 0 : d.syncs;
+  if (d.kind != 'r')
+    item->request.payload = request_payload(item, names_ ? names_->user : std::string_view(),
+                                            names_ ? names_->database : std::string_view());
+  item->request.present = d.kind != 'r';
+  if (item->response.size != 0) {
+    item->response.payload = response_payload(item);
+    item->response.present = true;
+  }
+  if (!item->request.present) {
+    item->outcome = Outcome::kNoRequest;
+    out.count(Counter::kHalfResponses);
+  } else if (!item->response.present) {
+    item->outcome = Outcome::kNoResponse;
+    out.count(Counter::kHalfRequests);
+  }
+  out.finish(item);
+}
+
+void Postgresql::finish_front(Output& out) {
+  Item* item = waiting_.pop();
+  if (item == nullptr) item = std::exchange(unit_, nullptr);
+  if (item == nullptr) item = std::exchange(orphan_, nullptr);
+  if (item != nullptr) finish(item, out);
+}
+
+Step Postgresql::dissect(const Input& in, Output& out) {
+  const bool client = in.direction == Direction::kToServer;
+  if (uint64_t& skip = skip_[client ? 0 : 1]; skip != 0) return Step::skip(std::exchange(skip, 0));
+  if (in.bytes.empty()) return Step::need();
+  const char type = static_cast<char>(in.bytes[0]);
+  if (client && type == 0) return untyped(in, out);
+  if (Item* front = waiting_.front();
+      !client && front != nullptr && (draft(front).kind == 's' || draft(front).kind == 'g')) {
+    // One byte answers the wish for encryption (protocol flow, "SSL Session Encryption").
+    const bool ssl = draft(front).kind == 's';
+    if (type == 'S' || type == 'G' || type == 'N') {
+      draft(front).accepted = Value(type != 'N');
+      front->response.time = in.time;
+      front->response.size = 1;
+      finish_front(out);
+      if (type == 'N') return Step::took(1);
+      return ssl ? Step::switch_to("tls", 1) : Step::done();
+    }
+  }
+  if (client ? !frontend_type(type) : !backend_type(type)) {
+    gap(in.direction, 0, out);
+    lost_here_[client ? 0 : 1] = true;
+    return Step::lost();
+  }
+  if (in.bytes.size() < 5) return Step::need(5);
+  const uint64_t length = load_be32(&in.bytes[1]);
+  if (length < 4 || length > kMaxMessage) {
+    gap(in.direction, 0, out);
+    lost_here_[client ? 0 : 1] = true;
+    return Step::lost();
+  }
+  const uint64_t size = length + 1;
+  const Item* t = target();
+  // Content that nobody will see is not waited for.
+  const bool unseen =
+      type == 'd' || (!client && type == 'D' && (t == nullptr || draft(const_cast<Item*>(t)).rows_kept >= kMaxRows));
+  if (unseen) {
+    client ? frontend(type, {}, size, in, out) : backend(type, {}, size, in, out);
+    return Step::skip(size);
+  }
+  // Of huge messages the front is enough.
+  const size_t wanted = static_cast<size_t>(std::min<uint64_t>(size, std::max<size_t>(out.settings().header_cap, 64)));
+  if (in.bytes.size() < wanted) return Step::need(wanted);
+  if (wanted < size) {
+    out.count(Counter::kBodyCapped);
+    skip_[client ? 0 : 1] = size - wanted;
+  }
+  const Bytes body = in.bytes.subspan(5, wanted - 5);
+  client ? frontend(type, body, size, in, out) : backend(type, body, size, in, out);
+  return Step::took(wanted);
+}
+
+/// Messages without a type, before the connection has begun (protocol-message-formats, StartupMessage and friends).
+Step Postgresql::untyped(const Input& in, Output& out) {
+  if (in.bytes.size() < 8) return Step::need(8);
+  const uint32_t size = load_be32(in.bytes.data());
+  const uint32_t code = load_be32(&in.bytes[4]);
+  const bool known = code == kSslRequest || code == kGssRequest ? size == 8
+                     : code == kCancelRequest                   ? size == 16 || (size > 16 && size <= 268)
+                                                                : code >> 16 == 3;
+  if (!known || size < 8 || size > 10000) {  // MAX_STARTUP_PACKET_LENGTH
+    gap(in.direction, 0, out);
+    lost_here_[0] = true;
+    return Step::lost();
+  }
+  if (in.bytes.size() < size) return Step::need(size);
+  return startup(in, in.bytes.subspan(8, size - 8), code, out);
+}
+
+Step Postgresql::startup(const Input& in, Bytes body, uint32_t code, Output& out) {
+  const uint64_t size = body.size() + 8;
+  if (code == kCancelRequest) {
+    Item* item = out.begin(kProtocol);
+    MapBuilder<4> map;
+    map.add("type", "CancelRequest");
+    map.add("command", "CancelRequest");
+    map.add("processId", static_cast<int64_t>(load_be32(body.data())));
+    map.add("secretKey", static_cast<int64_t>(load_be32(&body[4])));
+    item->request = {map.build(item->arena), in.time, size, true};
+    out.finish(item);  // the server only closes the connection
+    return Step::took(size);
+  }
+  Item* item = new_item(code == kSslRequest ? 's' : code == kGssRequest ? 'g' : '0', in, out);
+  Draft& d = draft(item);
+  item->request.size = size;
+  if (d.kind == '0') {
+    ByteReader r(body);
+    MapBuilder<16> map;
+    Names& n = names();
+    while (r.remaining() > 1 && r.peek() != 0) {
+      const std::string_view name = keep(item, c_string(r)), value = keep(item, c_string(r));
+      map.add(name, text_or_bytes(value, true));
+      if (name == "user") n.user.assign(value.substr(0, 256));
+      if (name == "database") n.database.assign(value.substr(0, 256));
+    }
+    if (n.database.empty()) n.database = n.user;  // the documented default
+    d.parameters = map.build(item->arena);
+    d.closing = 'Z';
+  }
+  waiting_.push(item, out);
+  return Step::took(size);
+}
+
+void Postgresql::frontend(char type, Bytes body, uint64_t size, const Input& in, Output& out) {
+  switch (type) {
+    case 'Q':
+    case 'F': {
+      close_unit(out);
+      Item* item = new_item(type, in, out);
+      Draft& d = draft(item);
+      d.op(type);
+      d.closing = 'Z';
+      item->request.size = size;
+      ByteReader r(body);
+      if (type == 'Q') d.query = keep(item, c_string(r));
+      if (skip_[0] != 0) d.truncated = true;
+      waiting_.push(item, out);
+      return;
+    }
+    case 'S': return sync(size, out);
+    case 'H':
+      if (unit_ != nullptr) unit_->request.size += size;
+      return close_unit(out);
+    case 'd':
+    case 'c':
+    case 'f':
+      if (Item* t = waiting_.front(); t != nullptr && !replicating_) {
+        if (type == 'd') draft(t).copy_in += size - 5;
+        t->request.size += size;
+      }
+      return;
+    case 'p':
+      if (Item* t = waiting_.front(); t != nullptr && draft(t).kind == '0') {
+        Draft& d = draft(t);
+        t->request.size += size;
+        ByteReader r(body);
+        std::string_view text = as_text(body);
+        if (d.authentication == "sasl" && d.password.is_null()) {
+          d.authentication = keep(t, c_string(r).substr(0, 64));  // the mechanism that the client chose
+          r.skip(4);
+          text = as_text(r.rest());
+        } else if (text.ends_with('\0')) {
+          text.remove_suffix(1);
+        }
+        if (d.password.is_null()) d.password = keep_value(t, text.substr(0, 1024));
+      }
+      return;
+    case 'X': return close_unit(out);
+    default: return extended(type, body, size, in, out);
+  }
+}
+
+void Postgresql::extended(char type, Bytes body, uint64_t size, const Input& in, Output& out) {
+  if (unit_ == nullptr) unit_ = new_item(type, in, out);
+  Item* item = unit_;
+  Draft& d = draft(item);
+  d.op(type);
+  item->request.size += size;
+  if (skip_[0] != 0) d.truncated = true;
+  ByteReader r(body);
+  Names& n = names();
+  switch (type) {
+    case 'P':
+      d.statement = keep(item, c_string(r).substr(0, 256));
+      d.query = keep(item, c_string(r));
+      n.statements.put(d.statement, d.query);
+      d.closing = '1';
+      d.kind = 'P';
+      return;
+    case 'B':
+      d.portal = keep(item, c_string(r).substr(0, 256));
+      d.statement = keep(item, c_string(r).substr(0, 256));
+      if (d.query.empty() || n.statements.find(d.statement) != d.query)
+        d.query = keep(item, n.statements.find(d.statement));
+      n.portals.put(d.portal, d.query);
+      read_bind(item, r);
+      d.closing = '2';
+      return;
+    case 'D': {
+      const char what = static_cast<char>(r.u8());
+      const std::string_view name = c_string(r).substr(0, 256);
+      if (d.query.empty()) {
+        (what == 'S' ? d.statement : d.portal) = keep(item, name);
+        d.query = keep(item, (what == 'S' ? n.statements : n.portals).find(name));
+      }
+      d.closing = 'T';
+      return;
+    }
+    case 'C': {
+      const char what = static_cast<char>(r.u8());
+      const std::string_view name = c_string(r).substr(0, 256);
+      if (d.op_count == 1) (what == 'S' ? d.statement : d.portal) = keep(item, name);
+      if (!name.empty()) (what == 'S' ? n.statements : n.portals).remove(name);
+      d.closing = '3';
+      return;
+    }
+    default:  // Execute
+      d.portal = keep(item, c_string(r).substr(0, 256));
+      d.max_rows = static_cast<int32_t>(r.be32());
+      d.query = d.query.empty() ? keep(item, n.portals.find(d.portal)) : d.query;
+      d.kind = 'E';
+      d.closing = 'C';
+      return close_unit(out);
+  }
+}
+
+/// No Execute will follow what was gathered, or one just has: it waits for its answer.
+void Postgresql::close_unit(Output& out) {
+  Item* item = std::exchange(unit_, nullptr);
+  if (item == nullptr) return;
+  if (skipping_) return finish(item, out);
+  if (draft(item).kind == 'B' || draft(item).kind == 'P') {  // named after its last message, when that says more
+    if (draft(item).closing == '2') draft(item).kind = 'B';
+  }
+  waiting_.push(item, out);
+}
+
+void Postgresql::sync(uint64_t size, Output& out) {
+  Item* last = unit_ != nullptr ? unit_ : waiting_.back();
+  if (last != nullptr && !skipping_) {
+    last->request.size += size;
+    if (draft(last).syncs < UINT16_MAX) ++draft(last).syncs;
+    if (draft(last).kind == 'Q' || draft(last).kind == 'F' || draft(last).kind == '0') ++syncs_due_;
+  } else {
+    ++syncs_due_;
+  }
+  close_unit(out);
+  skipping_ = false;
+}
+
+void Postgresql::backend(char type, Bytes body, uint64_t size, const Input& in, Output& out) {
+  Item* t = target();
+  if (replicating_ && type != 'A' && type != 'N' && type != 'E') {
+    if (type == 'Z') replicating_ = false;
+    return;
+  }
+  switch (type) {
+    case 'A': return unasked(type, body, size, in, out);
+    case 'N':
+      if (t == nullptr) return unasked(type, body, size, in, out);
+      break;
+    case 'E': return fail(body, size, in, out);
+    case 'S':
+    case 'K':
+    case 'R':
+      if (t == nullptr || draft(t).kind != '0') return;  // a setting that changed by the way
+      break;
+    case 'Z':
+      if (t == nullptr || draft(t).closing != 'Z' || (draft(t).completions == 0 && !draft(t).authenticated)) {
+        if (syncs_due_ > 0) --syncs_due_;  // it answers a Sync
+        return;
+      }
+      break;
+    case 'd':
+    case 'c':
+      if (t == nullptr) return;
+      break;
+    case 'T':
+    case 'D':
+    case 'C':
+    case 'I':
+    case 's':
+    case 'G':
+    case 'H':
+      if (t == nullptr) {
+        t = orphan_ = new_item('r', in, out);
+        draft(t).closing = 'C';
+      }
+      break;
+    default:
+      if (t == nullptr) return;
+  }
+  Draft& d = draft(t);
+  if (t->response.size == 0) t->response.time = in.time;
+  t->response.size += size;
+  ByteReader r(body);
+  switch (type) {
+    case 'R': {
+      const uint32_t code = r.be32();
+      if (code == 0) d.authenticated = true;
+      if (const std::string_view name = authentication_name(code); !name.empty()) d.authentication = name;
+      return;
+    }
+    case 'S':
+      if (d.settings == nullptr) d.settings = t->arena.array<Member>(32).data();
+      if (d.parameter_count < 32) {
+        const std::string_view name = keep(t, c_string(r));
+        d.settings[d.parameter_count++] = {name, keep_value(t, c_string(r))};
+      }
+      return;
+    case 'K':
+      d.process_id = static_cast<int32_t>(r.be32());
+      d.secret_key = static_cast<int32_t>(r.be32());
+      return;
+    case 'N':
+      if (d.notices == nullptr) d.notices = t->arena.array<Value>(kMaxNotices).data();
+      if (d.notice_count < kMaxNotices) d.notices[d.notice_count] = error_fields(body, t->arena);
+      ++d.notice_count;
+      return;
+    case 'Z': d.transaction = static_cast<char>(r.u8()); return finish_front(out);
+    case 'D':
+      if (d.rows_kept < kMaxRows && !body.empty()) read_row(t, body);
+      ++d.row_count;
+      return;
+    case 'd': d.copy_out += size - 5; return;
+    case 'W':  // COPY both: a replica follows from here on, for as long as it lives
+      replicating_ = true;
+      ++d.completions;
+      return finish_front(out);
+    default: return complete(type, body, out);
+  }
+}
+
+/// Answers that complete something.
+void Postgresql::complete(char type, Bytes body, Output& out) {
+  Item* t = target();
+  Draft& d = draft(t);
+  ByteReader r(body);
+  switch (type) {
+    case 'C': {
+      const std::string_view tag = keep(t, c_string(r).substr(0, 128));
+      if (d.completions == 0) d.tag = tag;
+      if (d.closing == 'Z') {
+        if (d.tags == nullptr) d.tags = t->arena.array<Value>(kMaxTags).data();
+        if (d.tag_count < kMaxTags) d.tags[d.tag_count++] = Value(tag);
+      }
+      ++d.completions;
+      break;
+    }
+    case 'I': ++d.completions; break;
+    case 's':
+      ++d.completions;
+      d.suspended = true;
+      break;
+    case 'V': ++d.completions; return;
+    case 'T': read_columns(t, body); break;
+    default: break;
+  }
+  const char answers = type == 'I' || type == 's' ? 'C' : type == 'n' ? 'T' : type;
+  // Within a unit that ends in Execute only its own completion ends it. Units that are not sent yet go on.
+  if (d.closing == answers && t != unit_) finish_front(out);
+}
+
+void Postgresql::fail(Bytes body, uint64_t size, const Input& in, Output& out) {
+  Item* t = target();
+  if (t == nullptr) return unasked('E', body, size, in, out);
+  Draft& d = draft(t);
+  if (t->response.size == 0) t->response.time = in.time;
+  t->response.size += size;
+  d.failed = true;
+  ++d.completions;
+  d.error = error_fields(body, t->arena);
+  if (d.kind == 'Q' || d.kind == 'F') return;  // ReadyForQuery follows
+  if (d.kind == '0' || d.kind == 's' || d.kind == 'g' || d.kind == 'r') return finish_front(out);
+  // Extended: the server ignores everything up to the next Sync.
+  bool synced = d.syncs > 0;
+  finish_front(out);
+  while (!synced && waiting_.front() != nullptr) {
+    Item* skipped = waiting_.front();
+    synced = draft(skipped).syncs > 0;
+    skipped->error_message = "not executed: an earlier message of the pipeline failed";
+    finish_front(out);
+  }
+  if (!synced) skipping_ = true;
+}
+
+/// What the server says by itself.
+void Postgresql::unasked(char type, Bytes body, uint64_t size, const Input& in, Output& out) {
+  Item* item = out.begin(kProtocol);
+  MapBuilder<5> map;
+  if (type == 'A') {
+    ByteReader r(body);
+    map.add("type", "NotificationResponse");
+    map.add("processId", static_cast<int64_t>(r.be32()));
+    map.add("channel", text_or_bytes(item->arena.copy(c_string(r).substr(0, 256)), true));
+    map.add("payload", text_or_bytes(item->arena.copy(c_string(r).substr(0, out.settings().body_cap)), true));
+  } else {
+    map.add("type", type == 'E' ? "ErrorResponse" : "NoticeResponse");
+    map.add("error", error_fields(body, item->arena));
+  }
+  item->data = {map.build(item->arena), in.time, size, true};
+  item->outcome = Outcome::kSingle;
+  out.finish(item);
+}
+
+/// Everything that waits, waits in vain.
+void Postgresql::give_up(Output& out) {
+  if (unit_ != nullptr) waiting_.push(std::exchange(unit_, nullptr), out);
+  while (!waiting_.empty() || orphan_ != nullptr) finish_front(out);
+  syncs_due_ = 0;
+  skipping_ = false;
+}
+
+bool Postgresql::gap(Direction direction, uint64_t bytes, Output& out) {
+  uint64_t& skip = skip_[direction == Direction::kToServer ? 0 : 1];
+  if (bytes != 0 && bytes <= skip) {
+    skip -= bytes;
+    return true;
+  }
+  skip = 0;
+  give_up(out);
+  return false;
+}
+
+void Postgresql::expire(Timestamp before, Output& out) {
+  if (!waiting_.empty() && waiting_.front()->time() < before) give_up(out);
+}
+
+void Postgresql::close(bool, Output& out) { give_up(out); }
+
+namespace {
+
+enum class Looks : uint8_t { kNo, kMaybe, kLikely, kCut };
+
+bool printable(std::string_view t) {
+  return is_text(t, true) && std::all_of(t.begin(), t.end(), [](char ch) {
+           return static_cast<uint8_t>(ch) >= 32 || ch == '\n' || ch == '\r' || ch == '\t';
+         });
+}
+
+/// Whether a whole message of `size` bytes could stand at the front of `t`; kLikely for kinds that prove themselves.
+Looks looks_like(std::string_view t, bool client, uint64_t& size) {
+  if (t.empty()) return Looks::kCut;
+  if (client ? !frontend_type(t[0]) : !backend_type(t[0])) return Looks::kNo;
+  if (t.size() < 5) return Looks::kCut;
+  const uint64_t length = load_be32(reinterpret_cast<const uint8_t*>(t.data()) + 1);
+  if (length < 4 || length > (64 << 20)) return Looks::kNo;
+  size = length + 1;
+  const std::string_view body = t.substr(5, static_cast<size_t>(std::min<uint64_t>(length - 4, 4096)));
+  const bool whole = body.size() == length - 4;
+  const auto c_text = [&](bool may_be_empty) {  // one C string fills the message
+    if (length < 5 + (may_be_empty ? 0 : 1)) return Looks::kNo;
+    if (!printable(body.substr(0, body.size() - (whole ? 1 : 0)))) return Looks::kNo;
+    if (!whole) return body.size() == 4096 ? Looks::kMaybe : Looks::kCut;
+    return body.back() == 0 ? Looks::kLikely : Looks::kNo;
+  };
+  const auto of_length = [&](uint64_t n) { return length == n ? Looks::kMaybe : Looks::kNo; };
+  if (client) switch (t[0]) {
+      case 'Q': {
+        const Looks l = c_text(true);
+        if (l == Looks::kNo || body.empty()) return l;
+        const char ch = body[0];
+        return (ch >= 'A' && ch <= 'z') || ch == '(' || ch == '-' || ch == '/' || ch == ' ' || ch == '\n' ||
+                       ch == '\t' || ch == ';' || ch == 0
+                   ? l
+                   : Looks::kNo;
+      }
+      case 'S':
+      case 'H':
+      case 'c':
+      case 'X': return of_length(4);
+      case 'D':
+      case 'C':
+        if (body.empty()) return length < 6 || length > 300 ? Looks::kNo : Looks::kCut;
+        if (length < 6 || length > 300 || (body[0] != 'S' && body[0] != 'P')) return Looks::kNo;
+        return !whole                                                           ? Looks::kCut
+               : body.back() == 0 && printable(body.substr(1, body.size() - 2)) ? Looks::kMaybe
+                                                                                : Looks::kNo;
+      case 'P': {
+        const size_t a = body.substr(0, 257).find('\0');
+        if (a == std::string_view::npos) return body.size() > 256 || !printable(body) ? Looks::kNo : Looks::kCut;
+        const size_t b = body.find('\0', a + 1);
+        if (!printable(body.substr(0, a)) || !printable(body.substr(a + 1, b == body.npos ? b : b - a - 1)))
+          return Looks::kNo;
+        if (b == std::string_view::npos) return body.size() == 4096 ? Looks::kMaybe : Looks::kCut;
+        if (body.size() < b + 3) return whole ? Looks::kNo : Looks::kCut;
+        const uint64_t types = load_be16(reinterpret_cast<const uint8_t*>(&body[b + 1]));
+        return length - 4 == b + 3 + 4 * types ? Looks::kLikely : Looks::kNo;
+      }
+      case 'B': return length >= 4 + 8 ? Looks::kMaybe : Looks::kNo;
+      case 'E': {
+        if (length < 9 || length > 300) return Looks::kNo;
+        return !whole ? Looks::kCut : body.find('\0') == body.size() - 5 ? Looks::kMaybe : Looks::kNo;
+      }
+      case 'p': return Looks::kMaybe;
+      default: return Looks::kMaybe;
+    }
+  switch (t[0]) {
+    case 'Z':
+      if (length != 5) return Looks::kNo;
+      return body.empty()                                         ? Looks::kCut
+             : body[0] == 'I' || body[0] == 'T' || body[0] == 'E' ? Looks::kLikely
+                                                                  : Looks::kNo;
+    case 'R':
+      if (length < 8 || length > 2000) return Looks::kNo;
+      if (body.size() < 4) return Looks::kCut;
+      return load_be32(reinterpret_cast<const uint8_t*>(body.data())) <= 12
+                 ? (length == 8 || length == 12 ? Looks::kLikely : Looks::kMaybe)
+                 : Looks::kNo;
+    case 'C': {
+      if (length > 100) return Looks::kNo;
+      const Looks l = c_text(false);
+      return l == Looks::kNo || body.empty() || (body[0] >= 'A' && body[0] <= 'Z') ? l : Looks::kNo;
+    }
+    case 'E':
+    case 'N': {
+      if (body.size() < 2) return length < 7 ? Looks::kNo : Looks::kCut;
+      if (body[0] != 'S') return Looks::kNo;
+      if (body.size() < 12 && !whole) return Looks::kCut;
+      for (const std::string_view word : {"ERROR", "FATAL", "PANIC", "WARNING", "NOTICE", "DEBUG", "INFO", "LOG"})
+        if (body.substr(1).starts_with(word)) return Looks::kLikely;
+      return Looks::kMaybe;  // the severity is translated
+    }
+    case 'S': {
+      const size_t a = body.substr(0, 64).find('\0');
+      if (a == std::string_view::npos) return printable(body) && body.size() < 64 ? Looks::kCut : Looks::kNo;
+      return printable(body.substr(0, a)) && a > 0 ? (!whole             ? Looks::kCut
+                                                      : body.back() == 0 ? Looks::kMaybe
+                                                                         : Looks::kNo)
+                                                   : Looks::kNo;
+    }
+    case 'K': return of_length(12);
+    case 'I':
+    case 's':
+    case '1':
+    case '2':
+    case '3':
+    case 'n':
+    case 'c': return of_length(4);
+    case 'T':
+    case 'D':
+    case 't': {
+      if (length < 6) return Looks::kNo;
+      if (body.size() < 2) return Looks::kCut;
+      const uint64_t n = load_be16(reinterpret_cast<const uint8_t*>(body.data()));
+      const uint64_t least = t[0] == 'T' ? 19 : 4;
+      return n <= 1664 && length - 6 >= n * least && (n > 0 || length == 6) ? Looks::kMaybe : Looks::kNo;
+    }
+    case 'A': return length >= 10 ? Looks::kMaybe : Looks::kNo;
+    default: return Looks::kMaybe;
+  }
+}
+
+constexpr size_t kProbeView = 16 << 10;  // bytes by which a place proves itself, or does not
+
+/// Messages in a row from the front: kYes when they prove themselves, kUnsure when more bytes may.
+Probe looks_like_messages(std::string_view t, bool client) {
+  for (int good = 0; good < 8; ++good) {
+    uint64_t size = 0;
+    switch (looks_like(t, client, size)) {
+      case Looks::kNo: return Probe::kNo;
+      case Looks::kLikely: return Probe::kYes;
+      case Looks::kCut: return Probe::kUnsure;
+      case Looks::kMaybe: break;
+    }
+    if (good >= 3) return Probe::kYes;
+    if (size > kProbeView) return Probe::kNo;
+    if (size >= t.size()) return Probe::kUnsure;
+    t.remove_prefix(static_cast<size_t>(size));
+  }
+  return Probe::kYes;
+}
+
+}  // namespace
+
+Probe Postgresql::probe(const Input& in) {
+  const std::string_view t = as_text(in.bytes);
+  if (t.empty()) return Probe::kUnsure;
+  const bool client = in.direction == Direction::kToServer;
+  if (client && t[0] == 0) {
+    if (t.size() < 8) return t.size() > 1 && t[1] != 0 ? Probe::kNo : Probe::kUnsure;
+    const uint32_t size = load_be32(in.bytes.data()), code = load_be32(in.bytes.data() + 4);
+    if (code == kSslRequest || code == kGssRequest) return size == 8 ? Probe::kYes : Probe::kNo;
+    if (code == kCancelRequest) return size >= 16 && size <= 268 ? Probe::kYes : Probe::kNo;
+    if (code >> 16 != 3 || (code & 0xFFFF) > 9999 || size < 9 || size > 10000) return Probe::kNo;
+    if (t.size() < 13) return Probe::kUnsure;
+    for (const std::string_view name :
+         {"user", "data", "repl", "opti", "appl", "clie", "exte", "_pq_", "Date", "Time", "geqo"})
+      if (t.substr(8, 4) == name) return Probe::kYes;
+    return Probe::kNo;
+  }
+  return looks_like_messages(t, client);
+}
+
+Resync Postgresql::resync(const Input& in) {
+  const bool client = in.direction == Direction::kToServer;
+  const std::string_view t = as_text(in.bytes);
+  bool& lost_here = lost_here_[static_cast<int>(in.direction)];
+  for (size_t at = std::exchange(lost_here, false) ? 1 : 0; at < t.size(); ++at) {
+    const Probe p = looks_like_messages(t.substr(at, kProbeView), client);
+    if (p == Probe::kYes) return {at, true};
+    if (p == Probe::kUnsure && t.size() - at < kProbeView) return {at, false};
+  }
+  return {t.size(), false};
+}
+
+}  // namespace baleen::dissect::postgresql

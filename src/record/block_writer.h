@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "index/block.h"
+#include "index/item_row.h"
+#include "item/item.h"
+#include "record/flight_recorder.h"
+
+namespace baleen::record {
+
+/// What an open block belongs to; written down beside its journals, so that a crash loses none of it.
+struct BlockOwner {
+  std::string recording, filter, destination, node, cluster, run;
+  uint64_t sequence = 0;
+};
+
+/// A capture interface as packets files name it.
+struct InterfaceName {
+  std::string name;
+  net::LinkType link = net::LinkType::kEthernet;
+};
+
+/// A block while it is written: two journals (packets, items) in a folder of the spool, appended and synced, so that
+/// whatever was promised survives kill -9 and power loss. finish() turns them into the block's three files.
+class BlockWriter {
+ public:
+  /// Makes `folder` (below the spool's open/).
+  static Result<std::unique_ptr<BlockWriter>> create(const std::string& folder, const BlockOwner& owner);
+  /// Whether finish() has done its work in `folder`.
+  static bool is_finished(const std::string& folder);
+  /// Takes up what a crashed process left; what its journals hold in whole records is kept.
+  static Result<std::unique_ptr<BlockWriter>> recover(const std::string& folder);
+
+  Result<> add_packet(const std::string& stream, const RecordedPacket& packet);
+  Result<> add_item(const item::Item& item);
+  /// What was added is on disk when this returns.
+  Result<> sync();
+
+  uint64_t packet_bytes() const { return packet_bytes_; }
+  uint64_t packets() const { return packets_; }
+  uint64_t items() const { return items_; }
+  bool empty() const { return packets_ == 0 && items_ == 0; }
+  Timestamp opened() const { return opened_; }
+  const BlockOwner& owner() const { return owner_; }
+  const std::string& folder() const { return folder_; }
+
+  /// Writes packets.pcapng, items.parquet and block.json into the folder and syncs them; the journals go. Returns the
+  /// record.
+  Result<index::BlockRecord> finish(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger);
+
+ private:
+  struct Place {
+    uint64_t offset;
+    uint32_t size;
+  };
+  BlockWriter(std::string folder, BlockOwner owner)
+      : folder_(std::move(folder)), owner_(std::move(owner)), opened_(now()) {}
+  Result<> open_journals();
+  Result<> write_out(std::string& buffer, int fd, uint64_t& written);
+  Result<> load_journals();
+  Result<> write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record);
+  Result<> write_items(index::BlockRecord& record);
+
+  std::string folder_;
+  BlockOwner owner_;
+  Timestamp opened_;
+  UniqueFd packets_fd_, items_fd_;
+  std::string packet_buffer_, item_buffer_;
+  uint64_t packets_written_ = 0, items_written_ = 0;
+  uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
+  std::vector<std::string> stream_names_;  // by number in this block, in the order of their first packet
+  std::unordered_map<std::string, uint32_t> stream_numbers_;
+  std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal
+  Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();
+};
+
+}  // namespace baleen::record

@@ -1,0 +1,138 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/ring.h"
+#include "index/block.h"
+#include "item/item.h"
+#include "kfl/kfl.h"
+#include "record/block_writer.h"
+#include "record/flight_recorder.h"
+#include "record/spool.h"
+
+namespace baleen::record {
+
+/// A native recording: items that match, and the whole L4 streams that hold them.
+struct Recording {
+  std::string name;
+  kfl::Filter filter;
+  std::string destination;  // "gs://bucket/prefix" or a folder
+};
+
+struct RecorderOptions {
+  std::string spool_folder;
+  std::string node, cluster, run;
+  uint64_t block_bytes = 64 << 20;
+  Duration block_age = std::chrono::minutes(5);
+  size_t ring_items = 1 << 16;  // a power of two
+  OpenStore open_store;
+};
+
+/// Numbers of the data path, read by the recorder for the ledger.
+struct CaptureNumbers {
+  std::atomic<uint64_t> packets{0}, dropped_by_kernel{0};
+};
+
+/// Turns matching items into blocks on a thread of its own. The shard's side is offer() and stream_ended(): they
+/// filter, push to a ring and never wait.
+///
+/// A stream that has matched is followed: a few times a second its new packets are copied from the flight recorder to
+/// the open block's journal, from its first packet that is still there, until it ends or the recording stops.
+class Recorder {
+ public:
+  /// `flights` are the shards' flight recorders; stream n belongs to flights[n % size]. They outlive the recorder.
+  static Result<std::unique_ptr<Recorder>> open(RecorderOptions options, std::vector<const FlightRecorder*> flights,
+                                                const CaptureNumbers* numbers);
+  ~Recorder();
+
+  /// Replaces the recordings in force, between two items. Those that are gone are closed and uploaded. Any thread.
+  void set_recordings(std::vector<Recording> recordings);
+  void set_interfaces(std::vector<InterfaceName> interfaces);
+
+  // Shard thread (one).
+  void offer(const item::ItemRef& item);
+  void stream_ended(uint64_t stream);
+
+  /// Waits until what was offered so far is taken in and the streams' packets are copied: for input that can wait.
+  void settle();
+
+  /// Takes in what was offered, closes all blocks, uploads for at most `patience`. What is left stays in the spool.
+  void stop(Duration patience);
+
+  struct Status {
+    index::LossLedger ledger;
+    SpoolProgress spool;
+    uint64_t streams = 0;
+    uint64_t write_errors = 0;
+    std::string last_error;
+  };
+  Status status() const;
+
+ private:
+  struct Event {
+    item::ItemRef item;
+    uint32_t recordings = 0;  // bit i: recordings i of its generation match
+    uint64_t generation = 0;
+    uint64_t ended_stream = 0;
+    bool ended = false;
+  };
+  struct Followed {
+    std::string name;
+    Cursor cursor;
+    int turns_left = -1;  // after its end: late packets; -1: it goes on
+  };
+  struct Open {
+    Recording recording;
+    std::unique_ptr<BlockWriter> block;
+    std::map<uint64_t, Followed> streams;
+    uint64_t sequence = 0;
+  };
+  struct Generation {
+    uint64_t number = 0;
+    std::vector<Recording> recordings;
+  };
+
+  Recorder(RecorderOptions options, std::vector<const FlightRecorder*> flights, const CaptureNumbers* numbers);
+  Result<> recover();
+  void run();
+  bool take_events();
+  void adopt(const std::shared_ptr<const Generation>& generation);
+  void take_item(Open& open, const item::Item& item);
+  void follow_streams(Open& open, bool last_turn);
+  void close_block(Open& open);
+  void check_age(Open& open);
+  BlockWriter* block_of(Open& open);
+  void failed(const Error& error);
+  index::LossLedger ledger() const;
+
+  RecorderOptions options_;
+  std::vector<const FlightRecorder*> flights_;
+  const CaptureNumbers* numbers_;
+  std::unique_ptr<Spool> spool_;
+  Ring<Event> ring_;
+  std::atomic<std::shared_ptr<const Generation>> generation_;
+  // Shard's numbers.
+  std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0}, items_offered_{0};
+  // Recorder's numbers.
+  std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, packets_stored_{0}, packets_lost_{0}, packets_truncated_{0},
+      streams_{0}, write_errors_{0};
+  std::map<std::string, Open> open_;  // by name; recorder thread
+  uint64_t adopted_ = 0;
+  std::shared_ptr<const Generation> in_force_;
+  mutable std::mutex mutex_;
+  std::vector<InterfaceName> interfaces_;
+  std::string last_error_;
+  std::atomic<uint64_t> turns_{0};
+  std::atomic<bool> hurry_{false};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace baleen::record

@@ -1,0 +1,444 @@
+#include "worker/worker.h"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+
+#include "base/log.h"
+#include "capture/af_packet/af_packet.h"
+#include "capture/pcap_file/pcap_file.h"
+#include "dissect/registry.h"
+#include "io/http_client.h"
+#include "store/retrying_store.h"
+
+namespace baleen::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr auto kWait = std::chrono::milliseconds(100);
+constexpr uint64_t kSettleEvery = 64 << 20;  // bytes of a file between two looks at whether the recorder keeps up
+
+std::string host_name() {
+  char name[256] = "localhost";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+/// The first address that other machines could use.
+std::string own_address() {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return "127.0.0.1";
+  std::string found = "127.0.0.1";
+  for (const ifaddrs* a = all; a != nullptr; a = a->ifa_next) {
+    if (a->ifa_addr == nullptr || a->ifa_addr->sa_family != AF_INET || (a->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    char text[INET_ADDRSTRLEN];
+    ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(a->ifa_addr)->sin_addr, text, sizeof text);
+    found = text;
+    break;
+  }
+  ::freeifaddrs(all);
+  return found;
+}
+
+std::string random_id() {
+  std::random_device random;
+  return fmt::format("{:08x}", random());
+}
+
+Result<std::string> choose_data_folder(const std::string& configured) {
+  std::string folder = configured;
+  if (folder.empty()) {
+    const char* home = std::getenv("HOME");
+    folder = ::geteuid() == 0 || home == nullptr ? "/var/lib/baleen" : std::string(home) + "/.local/share/baleen";
+  }
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    return Error{Code::kIo,
+                 fmt::format("data folder {}: {}; choose another with --set dataDir=FOLDER", folder, failed.message())};
+  return fs::absolute(folder, failed).lexically_normal().string();
+}
+
+std::string env_json(const ScriptingConfig& scripting) {
+  auto env = nlohmann::json::object();
+  for (const auto& [name, value] : scripting.env) env[name] = nlohmann::json::parse(value, nullptr, false);
+  return env.dump();
+}
+
+Result<std::string> read_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return errno_error(path, errno);
+  std::ostringstream content;
+  content << in.rdbuf();
+  return content.str();
+}
+
+}  // namespace
+
+/// One capture thread with all that belongs to its packets.
+class Worker::Shard final : public dissect::EngineObserver {
+ public:
+  Shard(Worker& worker, std::unique_ptr<capture::PacketSource> source, std::unique_ptr<record::FlightRecorder> flight,
+        dissect::EngineOptions options)
+      : worker_(worker), source_(std::move(source)), flight_(std::move(flight)), engine_(options, *this) {}
+
+  const record::FlightRecorder* flight() const { return flight_.get(); }
+  void start(script::ScriptFeed* feed) {
+    feed_ = feed;
+    thread_ = std::thread([this] { run(); });
+  }
+  void stop() { source_->stop(); }
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  void on_item(item::ItemRef item) override {
+    if (worker_.recorder_) {
+      const auto lock = worker_.share_recorder();
+      worker_.recorder_->offer(item);
+    }
+    if (feed_ != nullptr) feed_->offer(item);
+    worker_.deliver(item);
+  }
+  void on_packet(dissect::StreamRef stream, const net::Packet& packet, const net::Decoded&) override {
+    if (flight_) flight_->append({stream.number, stream.kind}, packet);
+  }
+  void on_stream_end(dissect::StreamRef stream, dissect::StreamEnd) override {
+    if (!worker_.recorder_) return;
+    const auto lock = worker_.share_recorder();
+    worker_.recorder_->stream_ended(stream.number);
+  }
+
+  void add_to(WorkerStatus& status) {
+    const std::lock_guard lock(numbers_mutex_);
+    status.engine = engine_numbers_;  // several shards: the last one's; sums are the metrics' matter
+    status.capture.packets += source_numbers_.packets;
+    status.capture.bytes += source_numbers_.bytes;
+    status.capture.dropped_by_kernel += source_numbers_.dropped_by_kernel;
+    status.capture.dropped_by_writer += source_numbers_.dropped_by_writer;
+  }
+
+ private:
+  void run() {
+    auto next_numbers = std::chrono::steady_clock::now();
+    while (true) {
+      {
+        auto batch = source_->next_batch(kWait);
+        if (!batch) {
+          if (batch.error().retryable()) continue;
+          const std::lock_guard lock(worker_.problems_mutex_);
+          worker_.problems_.push_back(batch.error().message);
+          break;
+        }
+        if (batch->state() == capture::PacketBatch::State::kEnd) break;
+        take(*batch);
+      }
+      if (!worker_.offline_) engine_.advance(now());
+      if (std::chrono::steady_clock::now() < next_numbers) continue;
+      publish_numbers();
+      next_numbers = std::chrono::steady_clock::now() + kWait;
+    }
+    engine_.finish();
+    publish_numbers();
+    worker_.running_.fetch_sub(1);
+  }
+
+  void take(const capture::PacketBatch& batch) {
+    const bool tell_scripts = feed_ != nullptr && worker_.scripts_->wants_packets();
+    for (const net::Packet& packet : batch) {
+      if (tell_scripts) feed_->offer(facts_of(packet));
+      engine_.on_packet(packet);
+      since_settled_ += packet.bytes.size();
+    }
+    worker_.numbers_.packets.fetch_add(batch.size(), std::memory_order_relaxed);
+    // A file can wait for the recorder; live packets cannot.
+    if (worker_.offline_ && worker_.recorder_ && since_settled_ > kSettleEvery) {
+      worker_.recorder_->settle();
+      since_settled_ = 0;
+    }
+  }
+
+  static script::PacketFacts facts_of(const net::Packet& packet) {
+    script::PacketFacts facts;
+    facts.time = packet.time;
+    facts.capture_length = static_cast<uint32_t>(packet.bytes.size());
+    facts.length = packet.wire_length;
+    facts.truncated = packet.wire_length > packet.bytes.size();
+    return facts;
+  }
+
+  void publish_numbers() {
+    const capture::Statistics source = source_->statistics();
+    const auto& interfaces = source_->interfaces();
+    if (worker_.recorder_ && interfaces.size() != known_interfaces_) {
+      known_interfaces_ = interfaces.size();
+      std::vector<record::InterfaceName> names;
+      for (const capture::Interface& i : interfaces) names.push_back({i.name, i.link});
+      worker_.recorder_->set_interfaces(std::move(names));
+    }
+    const std::lock_guard lock(numbers_mutex_);
+    worker_.numbers_.dropped_by_kernel.fetch_add(source.dropped_by_kernel - source_numbers_.dropped_by_kernel,
+                                                 std::memory_order_relaxed);
+    source_numbers_ = source;
+    engine_numbers_ = engine_.counters();
+  }
+
+  Worker& worker_;
+  std::unique_ptr<capture::PacketSource> source_;
+  std::unique_ptr<record::FlightRecorder> flight_;
+  script::ScriptFeed* feed_ = nullptr;
+  dissect::Engine engine_;
+  uint64_t since_settled_ = 0;
+  size_t known_interfaces_ = 0;
+  std::mutex numbers_mutex_;
+  capture::Statistics source_numbers_;
+  dissect::EngineCounters engine_numbers_;
+  std::thread thread_;
+};
+
+Result<std::unique_ptr<Worker>> Worker::start(WorkerOptions options) {
+  std::unique_ptr<Worker> worker(new Worker(std::move(options)));
+  BALEEN_TRY_DO(worker->prepare());
+  return worker;
+}
+
+Worker::Worker(WorkerOptions options) : options_(std::move(options)) {}
+
+Worker::~Worker() { stop(Duration{0}); }
+
+Result<> Worker::prepare() {
+  const Config& config = options_.config;
+  offline_ = !options_.pcap.empty();
+  BALEEN_TRY(data_folder_, choose_data_folder(config.data_dir));
+  node_name_ = config.node_name.empty() ? host_name() : config.node_name;
+  node_ip_ = config.node_ip.empty() ? own_address() : config.node_ip;
+  run_id_ = random_id();
+  worker_name_ = node_ip_ + ":48999";
+  origin_ = {worker_name_, node_name_, node_ip_};
+
+  const bool scripts_wanted =
+      config.scripting.enabled && (!config.scripting.source.empty() || !config.scripting.sources.empty());
+  const bool keep_packets = scripts_wanted || !config.recordings.empty();
+  BALEEN_TRY(auto sources, open_sources());
+
+  std::vector<const record::FlightRecorder*> flights;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    dissect::EngineOptions engine;
+    engine.protocols = dissect::registry();
+    engine.origin = &origin_;
+    engine.source = offline_ ? item::CaptureSource::kUnspecified : item::CaptureSource::kAfPacket;
+    engine.tell_packets = keep_packets;
+    engine.first_stream = i;
+    engine.stream_step = sources.size();
+    engine.sample_percent = config.sample_percent;
+    engine.tcp_idle = config.tcp_flow_timeout;
+    engine.udp_idle = config.udp_flow_timeout;
+    engine.settings.body_cap = config.body_cap;
+    std::unique_ptr<record::FlightRecorder> flight;
+    if (keep_packets) {
+      record::FlightRecorderOptions recorder;
+      recorder.folder = data_folder_;
+      recorder.ttl = offline_ ? Duration::max() : std::max<Duration>(config.pcap_ttl, std::chrono::seconds(10));
+      recorder.limit_bytes = std::max<uint64_t>(config.storage_limit / 4 / sources.size(), 2 * recorder.segment_bytes);
+      BALEEN_TRY(flight, record::FlightRecorder::open(recorder));
+      flights.push_back(flight.get());
+    }
+    shards_.push_back(std::make_unique<Shard>(*this, std::move(sources[i]), std::move(flight), engine));
+  }
+  if (keep_packets) {
+    packet_files_ = std::make_unique<PacketFiles>(data_folder_ + "/worker/pcaps", flights,
+                                                  config.pcap_ttl + std::chrono::minutes(15), config.storage_limit / 4);
+    record::RecorderOptions recorder;
+    recorder.spool_folder = data_folder_ + "/spool";
+    recorder.node = node_name_;
+    recorder.run = run_id_;
+    recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
+    BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
+    BALEEN_TRY(auto recordings, compile_recordings(config));
+    recorder_->set_recordings(std::move(recordings));
+  }
+  if (scripts_wanted) BALEEN_TRY_DO(start_scripts());
+  running_ = static_cast<int>(shards_.size());
+  for (size_t i = 0; i < shards_.size(); ++i) shards_[i]->start(scripts_ ? &scripts_->feed(i) : nullptr);
+  return {};
+}
+
+Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources() {
+  std::vector<std::unique_ptr<capture::PacketSource>> sources;
+  if (offline_) {
+    BALEEN_TRY(auto file, capture::PcapFileSource::open({.path = options_.pcap, .follow = false, .events = {}}));
+    sources.push_back(std::move(file));
+    return sources;
+  }
+  capture::AfPacketOptions live;
+  live.interfaces = options_.config.interfaces;
+  live.filter = options_.config.capture_filter;
+  live.ring_bytes = options_.config.ring_bytes;
+  return capture::open_af_packet(live, static_cast<size_t>(options_.config.shards));
+}
+
+Result<std::unique_ptr<store::ObjectStore>> Worker::open_store(const store::Location& location,
+                                                               const std::string& key_json) const {
+  store::OpenOptions options;
+  options.gcs_service_account_json = key_json;
+  if (location.scheme == "gs" && key_json.empty() && !options_.config.gcs_key_file.empty()) {
+    BALEEN_TRY(options.gcs_service_account_json, read_text(options_.config.gcs_key_file));
+  }
+  BALEEN_TRY(auto store, store::open(location, options));
+  return std::unique_ptr<store::ObjectStore>(std::make_unique<store::RetryingStore>(std::move(store)));
+}
+
+Result<std::vector<record::Recording>> Worker::compile_recordings(const Config& config) const {
+  std::vector<record::Recording> out;
+  for (const RecordingConfig& r : config.recordings) {
+    kfl::Options options;
+    options.protocols = dissect::cards();
+    options.macros = config.macros;
+    auto compiled = kfl::compile(r.pattern, options);
+    if (!compiled.filter)
+      return Error{Code::kInvalid, fmt::format("recording '{}': its pattern does not compile:\n{}", r.name,
+                                               kfl::render(r.pattern, compiled.diagnostics))};
+    BALEEN_TRY(const store::Location location, store::Location::parse(r.to));
+    (void)location;
+    out.push_back({r.name, *std::move(compiled.filter), r.to});
+  }
+  return out;
+}
+
+Result<std::string> Worker::upload(const script::Upload& upload, const char* scheme) const {
+  BALEEN_TRY(const auto store, open_store({scheme, upload.bucket, ""}, upload.credentials));
+  BALEEN_TRY_DO(store->put_file(upload.object, upload.path, {}));
+  return fmt::format("https://storage.googleapis.com/{}/{}", upload.bucket, upload.object);
+}
+
+Result<> Worker::clear(const script::Upload& upload, const char* scheme) const {
+  BALEEN_TRY(const auto store, open_store({scheme, upload.bucket, ""}, upload.credentials));
+  store::ListOptions list;
+  list.prefix = upload.object;
+  do {
+    BALEEN_TRY(const store::ListPage page, store->list(list));
+    for (const store::ObjectFacts& object : page.objects)
+      if (const auto removed = store->remove(object.key); !removed && removed.error().code != Code::kNotFound)
+        return removed.error();
+    list.page_token = page.next_page_token;
+  } while (!list.page_token.empty());
+  return {};
+}
+
+Result<> Worker::start_scripts() {
+  const ScriptingConfig& scripting = options_.config.scripting;
+  script::HostOptions host;
+  host.scripts_folder = scripting.source;
+  host.script_files = scripting.sources;
+  host.active = scripting.active;
+  host.watch = scripting.watch;
+  host.env_json = env_json(scripting);
+  host.data_folder = data_folder_ + "/worker";
+  host.node_name = node_name_;
+  host.node_ip = node_ip_;
+  host.run_id = run_id_;
+  host.feeds = shards_.size();
+  host.kfl.protocols = dissect::cards();
+  host.kfl.macros = options_.config.macros;
+
+  script::HostCallbacks callbacks;
+  callbacks.console = options_.console;
+  callbacks.pcap_path = [this](const std::string& stream) { return packet_files_->stream(stream); };
+  callbacks.snapshot = [this](const script::SnapshotRequest& request) -> Result<std::string> {
+    BALEEN_TRY_DO(packet_files_->snapshot(request.streams, request.folder, request.output));
+    return request.output;
+  };
+  callbacks.name_resolution_history = [] { return std::string("{}"); };
+  callbacks.gcs_put = [this](const script::Upload& u) { return upload(u, "gs"); };
+  callbacks.gcs_clear = [this](const script::Upload& u) { return clear(u, "gs"); };
+  callbacks.http = [client =
+                        std::make_shared<io::HttpClient>()](const script::HttpRequest& request) -> Result<std::string> {
+    io::HttpRequest out;
+    out.method = request.method;
+    out.url = request.url;
+    out.body = as_bytes(request.body);
+    const auto headers = nlohmann::json::parse(request.headers.empty() ? "{}" : request.headers, nullptr, false);
+    if (headers.is_object())
+      for (auto h = headers.begin(); h != headers.end(); ++h)
+        out.headers.emplace_back(h.key(), h->is_string() ? h->get<std::string>() : h->dump());
+    out.total_timeout = std::chrono::seconds(30);
+    BALEEN_TRY(io::HttpAnswer answer, client->send(out));
+    return std::move(answer.body);
+  };
+  scripts_ = std::make_unique<script::ScriptHost>(std::move(host), std::move(callbacks));
+  return scripts_->start();
+}
+
+void Worker::deliver(const item::ItemRef& item) {
+  if (!options_.on_item || !options_.show.matches(*item)) return;
+  const std::lock_guard lock(deliver_mutex_);
+  options_.on_item(item);
+}
+
+std::vector<std::string> Worker::apply(const Config& config) {
+  std::vector<std::string> notes;
+  Config& now_in_force = options_.config;
+  if (!(config.recordings == now_in_force.recordings)) {
+    auto recordings = compile_recordings(config);
+    if (!recordings) {
+      notes.push_back(recordings.error().message + "; the recordings stay as they were");
+    } else if (!recorder_) {
+      notes.push_back("a first recording in the configuration needs a restart: packets were not kept until now");
+    } else {
+      recorder_->set_recordings(*std::move(recordings));
+      notes.push_back(config.recordings.empty() ? "recording stopped; what was kept is uploaded"
+                                                : fmt::format("{} recordings in force", config.recordings.size()));
+    }
+  }
+  if (scripts_ && config.scripting.env != now_in_force.scripting.env) {
+    scripts_->set_env(env_json(config.scripting));
+    notes.push_back("scripts restarted with the new environment");
+  }
+  const bool other = config.interfaces != now_in_force.interfaces ||
+                     config.capture_filter != now_in_force.capture_filter || config.data_dir != now_in_force.data_dir ||
+                     config.scripting.source != now_in_force.scripting.source;
+  if (other) notes.push_back("changes of interfaces, capture filter, data folder and script folder need a restart");
+  now_in_force.recordings = config.recordings;
+  now_in_force.scripting.env = config.scripting.env;
+  return notes;
+}
+
+void Worker::stop(Duration patience) {
+  if (std::exchange(stopped_, true)) return;
+  for (auto& shard : shards_) shard->stop();
+  for (auto& shard : shards_) shard->join();
+  if (scripts_) scripts_->stop();
+  if (recorder_) recorder_->stop(patience);
+}
+
+WorkerStatus Worker::status() {
+  WorkerStatus status;
+  for (auto& shard : shards_) shard->add_to(status);
+  if (recorder_) {
+    status.recorder = recorder_->status();
+    status.recording = !options_.config.recordings.empty();
+  }
+  if (scripts_) {
+    if (!stopped_) status.scripts = scripts_->status();
+    for (size_t i = 0; i < shards_.size(); ++i) status.script_dropped_items += scripts_->feed(i).dropped_items();
+  }
+  return status;
+}
+
+std::vector<std::string> Worker::problems() {
+  const std::lock_guard lock(problems_mutex_);
+  return std::exchange(problems_, {});
+}
+
+}  // namespace baleen::worker
