@@ -18,7 +18,7 @@ size_t replay(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   const std::vector<char> content{std::istreambuf_iterator<char>(in), {}};
   auto* exact = static_cast<uint8_t*>(std::malloc(content.size() + (content.empty() ? 1 : 0)));
-  std::memcpy(exact, content.data(), content.size());
+  if (!content.empty()) std::memcpy(exact, content.data(), content.size());
   LLVMFuzzerTestOneInput(exact, content.size());
   std::free(exact);
   return 1;
