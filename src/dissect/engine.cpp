@@ -5,8 +5,8 @@
 
 #include "base/check.h"
 
-// The engine in three files: packets, flows and time here; the order of bytes in order.cpp; what sessions are told in
-// conversation.cpp.
+// The engine in four files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
+// detection.cpp; what sessions are told in conversation.cpp.
 
 namespace baleen::dissect {
 namespace {
@@ -32,6 +32,8 @@ Engine::Engine(const EngineOptions& options, EngineObserver& observer)
   std::stable_sort(order_.begin(), order_.end(), [&](uint8_t a, uint8_t b) {
     return options.protocols[a].card->priority < options.protocols[b].card->priority;
   });
+  for (size_t i = 0; i < options.protocols.size(); ++i)
+    if (options.protocols[i].answers_tell) answers_tell_ |= uint64_t{1} << i;
 }
 
 Engine::~Engine() { finish(); }

@@ -150,28 +150,32 @@ class Engine final : private Output {
   }
   void file(Flow& flow);
 
-  // conversation.cpp: bytes in order, detection, sessions
+  // conversation.cpp: bytes in order, and what sessions make of them
   void feed(Flow& flow, int from, Bytes bytes, Timestamp time);
   void feed_end(Flow& flow, int from);
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
   void last_chance(Flow& flow);
-  void pump(Flow& flow, int from);
+  void pump(Flow& flow);
   bool runnable(const Flow& flow, int from) const;
   int older_side(const Flow& flow) const;
   Bytes front(const Flow& flow, int from) const;
   Timestamp front_time(const Flow& flow, int from) const;
   void consume(Flow& flow, int from, size_t bytes);
   bool step(Flow& flow, int from);
-  bool detect_step(Flow& flow, int from, Bytes all);
-  void resync_step(Flow& flow, int from, Bytes all);
-  bool dissect_step(Flow& flow, int from, Bytes all);
-  const ProtocolEntry* detect(Flow& flow, int from, Bytes view, Timestamp time, bool last, bool& unsure);
-  Probe ask(const Flow& flow, const ProtocolEntry& entry, const Input& in, int from, int& client_half) const;
+  bool resync_step(Flow& flow, int from);
+  bool dissect_step(Flow& flow, int from);
   void start_session(Flow& flow, const ProtocolEntry& entry);
   void switch_session(Flow& flow, std::string_view to);
   void ignore(Flow& flow);
-  void keep(Half& half, Bytes bytes, Timestamp time);
+  bool keep(Half& half, Bytes bytes, Timestamp time);
   void drop_pending(Half& half);
+
+  // detection.cpp: which protocol these bytes are
+  bool detect_step(Flow& flow, int from);
+  const ProtocolEntry* detect(Flow& flow, int from, const Input& in, bool last, bool& unsure);
+  Probe ask(const Flow& flow, const ProtocolEntry& entry, const Input& in, int from, bool last, int& client_half) const;
+  bool refuse(Flow& flow, int from);
+  void forget_candidates(Flow& flow);
 
   EngineOptions options_;
   EngineObserver& observer_;
@@ -186,6 +190,7 @@ class Engine final : private Output {
   Timestamp now_{};
   Timestamp last_tick_{};
   std::vector<uint8_t> order_;  // of the protocols: in which they are asked
+  uint64_t answers_tell_ = 0;   // of the protocols: those whose answers alone tell
   bool final_ = false;          // the flow in hand ends: probes must decide
   Pending* free_pending_ = nullptr;
   size_t pending_bytes_ = 0;

@@ -21,10 +21,14 @@ struct Pending {
   std::vector<uint8_t> bytes;
   size_t used = 0;  // at the front
   std::vector<Mark> marks;
+  size_t mark = 0;  // that of the first byte which is not used
   Pending* next = nullptr;
 
   Bytes view() const { return Bytes(bytes).subspan(used); }
-  Timestamp time() const { return marks.front().time; }
+  Timestamp time() const { return marks[mark].time; }
+  void append(Bytes more, Timestamp time);
+  void consume(size_t n);
+  void clear();
 };
 
 /// One direction of a conversation, from reassembly to the dissector's front.
@@ -35,12 +39,14 @@ struct Half {
   uint32_t need = 0;   // bytes that it wants to see at once before it is asked again; 0: any more
   uint32_t acked = 0;  // highest acknowledgement that the peer sent
   uint8_t strays = 0;  // segments in a row whose numbers are far from all others
-  bool ack_known = false;
-  bool ended = false;    // no more bytes will come
-  bool told = false;     // ... and the dissector knows
-  bool lost = false;     // looking for the next message
-  bool stalled = false;  // what is there was not enough; something has to change before it is asked again
-  bool found = false;    // resync() said that a message begins right here
+  uint8_t tries = 0;   // beginnings that were looked for in the middle of a stream
+  bool ack_known : 1 = false;
+  bool ended : 1 = false;    // no more bytes will come
+  bool told : 1 = false;     // ... and the dissector knows
+  bool lost : 1 = false;     // looking for the next message
+  bool stalled : 1 = false;  // what is there was not enough; something has to change before it is asked again
+  bool found : 1 = false;    // resync() said that a message begins right here
+  bool refused : 1 = false;  // no probe wants what came; the other direction may still tell
 };
 static_assert(sizeof(Half) <= 64);
 
@@ -84,7 +90,7 @@ struct alignas(64) Flow {
   uint32_t blocked_ack = 0;
   Timestamp blocked_since{};
   Timestamp expire_checked{};
-  uint64_t candidates = ~uint64_t{0};
+  uint64_t candidates[2] = {~uint64_t{0}, ~uint64_t{0}};  // by half: protocols whose probes did not say no
   Flow* older = nullptr;
   Flow* newer = nullptr;
 

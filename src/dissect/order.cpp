@@ -251,7 +251,13 @@ void Engine::lose(Flow& flow, int from, uint32_t bytes) {
   drop_pending(half);
   half.need = 0;
   half.stalled = false;
-  if (flow.state != Flow::State::kDissecting || half.lost) return;  // what follows is no beginning; probes may know it
+  if (flow.state == Flow::State::kDetecting) {  // what follows may be no beginning; probes may know it all the same
+    half.lost = true;
+    half.refused = false;
+    flow.candidates[from] = ~uint64_t{0};
+    return;
+  }
+  if (half.lost) return;
   if (flow.session->gap(flow.direction(from), whole ? bytes - skipped : 0, *this)) return;
   half.lost = true;
   half.found = false;

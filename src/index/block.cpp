@@ -17,12 +17,19 @@ ObjectRecord object_of(const json& j) {
   return {j.at("key").get<std::string>(), j.at("size").get<uint64_t>(), j.at("crc32c").get<uint32_t>()};
 }
 
-#define BALEEN_LEDGER_FIELDS(X)                                                                             \
-  X(items_seen)                                                                                             \
-  X(items_stored)                                                                                           \
-  X(items_not_matched)                                                                                      \
-  X(items_dropped_queue) X(items_in_flight) X(packets_captured) X(packets_dropped_kernel) X(packets_stored) \
-      X(packets_lost_recorder) X(packets_truncated)
+// clang-format off
+#define BALEEN_LEDGER_FIELDS(X) \
+  X(items_seen) \
+  X(items_stored) \
+  X(items_not_matched) \
+  X(items_dropped_queue) \
+  X(items_in_flight) \
+  X(packets_captured) \
+  X(packets_dropped_kernel) \
+  X(packets_stored) \
+  X(packets_lost_recorder) \
+  X(packets_truncated)
+// clang-format on
 
 json ledger_json(const LossLedger& l) {
   json j;

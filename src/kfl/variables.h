@@ -26,8 +26,9 @@ struct Variable {
   std::vector<Source> sources;                   // the first whose protocols are the item's
   Datum (*compute)(Context& context) = nullptr;  // instead of a path
   Datum fallback;                                // when there is nothing (K2-05)
-  bool lenient = false;                          // labels, annotations: map[k] of a missing key is "" (K2-06, D-8)
-  bool in_protocol = false;                      // a fallback of `elsewhere` in items of other protocols
+  bool is_int = false;
+  bool lenient = false;      // labels, annotations: map[k] of a missing key is "" (K2-06, D-8)
+  bool in_protocol = false;  // a fallback of `elsewhere` in items of other protocols
   Datum elsewhere;
   std::string doc;
 };

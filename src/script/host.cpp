@@ -423,9 +423,7 @@ void ScriptHost::run_job(const std::string& tag) {
   const auto limit = static_cast<double>(it->second.limit);
   ++it->second.runs;
   const CallResult result = engine_->call_held(it->second.function, options_.limits.job_budget);
-  if (!result.ok())
-    if (Script* script = find(id)) script->holds_packets = true;  // perhaps it still has what it could not deliver
-  const auto again = jobs_.find(tag);                             // the job may have removed itself
+  const auto again = jobs_.find(tag);  // the job may have removed itself
   if (again != jobs_.end() && again->second.limit > 0 && again->second.runs >= again->second.limit) {
     engine_->release(again->second.function);
     jobs_.erase(again);

@@ -374,8 +374,8 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                    const std::string &region = old ? a[0] : a[2], &id = old ? a[1] : a[3], &secret = old ? a[2] : a[4];
                    const std::string credentials = "{\"region\":" + quoted(region) + ",\"accessKeyId\":" + quoted(id) +
                                                    ",\"secretAccessKey\":" + quoted(secret) + "}";
-                   return put(callbacks_.s3_put, "vendor.s3.put", old ? a[3] : a[0], old ? a[4] : a[1], credentials,
-                              true);
+                   return put(call.script(), callbacks_.s3_put, "vendor.s3.put", old ? a[3] : a[0], old ? a[4] : a[1],
+                              credentials, true);
                  }});
   out.push_back({"vendor.s3.clear", [this](Call& call) -> Result<Argument> {
                    std::string a[4];
