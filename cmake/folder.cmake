@@ -2,7 +2,9 @@
 #
 # Makes what a folder of src/ holds: the library baleen_NAME from its sources; NAME_test from its *_test.cpp; one
 # X_bench per *_bench.cpp; one X_fuzz per *_fuzz.cpp, which without libFuzzer replays the corpus beside it as a test.
-# DEPS are other folders (their names), LIBS are targets of other projects.
+# harness.cpp is what the folder offers to tests only, also to those of other folders: the library baleen_NAME_harness.
+# DEPS are other folders (their names), LIBS are targets of other projects, TEST_LIBS and HARNESS_LIBS are linked to
+# tests, benches and fuzzers, and to the harness.
 
 set(BALEEN_WARNINGS -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-parameter)
 
@@ -22,7 +24,7 @@ if(BALEEN_FUZZ)
 endif()
 
 function(baleen_folder name)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS;HARNESS_LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(tests ${sources})
   set(benches ${sources})
@@ -30,7 +32,9 @@ function(baleen_folder name)
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
-  list(FILTER sources EXCLUDE REGEX "(_test|_bench|_fuzz|_main)\\.cpp$")
+  set(harness ${sources})
+  list(FILTER harness INCLUDE REGEX "/harness\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "((_test|_bench|_fuzz|_main)|/harness)\\.cpp$")
 
   set(deps ${ARG_DEPS})
   list(TRANSFORM deps PREPEND baleen_)
@@ -40,6 +44,13 @@ function(baleen_folder name)
   else()
     add_library(baleen_${name} INTERFACE)
     target_link_libraries(baleen_${name} INTERFACE baleen_options ${deps} ${ARG_LIBS} Threads::Threads)
+  endif()
+
+  if(harness)
+    add_library(baleen_${name}_harness STATIC ${harness})
+    target_link_libraries(baleen_${name}_harness PUBLIC baleen_${name} ${ARG_HARNESS_LIBS})
+    target_compile_definitions(baleen_${name}_harness PRIVATE BALEEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    list(APPEND ARG_TEST_LIBS baleen_${name}_harness)
   endif()
 
   if(tests AND NOT BALEEN_FUZZ)

@@ -4,21 +4,51 @@
 #include "dissect/engine.h"
 #include "dissect/registry.h"
 
-// The second half of the engine: bytes in order become calls of a session. As long as the dissector uses up what each
-// packet brings, its bytes are the packet's own; only what it answers with kNeed is copied to `pending`.
+// Bytes in order become calls of a session. Each half has a front: the bytes that nobody has used yet. As long as the
+// dissector uses up what each packet brings, the front is the packet's own memory (`hand_`); only what it answers with
+// kNeed is copied to `pending`. pump() steps the half whose front is older until neither can go on.
 
 namespace baleen::dissect {
 namespace {
 
-constexpr uint8_t kDatagramTries = 4;       // unknown datagrams after which a UDP conversation is left alone
-constexpr size_t kPendingSlack = 64 << 10;  // one segment more than a dissector may ask for
+constexpr uint8_t kDatagramTries = 4;          // unknown datagrams after which a UDP conversation is left alone
+constexpr size_t kPendingSlack = 64 << 10;     // one segment more than a dissector may ask for
+constexpr size_t kPooledCapacity = 256 << 10;  // larger buffers are given back to the system
 
 }  // namespace
 
 // ---- pending bytes ----
 
-void Engine::keep(Half& half, Bytes bytes, Timestamp time) {
-  if (bytes.empty()) return;
+void Pending::append(Bytes more, Timestamp time) {
+  if (used != 0 && used * 2 >= bytes.size()) {  // each byte is moved at most once per doubling
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(used));
+    marks.erase(marks.begin(), marks.begin() + static_cast<ptrdiff_t>(mark));
+    mark = 0;
+    for (Mark& m : marks) m.at -= std::min(m.at, used);
+    used = 0;
+  }
+  if (marks.size() == mark || marks.back().time != time) marks.push_back({bytes.size(), time});
+  bytes.insert(bytes.end(), more.begin(), more.end());
+}
+
+void Pending::consume(size_t n) {
+  used += n;
+  while (mark + 1 < marks.size() && marks[mark + 1].at <= used) ++mark;
+}
+
+void Pending::clear() {
+  bytes.clear();
+  if (bytes.capacity() > kPooledCapacity) bytes.shrink_to_fit();
+  marks.clear();
+  used = mark = 0;
+}
+
+/// Whether there was room.
+bool Engine::keep(Half& half, Bytes bytes, Timestamp time) {
+  if (pending_bytes_ + bytes.size() > options_.pending_limit) {
+    ++counters_.pending_overflow;
+    return false;
+  }
   if (half.pending == nullptr) {
     if (free_pending_ == nullptr) {
       pendings_.push_back(std::make_unique<Pending>());
@@ -26,26 +56,43 @@ void Engine::keep(Half& half, Bytes bytes, Timestamp time) {
     }
     half.pending = free_pending_;
     free_pending_ = half.pending->next;
-    half.pending->time = time;
   }
-  Pending& p = *half.pending;
-  if (p.used == p.bytes.size()) p.time = time;
-  if (p.used != 0 && p.used * 2 >= p.bytes.size()) {  // each byte is moved at most once per doubling
-    p.bytes.erase(p.bytes.begin(), p.bytes.begin() + static_cast<ptrdiff_t>(p.used));
-    p.used = 0;
-  }
-  p.bytes.insert(p.bytes.end(), bytes.begin(), bytes.end());
+  pending_bytes_ += bytes.size();
+  half.pending->append(bytes, time);
+  return true;
 }
 
 void Engine::drop_pending(Half& half) {
   Pending* p = half.pending;
   if (p == nullptr) return;
+  pending_bytes_ -= p->view().size();
   half.pending = nullptr;
-  p->bytes.clear();
-  if (p->bytes.capacity() > (256 << 10)) p->bytes.shrink_to_fit();
-  p->used = 0;
+  p->clear();
   p->next = free_pending_;
   free_pending_ = p;
+}
+
+Bytes Engine::front(const Flow& flow, int from) const {
+  const Half& half = flow.half[from];
+  if (half.pending != nullptr) return half.pending->view();
+  return hand_.from == from ? hand_.bytes : Bytes{};
+}
+
+Timestamp Engine::front_time(const Flow& flow, int from) const {
+  const Half& half = flow.half[from];
+  if (half.pending != nullptr) return half.pending->time();
+  return hand_.from == from ? hand_.time : flow.last;
+}
+
+void Engine::consume(Flow& flow, int from, size_t bytes) {
+  Half& half = flow.half[from];
+  if (half.pending == nullptr) {
+    if (hand_.from == from) hand_.bytes = hand_.bytes.subspan(bytes);
+    return;
+  }
+  if (bytes == half.pending->view().size()) return drop_pending(half);
+  half.pending->consume(bytes);
+  pending_bytes_ -= bytes;
 }
 
 // ---- streams ----
@@ -53,146 +100,139 @@ void Engine::drop_pending(Half& half) {
 void Engine::feed(Flow& flow, int from, Bytes bytes, Timestamp time) {
   if (flow.state == Flow::State::kIgnored) return;
   Half& half = flow.half[from];
-  if (half.skip != 0) {
-    const size_t n = static_cast<size_t>(std::min<uint64_t>(half.skip, bytes.size()));
-    half.skip -= n;
-    bytes = bytes.subspan(n);
-    if (bytes.empty()) return;
-  }
-  if (half.pending == nullptr) {
-    const size_t used = run(flow, from, bytes, time, false);
-    if (flow.state != Flow::State::kIgnored) keep(half, bytes.subspan(used), time);
-    return;
-  }
-  keep(half, bytes, time);
-  run_pending(flow, from);
-  if (half.pending != nullptr && half.pending->view().size() > options_.settings.header_cap + kPendingSlack) {
-    count(Counter::kMessageTooLong, 1);
-    drop_pending(half);
-    half.need = 0;
-    half.lost = true;
-  }
-}
-
-void Engine::run_pending(Flow& flow, int from) {
-  Half& half = flow.half[from];
-  if (half.pending == nullptr) return;
-  const Bytes view = half.pending->view();
-  const size_t used = run(flow, from, view, half.pending->time, false);
-  if (half.pending == nullptr) return;  // ignored meanwhile
-  if (used == view.size()) return drop_pending(half);
-  half.pending->used += used;
-  if (used != 0) half.pending->time = flow.last;  // what is left came with the packet in hand
-}
-
-void Engine::feed_end(Flow& flow, int from, Timestamp time) {
-  Half& half = flow.half[from];
-  if (half.at_end) return;
-  half.at_end = true;
-  half.skip = 0;
-  if (flow.state == Flow::State::kDetecting && half.pending != nullptr) {
-    // The last chance of probes that wanted more bytes.
-    const Bytes view = half.pending->view();
-    const ProtocolEntry* entry = detect(flow, from, view, half.pending->time, true);
-    if (entry == nullptr && flow.state == Flow::State::kDetecting && flow.half[1 - from].at_end) ignore(flow);
-    if (entry != nullptr) start_session(flow, *entry);
-    if (flow.state == Flow::State::kDissecting) {
-      run_pending(flow, 1 - from);
-      run_pending(flow, from);
-    }
-  }
-  if (flow.state != Flow::State::kDissecting) return;
-  half.need = 0;
-  const Bytes view = half.pending != nullptr ? half.pending->view() : Bytes{};
-  run(flow, from, view, half.pending != nullptr ? half.pending->time : time, true);
+  const auto unwanted = static_cast<size_t>(std::min<uint64_t>(half.skip, bytes.size()));
+  half.skip -= unwanted;
+  bytes = bytes.subspan(unwanted);
+  if (bytes.empty()) return;
+  const bool room = half.pending == nullptr || keep(half, bytes, time);
+  if (room && half.pending == nullptr) hand_ = {from, bytes, time};
+  half.stalled = false;
+  if (room) pump(flow);
+  const Bytes left = std::exchange(hand_, {}).bytes;
+  if (flow.state == Flow::State::kIgnored) return;
+  const bool kept = room && (left.empty() || keep(half, left, time));
+  const bool too_long =
+      half.pending != nullptr && half.pending->view().size() > options_.settings.header_cap + kPendingSlack;
+  if (kept && !too_long) return;
+  if (too_long) count(Counter::kMessageTooLong, 1);
   drop_pending(half);
-}
-
-/// Calls the session until it has used up `view`, or wants more; returns how many bytes were used.
-size_t Engine::run(Flow& flow, int from, Bytes view, Timestamp time, bool end) {
-  Half& half = flow.half[from];
-  size_t at = 0;
-  bool stuck = false;
-  while (!stuck && flow.state != Flow::State::kIgnored) {
-    Bytes rest = view.subspan(at);
-    if (half.skip != 0) {
-      const size_t n = static_cast<size_t>(std::min<uint64_t>(half.skip, rest.size()));
-      half.skip -= n;
-      at += n;
-      rest = view.subspan(at);
-    }
-    if (rest.empty() && !end) break;
-    if (flow.state == Flow::State::kDetecting) {
-      const ProtocolEntry* entry = rest.empty() ? nullptr : detect(flow, from, rest, time, end);
-      if (entry == nullptr) break;
-      start_session(flow, *entry);
-      // The other direction's first bytes came before these.
-      run_pending(flow, 1 - from);
-      continue;
-    }
-    at += half.lost ? look_for_message(flow, from, rest, time, end, stuck)
-                    : dissect_one(flow, from, rest, time, end, stuck);
-  }
-  return flow.state == Flow::State::kIgnored ? view.size() : at;
-}
-
-size_t Engine::look_for_message(Flow& flow, int from, Bytes rest, Timestamp time, bool end, bool& stuck) {
-  Half& half = flow.half[from];
-  if (rest.empty()) {
-    stuck = true;
-    return 0;
-  }
-  const Resync r = flow.session->resync({flow.direction(from), rest, time, end});
-  BALEEN_CHECK(r.ruled_out <= rest.size());
-  count(Counter::kSkippedBytes, r.ruled_out);
-  if (r.found) {
-    half.lost = false;
-    half.need = 0;
-    count(Counter::kResyncs, 1);
-    return r.ruled_out;
-  }
-  stuck = true;
-  // A resync that waits for ever would hold bytes for ever.
-  return rest.size() - r.ruled_out > options_.settings.header_cap ? rest.size() : r.ruled_out;
-}
-
-size_t Engine::dissect_one(Flow& flow, int from, Bytes rest, Timestamp time, bool end, bool& stuck) {
-  Half& half = flow.half[from];
-  if (rest.size() < half.need && !end) {
-    stuck = true;
-    return 0;
-  }
   half.need = 0;
-  const Step step = flow.session->dissect({flow.direction(from), rest, time, end}, *this);
+  half.lost = true;
+  half.found = false;
+}
+
+void Engine::feed_end(Flow& flow, int from) {
+  Half& half = flow.half[from];
+  if (half.ended) return;
+  half.ended = true;
+  half.stalled = false;
+  half.skip = 0;
+  half.need = 0;
+  pump(flow);
+  if (half.told) drop_pending(half);
+}
+
+/// The flow ends: probes that wanted more bytes have to decide by what is there.
+void Engine::last_chance(Flow& flow) {
+  if (flow.state != Flow::State::kDetecting) return;
+  final_ = true;
+  for (Half& half : flow.half) half.stalled = false;
+  pump(flow);
+  final_ = false;
+}
+
+bool Engine::runnable(const Flow& flow, int from) const {
+  const Half& half = flow.half[from];
+  if (half.stalled) return false;
+  const size_t there = front(flow, from).size();
+  if (flow.state == Flow::State::kDetecting) return there != 0 && (!half.refused || final_);
+  if (half.ended && !half.told) return true;
+  return there != 0 && (half.lost || there >= half.need);
+}
+
+int Engine::older_side(const Flow& flow) const {
+  const bool runs[2] = {runnable(flow, 0), runnable(flow, 1)};
+  if (!runs[0] || !runs[1]) return runs[0] ? 0 : runs[1] ? 1 : 2;
+  const Timestamp time[2] = {front_time(flow, 0), front_time(flow, 1)};
+  return time[0] == time[1] ? flow.client_half : time[0] < time[1] ? 0 : 1;
+}
+
+void Engine::pump(Flow& flow) {
+  while (flow.state != Flow::State::kIgnored) {
+    const int side = older_side(flow);
+    if (side == 2) return;
+    if (!step(flow, side)) flow.half[side].stalled = true;
+  }
+}
+
+/// Returns whether anything changed: bytes were used, or the state is another one.
+bool Engine::step(Flow& flow, int from) {
+  if (flow.state == Flow::State::kDetecting) return detect_step(flow, from);
+  Half& half = flow.half[from];
+  const bool end = half.ended;
+  const bool changed = half.lost ? resync_step(flow, from) : dissect_step(flow, from);
+  if (!changed && end && half.ended) half.told = true;
+  return changed;
+}
+
+bool Engine::resync_step(Flow& flow, int from) {
+  Half& half = flow.half[from];
+  const Bytes bytes = front(flow, from);
+  if (bytes.empty()) return false;
+  Resync r = flow.session->resync({flow.direction(from), bytes, front_time(flow, from), half.ended});
+  BALEEN_CHECK(r.ruled_out <= bytes.size());
+  // A resync that waits for ever would hold bytes for ever.
+  if (!r.found && bytes.size() - r.ruled_out > options_.settings.header_cap) r.ruled_out = bytes.size();
+  count(Counter::kSkippedBytes, r.ruled_out);
+  consume(flow, from, r.ruled_out);
+  if (!r.found) return false;
+  half.lost = false;
+  half.found = true;
+  half.need = 0;
+  count(Counter::kResyncs, 1);
+  return true;
+}
+
+bool Engine::dissect_step(Flow& flow, int from) {
+  Half& half = flow.half[from];
+  const Bytes bytes = front(flow, from);
+  half.need = 0;
+  const Step step = flow.session->dissect({flow.direction(from), bytes, front_time(flow, from), half.ended}, *this);
+  const bool found = half.found && step.kind != Step::Kind::kNeed;
+  if (found) half.found = false;
   switch (step.kind) {
     case Step::Kind::kTook:
-      BALEEN_CHECK(step.bytes <= rest.size());
-      stuck = step.bytes == 0;
-      return step.bytes;
+      BALEEN_CHECK(step.bytes <= bytes.size());
+      consume(flow, from, step.bytes);
+      return step.bytes != 0;
     case Step::Kind::kNeed:
       half.need = static_cast<uint32_t>(std::min<uint64_t>(step.bytes, options_.settings.header_cap));
-      stuck = true;
-      return 0;
+      return false;
     case Step::Kind::kSkip: {
       count(Counter::kSkippedBytes, step.bytes);
-      const size_t here = static_cast<size_t>(std::min<uint64_t>(step.bytes, rest.size()));
-      half.skip = step.bytes - here;
-      stuck = step.bytes == 0;
-      return here;
+      const auto here = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
+      consume(flow, from, here);
+      half.skip = half.ended ? 0 : step.bytes - here;
+      return step.bytes != 0 && !(half.ended && here == 0);
     }
     case Step::Kind::kLost:
       count(Counter::kMalformed, 1);
       half.lost = true;
-      stuck = rest.empty();
-      return 0;
+      // resync() and dissect() do not agree about this place: so it is none.
+      if (found && !bytes.empty()) consume(flow, from, 1);
+      return !bytes.empty();
     case Step::Kind::kSwitch:
-      BALEEN_CHECK(step.bytes <= rest.size());
-      switch_session(flow, step.to);
-      stuck = rest.size() == step.bytes;
-      return step.bytes;
-    case Step::Kind::kDone: ignore(flow); return rest.size();
+      BALEEN_CHECK(step.bytes <= bytes.size());
+      consume(flow, from, step.bytes);
+      if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
+        ignore(flow);
+      } else {
+        switch_session(flow, step.to);
+      }
+      return true;
+    case Step::Kind::kDone: ignore(flow); return true;
   }
-  return rest.size();
+  return false;
 }
 
 // ---- sessions ----
@@ -200,6 +240,7 @@ size_t Engine::dissect_one(Flow& flow, int from, Bytes rest, Timestamp time, boo
 void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
   flow.session = entry.make();
   flow.state = Flow::State::kDissecting;
+  for (Half& half : flow.half) half.stalled = false;
 }
 
 void Engine::switch_session(Flow& flow, std::string_view to) {
@@ -208,13 +249,12 @@ void Engine::switch_session(Flow& flow, std::string_view to) {
   for (Half& half : flow.half) {
     half.need = 0;
     half.skip = 0;
-    half.lost = false;
+    half.lost = half.found = half.stalled = half.told = false;
   }
   if (to.empty()) {
     flow.state = Flow::State::kDetecting;
-    flow.candidates = ~uint64_t{0};
     flow.oriented = true;
-    return;
+    return forget_candidates(flow);
   }
   const ProtocolEntry* entry = find_protocol(options_.protocols, to);
   if (entry == nullptr) return ignore(flow);
@@ -226,68 +266,7 @@ void Engine::ignore(Flow& flow) {
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   for (Half& half : flow.half) drop_pending(half);
-}
-
-/// Asks one protocol. While it is not known who is the client, both answers are tried, and `client_half` is set to what
-/// fits.
-Probe Engine::ask(Flow& flow, const ProtocolEntry& entry, int from, Bytes view, Timestamp time,
-                  int& client_half) const {
-  const bool end = flow.key.transport == net::Transport::kUdp || flow.half[from].at_end;
-  if (flow.oriented) {
-    client_half = flow.client_half;
-    return entry.probe({flow.direction(from), view, time, end});
-  }
-  const Probe as_request = entry.probe({Direction::kToServer, view, time, end});
-  if (as_request == Probe::kYes) {
-    client_half = from;
-    return as_request;
-  }
-  const Probe as_response = entry.probe({Direction::kToClient, view, time, end});
-  client_half = 1 - from;
-  if (as_response == Probe::kYes && as_request == Probe::kNo) return as_response;
-  return as_request == Probe::kNo && as_response == Probe::kNo ? Probe::kNo : Probe::kUnsure;
-}
-
-/// The protocol of these first bytes, or null: not known yet, or (then the flow is ignored) not known at all. The
-/// answer does not depend on cuts: a protocol is taken when it says yes and all that come before it in the order have
-/// said no.
-const ProtocolEntry* Engine::detect(Flow& flow, int from, Bytes view, Timestamp time, bool last_chance) {
-  const bool udp = flow.key.transport == net::Transport::kUdp;
-  last_chance |= view.size() >= options_.probe_limit;
-  bool unsure = false;
-  const ProtocolEntry* found = nullptr;
-  int found_client = flow.client_half;
-  // First those whose hint fits a port, then the others: ports break ties and nothing else.
-  for (const bool hinted : {true, false}) {
-    for (size_t i = 0; i < options_.protocols.size() && found == nullptr; ++i) {
-      const ProtocolEntry& entry = options_.protocols[i];
-      if ((flow.candidates >> i & 1) == 0 || !(udp ? entry.over_udp : entry.over_tcp)) continue;
-      const auto ports = entry.card->ports;
-      const bool hint = std::find(ports.begin(), ports.end(), flow.key.low.port) != ports.end() ||
-                        std::find(ports.begin(), ports.end(), flow.key.high.port) != ports.end();
-      if (hint != hinted) continue;
-      int client_half = flow.client_half;
-      switch (ask(flow, entry, from, view, time, client_half)) {
-        case Probe::kNo: flow.candidates &= ~(uint64_t{1} << i); break;
-        case Probe::kUnsure: unsure = true; break;
-        case Probe::kYes:
-          if (unsure && !last_chance) return nullptr;
-          found = &entry;
-          found_client = client_half;
-          break;
-      }
-    }
-  }
-  if (found != nullptr) {
-    flow.client_half = static_cast<uint8_t>(found_client);
-    flow.oriented = true;
-    return found;
-  }
-  if (udp || (unsure && !last_chance)) return nullptr;
-  if (flow.half[from].at_end && !flow.half[1 - from].at_end && unsure) return nullptr;  // the other direction may tell
-  count(Counter::kUnknownProtocol, 1);
-  ignore(flow);
-  return nullptr;
+  hand_ = {};
 }
 
 // ---- datagrams ----
@@ -295,9 +274,10 @@ const ProtocolEntry* Engine::detect(Flow& flow, int from, Bytes view, Timestamp 
 void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
   if (flow.state == Flow::State::kIgnored) return;
   if (flow.state == Flow::State::kDetecting) {
-    const ProtocolEntry* entry = detect(flow, from, bytes, time, true);
+    bool unsure = false;
+    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true}, true, unsure);
     if (entry == nullptr) {
-      flow.candidates = ~uint64_t{0};  // each datagram speaks for itself
+      forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return;
       count(Counter::kUnknownProtocol, 1);
       return ignore(flow);
@@ -306,7 +286,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
   }
   while (!bytes.empty() && flow.state == Flow::State::kDissecting) {
     const Step step = flow.session->dissect({flow.direction(from), bytes, time, true}, *this);
-    const size_t n = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
+    const auto n = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
     switch (step.kind) {
       case Step::Kind::kTook:
       case Step::Kind::kSkip:

@@ -140,6 +140,7 @@ struct ProtocolEntry {
   const item::Protocol* card;
   std::span<const item::Protocol* const> cards;  // all that its items may carry, `card` among them
   bool over_tcp, over_udp;
+  bool answers_tell;  // its answers cannot be anything else, whatever the question looked like
   Probe (*probe)(const Input& in);
   std::unique_ptr<Session> (*make)();
 };
@@ -166,11 +167,21 @@ std::span<const item::Protocol* const> cards_of() {
   }
 }
 
+/// A dissector whose answers alone tell has `static constexpr bool kAnswersTell = true`.
+template <Dissector D>
+constexpr bool answers_tell() {
+  if constexpr (requires { D::kAnswersTell; }) {
+    return D::kAnswersTell;
+  } else {
+    return false;
+  }
+}
+
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
-  return {name, &D::kProtocol, cards_of<D>(), D::kTcp, D::kUdp, &D::probe, []() -> std::unique_ptr<Session> {
-            return std::make_unique<D>();
-          }};
+  return {
+      name,    &D::kProtocol,     cards_of<D>(), D::kTcp,
+      D::kUdp, answers_tell<D>(), &D::probe,     []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
 }
 
 }  // namespace baleen::dissect

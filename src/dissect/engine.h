@@ -40,21 +40,29 @@ struct EngineOptions {
   int sample_percent = 100;                    // of the streams; the others are only counted
 
   size_t flow_limit = 1'000'000;
+  Duration opening_idle = std::chrono::seconds(60);  // of connections that were never answered
   Duration tcp_idle = std::chrono::seconds(1200);
   Duration udp_idle = std::chrono::seconds(1200);
   Duration closed_linger = std::chrono::seconds(10);
   size_t early_limit = 64 << 20;          // bytes of early segments, all flows
   uint32_t early_limit_stream = 4 << 20;  // ... of one direction; then its hole is given up
+  size_t pending_limit = 256 << 20;       // bytes that dissectors have seen and wait for more, all flows
   size_t probe_limit = 4096;              // bytes of one direction by which a protocol must be known
-  Duration reorder_wait =
-      std::chrono::milliseconds(200);  // for bytes that the receiver has acknowledged and we have not
+  // Bytes that the receiver has acknowledged and we have not seen are waited for this long, or for so many packets.
+  Duration reorder_wait = std::chrono::milliseconds(200);
   uint16_t reorder_packets = 32;
+  // Those that nobody has acknowledged will be sent again; when the acknowledgements are not captured, nobody knows.
+  Duration hole_wait = std::chrono::seconds(10);
 };
 
 struct EngineCounters {
   uint64_t packets = 0, bytes = 0, tcp_packets = 0, udp_packets = 0, icmp_packets = 0, sctp_packets = 0;
-  uint64_t streams = 0, evicted_flows = 0, stray_packets = 0, reused_ports = 0, gaps = 0, refused_resets = 0,
-           sampled_out = 0;
+  uint64_t streams = 0, evicted_flows = 0, reused_ports = 0, sampled_out = 0;
+  uint64_t gaps = 0;              // holes that were given up
+  uint64_t stray_packets = 0;     // resets of no flow, segments far from all others of their flow
+  uint64_t lost_tracks = 0;       // directions that went on somewhere else entirely
+  uint64_t refused_resets = 0;    // whose number does not fit
+  uint64_t pending_overflow = 0;  // times that the limit of pending bytes was reached
   net::TcpCounters tcp;
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> dissect{};
   uint64_t of(Counter c) const { return dissect[static_cast<size_t>(c)]; }
@@ -70,6 +78,8 @@ class Engine final : private Output {
   Engine& operator=(const Engine&) = delete;
 
   void on_packet(const net::Packet& packet);
+  /// The same for many, faster: memory of the later ones is fetched while the first are dissected.
+  void on_batch(std::span<const net::Packet> packets);
   /// No packets came up to `time`: lets idle flows end.
   void advance(Timestamp time);
   /// End of input: gives up on what is missing, closes every conversation.
@@ -79,6 +89,7 @@ class Engine final : private Output {
   const net::Decoder& decoder() const { return decoder_; }
   size_t flows() const { return table_.size(); }
   size_t early_bytes() const { return store_.bytes(); }
+  size_t pending_bytes() const { return pending_bytes_; }
 
  private:
   // Output
@@ -90,42 +101,81 @@ class Engine final : private Output {
   const net::Endpoint& client() const override { return flow_->client(); }
   const net::Endpoint& server() const override { return flow_->server(); }
 
-  // engine.cpp: packets, flows, order
-  void on_tcp(const net::Packet& packet, const net::Decoded& d);
-  void on_udp(const net::Packet& packet, const net::Decoded& d);
-  Flow* open(const net::FlowKey& key, uint64_t hash, bool from_low, Flow::List list, const net::Decoded& d);
-  bool is_reuse(const Flow& flow, int from, const net::TcpFields& tcp) const;
-  void on_syn(Flow& flow, int from, const net::TcpFields& tcp);
-  void on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t seq, Timestamp time);
-  void on_reset(Flow& flow, int from, const net::TcpFields& tcp);
-  bool must_wait(Flow& flow, int from, const net::TcpFields& tcp, Timestamp time);
-  void check_blocked(Flow& flow, Timestamp time, bool give_up);
-  void check_hole(Flow& flow, int from, Timestamp time, bool give_up);
-  void catch_up(Flow& flow, int from, uint32_t to);
-  void drain(Flow& flow, int from);
-  void lose(Flow& flow, int from, uint32_t bytes);
-  void check_ends(Flow& flow, Timestamp time);
-  void give_up_holes(Flow& flow);
+  /// A packet that is decoded and whose flow is being fetched.
+  struct Slot {
+    net::DecodeStatus status;
+    net::Decoded decoded;
+    net::DirectedKey key;
+    uint64_t hash;
+  };
+  /// What the packet in hand brought and nobody has used or kept yet.
+  struct Hand {
+    int from = 2;
+    Bytes bytes;
+    Timestamp time{};
+  };
+
+  // engine.cpp: packets, flows, time
+  void prepare(const net::Packet& packet, Slot& slot);
+  void take(const net::Packet& packet, const Slot& slot);
+  void on_udp(const net::Packet& packet, const Slot& slot);
+  Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
+  void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
   void close(Flow& flow, StreamEnd end);
   void release(Flow& flow);
   void evict_one();
+  void end_idle(Flow::List list, Duration idle, StreamEnd end);
   StreamRef stream_of(const Flow& flow) const;
 
-  // conversation.cpp: bytes in order, detection, sessions
+  // order.cpp: TCP, and the order of bytes within and between directions
+  void on_tcp(const net::Packet& packet, const Slot& slot);
+  bool is_reuse(const Flow& flow, int from, const net::TcpFields& tcp) const;
+  void on_syn(Flow& flow, int from, const net::TcpFields& tcp);
+  void on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t seq, Timestamp time);
+  void follow(Flow& flow, int from, const net::Decoded& d, uint32_t seq);
+  bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);
+  void on_reset(Flow& flow, int from, const net::TcpFields& tcp);
+  bool waits_for_peer(const Flow& flow, int from, const net::Arrival& arrival) const;
+  void block(Flow& flow, int from, uint32_t ack, Timestamp time);
+  void check_blocked(Flow& flow, Timestamp time, bool give_up);
+  void check_hole(Flow& flow, int from, Timestamp time, bool give_up);
+  void check_waiting(Flow& flow, Timestamp time, bool give_up);
+  void check_ends(Flow& flow);
+  void give_up_holes(Flow& flow);
+  void catch_up(Flow& flow, int from, uint32_t to);
+  void drain(Flow& flow, int from, bool heedless = false);
+  void lose(Flow& flow, int from, uint32_t bytes);
+  static bool is_waiting(const Flow& flow) {
+    return flow.blocked != 2 || flow.half[0].tcp.waiting() || flow.half[1].tcp.waiting();
+  }
+  void file(Flow& flow);
+
+  // conversation.cpp: bytes in order, and what sessions make of them
   void feed(Flow& flow, int from, Bytes bytes, Timestamp time);
-  void feed_end(Flow& flow, int from, Timestamp time);
+  void feed_end(Flow& flow, int from);
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
-  size_t run(Flow& flow, int from, Bytes view, Timestamp time, bool end);
-  size_t look_for_message(Flow& flow, int from, Bytes rest, Timestamp time, bool end, bool& stuck);
-  size_t dissect_one(Flow& flow, int from, Bytes rest, Timestamp time, bool end, bool& stuck);
-  const ProtocolEntry* detect(Flow& flow, int from, Bytes view, Timestamp time, bool last_chance);
-  Probe ask(Flow& flow, const ProtocolEntry& entry, int from, Bytes view, Timestamp time, int& client_half) const;
+  void last_chance(Flow& flow);
+  void pump(Flow& flow);
+  bool runnable(const Flow& flow, int from) const;
+  int older_side(const Flow& flow) const;
+  Bytes front(const Flow& flow, int from) const;
+  Timestamp front_time(const Flow& flow, int from) const;
+  void consume(Flow& flow, int from, size_t bytes);
+  bool step(Flow& flow, int from);
+  bool resync_step(Flow& flow, int from);
+  bool dissect_step(Flow& flow, int from);
   void start_session(Flow& flow, const ProtocolEntry& entry);
   void switch_session(Flow& flow, std::string_view to);
-  void run_pending(Flow& flow, int from);
   void ignore(Flow& flow);
-  void keep(Half& half, Bytes bytes, Timestamp time);
+  bool keep(Half& half, Bytes bytes, Timestamp time);
   void drop_pending(Half& half);
+
+  // detection.cpp: which protocol these bytes are
+  bool detect_step(Flow& flow, int from);
+  const ProtocolEntry* detect(Flow& flow, int from, const Input& in, bool last, bool& unsure);
+  Probe ask(const Flow& flow, const ProtocolEntry& entry, const Input& in, int from, bool last, int& client_half) const;
+  bool refuse(Flow& flow, int from);
+  void forget_candidates(Flow& flow);
 
   EngineOptions options_;
   EngineObserver& observer_;
@@ -135,11 +185,17 @@ class Engine final : private Output {
   item::ItemPool items_;
   EngineCounters counters_;
   Flow* flow_ = nullptr;  // in hand
+  Hand hand_;
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};
+  std::vector<uint8_t> order_;  // of the protocols: in which they are asked
+  uint64_t answers_tell_ = 0;   // of the protocols: those whose answers alone tell
+  bool final_ = false;          // the flow in hand ends: probes must decide
   Pending* free_pending_ = nullptr;
+  size_t pending_bytes_ = 0;
   std::vector<std::unique_ptr<Pending>> pendings_;
+  std::array<Slot, 16> slots_;
 };
 
 }  // namespace baleen::dissect

@@ -1,17 +1,34 @@
 #include "dissect/flow.h"
 
+#include <algorithm>
+#include <bit>
+#include <random>
+
+#include "base/check.h"
+
 namespace baleen::dissect {
 namespace {
 
-constexpr size_t kSlab = 64;
+constexpr size_t kSlab = 256;
+
+uint64_t secret() {
+  std::random_device source;
+  return source() | uint64_t{source()} << 32;
+}
 
 }  // namespace
 
-FlowTable::FlowTable(size_t limit) : buckets_(1024), mask_(1023), limit_(limit) {}
+// The buckets are there from the start, for as many flows as there may be: growing would stop the data path for a tenth
+// of a second at a million flows. They are zero pages of the system until they are used.
+FlowTable::FlowTable(size_t limit)
+    : seed_(secret()), mask_(std::bit_ceil(std::max<size_t>(limit, 1024)) - 1), limit_(limit) {
+  buckets_.reset(static_cast<Flow**>(std::calloc(mask_ + 1, sizeof(Flow*))));
+  BALEEN_CHECK(buckets_ != nullptr);
+}
+
 FlowTable::~FlowTable() = default;
 
-Flow* FlowTable::insert(const net::FlowKey& key, uint64_t hash, Flow::List list) {
-  if (size_ >= buckets_.size()) grow();
+Flow* FlowTable::insert(const net::FlowKey& key, uint64_t hash, Flow::List list, Timestamp time) {
   if (free_ == nullptr) {
     slabs_.push_back(std::make_unique<Flow[]>(kSlab));
     for (size_t i = kSlab; i-- > 0;) {
@@ -26,6 +43,7 @@ Flow* FlowTable::insert(const net::FlowKey& key, uint64_t hash, Flow::List list)
   flow->chain = buckets_[hash & mask_];
   buckets_[hash & mask_] = flow;
   flow->list = list;
+  flow->listed = time;
   append(flow);
   ++size_;
   return flow;
@@ -33,7 +51,7 @@ Flow* FlowTable::insert(const net::FlowKey& key, uint64_t hash, Flow::List list)
 
 void FlowTable::erase(Flow* flow) {
   unlink(flow);
-  Flow** link = &buckets_[net::hash(flow->key) & mask_];
+  Flow** link = &buckets_[hash(flow->key) & mask_];
   while (*link != flow) link = &(*link)->chain;
   *link = flow->chain;
   *flow = Flow{};
@@ -42,10 +60,10 @@ void FlowTable::erase(Flow* flow) {
   --size_;
 }
 
-void FlowTable::touch(Flow* flow, Flow::List list) {
-  if (flow->list == list && lists_[static_cast<size_t>(list)].newest == flow) return;
+void FlowTable::move(Flow* flow, Flow::List list, Timestamp time) {
   unlink(flow);
   flow->list = list;
+  flow->listed = time;
   append(flow);
 }
 
@@ -61,21 +79,6 @@ void FlowTable::append(Flow* flow) {
   flow->older = ends.newest;
   (ends.newest != nullptr ? ends.newest->newer : ends.oldest) = flow;
   ends.newest = flow;
-}
-
-void FlowTable::grow() {
-  std::vector<Flow*> bigger(buckets_.size() * 2);
-  mask_ = bigger.size() - 1;
-  for (Flow* flow : buckets_) {
-    while (flow != nullptr) {
-      Flow* rest = flow->chain;
-      Flow*& bucket = bigger[net::hash(flow->key) & mask_];
-      flow->chain = bucket;
-      bucket = flow;
-      flow = rest;
-    }
-  }
-  buckets_.swap(bigger);
 }
 
 }  // namespace baleen::dissect

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -12,11 +13,22 @@ namespace baleen::dissect {
 
 /// Bytes of one direction that a dissector has seen and could not use yet. Pooled: most directions never need one.
 struct Pending {
+  /// From this byte on the bytes came at that time.
+  struct Mark {
+    size_t at;
+    Timestamp time;
+  };
   std::vector<uint8_t> bytes;
   size_t used = 0;  // at the front
-  Timestamp time{};
+  std::vector<Mark> marks;
+  size_t mark = 0;  // that of the first byte which is not used
   Pending* next = nullptr;
+
   Bytes view() const { return Bytes(bytes).subspan(used); }
+  Timestamp time() const { return marks[mark].time; }
+  void append(Bytes more, Timestamp time);
+  void consume(size_t n);
+  void clear();
 };
 
 /// One direction of a conversation, from reassembly to the dissector's front.
@@ -24,67 +36,96 @@ struct Half {
   net::TcpHalf tcp;
   Pending* pending = nullptr;
   uint64_t skip = 0;   // bytes that the dissector does not want
-  uint32_t need = 0;   // bytes that it wants to see at once before it is asked again
+  uint32_t need = 0;   // bytes that it wants to see at once before it is asked again; 0: any more
   uint32_t acked = 0;  // highest acknowledgement that the peer sent
-  bool ack_known = false;
-  bool lost = false;    // looking for the next message
-  bool at_end = false;  // the dissector was told that this direction is over
+  uint8_t strays = 0;  // segments in a row whose numbers are far from all others
+  uint8_t tries = 0;   // beginnings that were looked for in the middle of a stream
+  bool ack_known : 1 = false;
+  bool ended : 1 = false;    // no more bytes will come
+  bool told : 1 = false;     // ... and the dissector knows
+  bool lost : 1 = false;     // looking for the next message
+  bool stalled : 1 = false;  // what is there was not enough; something has to change before it is asked again
+  bool found : 1 = false;    // resync() said that a message begins right here
+  bool refused : 1 = false;  // no probe wants what came; the other direction may still tell
 };
+static_assert(sizeof(Half) <= 64);
 
 /// A conversation between two endpoints over one transport. 1,000,000 idle ones must fit into memory: mind its size.
-struct Flow {
+struct alignas(64) Flow {
   enum class State : uint8_t { kDetecting, kDissecting, kIgnored };
-  enum class List : uint8_t { kTcp, kTcpClosed, kUdp, kUdpStale, kCount };
+  /// Each flow is in one list, which says what time does to it.
+  enum class List : uint8_t {
+    kTcpOpening,  // only one side was heard, without any bytes
+    kTcp,
+    kTcpWaiting,  // bytes wait for other bytes
+    kTcpClosed,   // over, or both ends known; kept so that late packets do not open it again
+    kUdp,
+    kUdpStale,  // its unanswered requests were given up
+    kCount
+  };
 
+  // Read to find it.
   net::FlowKey key;
   State state = State::kDetecting;
   List list = List::kTcp;
   uint8_t client_half = 0;  // 0: the client is key.low
   bool oriented = false;    // whether client_half is known and not guessed
-  bool closed = false;      // over; kept so that late packets do not open it again
-  bool isn_known[2] = {false, false};
+  bool closed = false;
   uint8_t blocked = 2;  // the half that waits for the other one's acknowledged bytes; 2: none
+  uint32_t hash = 0;
+  Flow* chain = nullptr;  // of the hash bucket, or of the free list
+  // Read for each of its packets.
+  Half half[2];  // 0: bytes from key.low
+  std::unique_ptr<Session> session;
+  Timestamp last{};    // packet
+  Timestamp listed{};  // when it was last moved in its list
+  uint64_t stream = 0;
+  uint32_t items = 0;
+  uint16_t vlan = 0;
+  bool isn_known[2] = {false, false};
+  uint32_t isn[2] = {0, 0};
+  bool heard[2] = {false, false};  // whether that side sent packets
   uint8_t unknown_datagrams = 0;
   uint16_t blocked_packets = 0;
-  uint16_t vlan = 0;
-  uint32_t isn[2] = {0, 0};
   uint32_t blocked_ack = 0;
-  uint32_t hash = 0;
   Timestamp blocked_since{};
-  uint64_t stream = 0;
-  uint64_t items = 0;
-  uint64_t candidates = ~uint64_t{0};
-  Timestamp last{};
   Timestamp expire_checked{};
-  std::unique_ptr<Session> session;
-  Half half[2];           // 0: bytes from key.low
-  Flow* chain = nullptr;  // of the hash bucket, or of the free list
+  uint64_t candidates[2] = {~uint64_t{0}, ~uint64_t{0}};  // by half: protocols whose probes did not say no
   Flow* older = nullptr;
   Flow* newer = nullptr;
 
   const net::Endpoint& client() const { return client_half == 0 ? key.low : key.high; }
   const net::Endpoint& server() const { return client_half == 0 ? key.high : key.low; }
   Direction direction(int from) const { return from == client_half ? Direction::kToServer : Direction::kToClient; }
-  int half_of(Direction d) const { return d == Direction::kToServer ? client_half : 1 - client_half; }
 };
-static_assert(sizeof(Flow) <= 384);
+static_assert(sizeof(Flow) <= 320);
 
-/// Flows by key, and in lists by the time of their last packet. Never moves a flow. One thread.
+/// Flows by key, and in lists by the time of their last packets. Never moves a flow, never rehashes. One thread.
 class FlowTable {
  public:
   explicit FlowTable(size_t limit);
   ~FlowTable();
+  FlowTable(const FlowTable&) = delete;
+  FlowTable& operator=(const FlowTable&) = delete;
 
+  uint64_t hash(const net::FlowKey& key) const { return net::hash(key, seed_); }
   Flow* find(const net::FlowKey& key, uint64_t hash) const {
     for (Flow* f = buckets_[hash & mask_]; f != nullptr; f = f->chain)
       if (f->hash == static_cast<uint32_t>(hash >> 32) && f->key == key) return f;
     return nullptr;
   }
+  /// Ask for the memory that find() will want: first the bucket, later the flow in it.
+  void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+  void prefetch_flow(uint64_t hash) const {
+    const char* flow = reinterpret_cast<const char*>(buckets_[hash & mask_]);
+    if (flow == nullptr) return;
+    for (size_t line = 0; line < sizeof(Flow); line += 64) __builtin_prefetch(flow + line);
+  }
   /// REQUIRES: it is not there, and full() was looked at.
-  Flow* insert(const net::FlowKey& key, uint64_t hash, Flow::List list);
+  Flow* insert(const net::FlowKey& key, uint64_t hash, Flow::List list, Timestamp time);
   void erase(Flow* flow);
-  /// The flow had a packet, or changes its list.
-  void touch(Flow* flow, Flow::List list);
+  /// Puts it at the young end of that list.
+  void move(Flow* flow, Flow::List list, Timestamp time);
 
   Flow* oldest(Flow::List list) const { return lists_[static_cast<size_t>(list)].oldest; }
   bool full() const { return size_ >= limit_; }
@@ -95,12 +136,15 @@ class FlowTable {
     Flow* oldest = nullptr;
     Flow* newest = nullptr;
   };
-  void grow();
+  struct Free {
+    void operator()(Flow** p) const { std::free(p); }
+  };
   void unlink(Flow* flow);
   void append(Flow* flow);
 
-  std::vector<Flow*> buckets_;
+  uint64_t seed_;
   uint64_t mask_;
+  std::unique_ptr<Flow*[], Free> buckets_;
   size_t size_ = 0;
   size_t limit_;
   Flow* free_ = nullptr;

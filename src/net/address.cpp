@@ -40,8 +40,6 @@ uint64_t mix(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-uint64_t load64(const uint8_t* p) { return load_le64(p); }
-
 }  // namespace
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
@@ -104,13 +102,14 @@ DirectedKey flow_key(const FiveTuple& tuple) {
   return {{tuple.dst, tuple.src, tuple.transport}, false};
 }
 
-uint64_t hash(const FlowKey& key) {
-  constexpr uint64_t kA = 0xa0761d6478bd642f, kB = 0xe7037ed1a0b428db, kC = 0x8ebc6af09c88c6e3;
+uint64_t hash(const FlowKey& key, uint64_t seed) {
+  // The folded multiplication of wyhash (public domain). Without the seed a product of zero can be had for the asking.
+  const uint64_t a = 0xa0761d6478bd642f ^ seed, b = 0xe7037ed1a0b428db + seed, c = 0x8ebc6af09c88c6e3 ^ seed;
   const uint64_t ports =
       uint64_t{key.low.port} << 32 | uint64_t{key.high.port} << 8 | static_cast<uint8_t>(key.transport);
-  const uint64_t low = mix(load64(&key.low.ip.bytes[0]) ^ kA, load64(&key.low.ip.bytes[8]) ^ kB);
-  const uint64_t high = mix(load64(&key.high.ip.bytes[0]) ^ kB, load64(&key.high.ip.bytes[8]) ^ kC);
-  return mix(low ^ ports, high ^ kA);
+  const uint64_t low = mix(load_le64(&key.low.ip.bytes[0]) ^ a, load_le64(&key.low.ip.bytes[8]) ^ b);
+  const uint64_t high = mix(load_le64(&key.high.ip.bytes[0]) ^ b, load_le64(&key.high.ip.bytes[8]) ^ c);
+  return mix(low ^ ports, high ^ a);
 }
 
 }  // namespace baleen::net

@@ -69,6 +69,7 @@ struct DirectedKey {
   bool from_low;
 };
 DirectedKey flow_key(const FiveTuple& tuple);
-uint64_t hash(const FlowKey& key);
+/// 64 well-mixed bits. Tables that strangers fill choose a secret `seed`, so that nobody can make keys that collide.
+uint64_t hash(const FlowKey& key, uint64_t seed = 0);
 
 }  // namespace baleen::net

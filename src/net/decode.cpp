@@ -1,6 +1,6 @@
 #include "net/decode.h"
 
-#include <utility>
+#include <algorithm>
 
 // A packet is a chain of headers, and each function below takes one off the front and names the next. The loop in
 // Chain::run() is the only place that follows the chain, so the number of layers is bounded in one place, whatever
@@ -14,8 +14,8 @@ constexpr int kMostLayers = 24;
 constexpr int kMostExtensions = 8;  // IPv6 extension headers of one packet
 
 // EtherTypes (IEEE 802 numbers).
-constexpr uint16_t kEtherIpv4 = 0x0800, kEtherIpv6 = 0x86DD, kEtherVlan = 0x8100, kEtherQinQ = 0x88A8,
-                   kEtherOldQinQ = 0x9100, kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848,
+constexpr uint16_t kEtherIpv4 = 0x0800, kEtherArp = 0x0806, kEtherIpv6 = 0x86DD, kEtherVlan = 0x8100,
+                   kEtherQinQ = 0x88A8, kEtherOldQinQ = 0x9100, kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848,
                    kEtherTransparent = 0x6558, kEtherErspan = 0x88BE, kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864;
 // IP protocol numbers.
 constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kIpv6InIp = 41, kRouting = 43,
@@ -79,8 +79,8 @@ class Chain {
       case LinkType::kIpv6: return next(Layer::kIp);
       case LinkType::kNull:
       case LinkType::kLoop: return loopback();
-      case LinkType::kLinuxSll: return cooked(14, 16, 0);
-      case LinkType::kLinuxSll2: return cooked(0, 20, 8);
+      case LinkType::kLinuxSll: return cooked(14, 16);
+      case LinkType::kLinuxSll2: return cooked(0, 20);
       case LinkType::kNflog: return nflog();
     }
     // Numbers 12 and 14 are LINKTYPE_RAW on some BSDs.
@@ -111,9 +111,8 @@ class Chain {
     }
   }
 
-  DecodeStatus cooked(size_t type_at, size_t header, size_t hardware_at) {
+  DecodeStatus cooked(size_t type_at, size_t header) {
     if (!have(header)) return DecodeStatus::kCutLink;
-    (void)hardware_at;
     const uint16_t type = load_be16(&at_[type_at]);
     take(header);
     return next_type(type);
@@ -178,8 +177,8 @@ class Chain {
     return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
   }
 
-  /// RFC 3032. What lies under the bottom label is not named: an IP version tells, a zero nibble is a pseudo-wire's
-  /// control word (RFC 4385) before Ethernet, anything else is taken for Ethernet when it carries a type that we read.
+  /// RFC 3032. What lies under the bottom label is not named: an IP header tells, a zero nibble may be a pseudo-wire's
+  /// control word (RFC 4385) before Ethernet or a MAC address, anything else is taken for Ethernet.
   DecodeStatus mpls() {
     for (int labels = 0; labels < 16; ++labels) {
       if (!have(4)) return DecodeStatus::kCutLink;
@@ -188,9 +187,8 @@ class Chain {
       if (!bottom) continue;
       ++out_.tunnels;
       if (!have(1)) return DecodeStatus::kCutLink;
-      const int nibble = at_[0] >> 4;
-      if (nibble == 4 || nibble == 6) return next(Layer::kIp);
-      if (nibble == 0 && have(4 + 14)) take(4);
+      if (looks_like_ip(0)) return next(Layer::kIp);
+      if (at_[0] >> 4 == 0 && (carries_known_type(4) || !carries_known_type(0)) && have(4)) take(4);
       return next(Layer::kEthernet);
     }
     return DecodeStatus::kTooManyLayers;
@@ -225,6 +223,7 @@ class Chain {
     const uint8_t protocol = p[9];
     const uint16_t fragment = load_be16(p + 6), id = load_be16(p + 4);
     limit(total);
+    out_.ip_length = total;
     take(header);
     set_ip(src, dst);
     if ((fragment & 0x3FFF) == 0) return ip_payload(protocol);
@@ -240,6 +239,7 @@ class Chain {
     uint8_t header = p[6];
     // Length zero is a jumbogram (RFC 2675) or segmentation offload: what is there is the payload.
     if (length != 0) limit(40 + uint64_t{length});
+    out_.ip_length = static_cast<uint32_t>(std::min<uint64_t>(wire_, UINT32_MAX));
     take(40);
     set_ip(src, dst);
     for (int i = 0; i <= kMostExtensions; ++i) {
@@ -293,6 +293,7 @@ class Chain {
     }
     at_ = whole.bytes;
     wire_ = whole.bytes.size();
+    out_.ip_length = static_cast<uint32_t>(wire_) + (key.src.is_v4() ? 20 : 40);
     out_.defragmented = true;
     return ip_payload(whole.next_header);
   }
@@ -349,11 +350,14 @@ class Chain {
     const uint8_t* p = at_.data();
     const size_t header = (p[12] >> 4) * 4u;
     if (header < 20) return DecodeStatus::kBadTransport;
-    if (!have(header)) return wire_ < header ? DecodeStatus::kBadTransport : DecodeStatus::kCutTransport;
+    if (wire_ < header) return DecodeStatus::kBadTransport;
     set_ports();
+    // A capture that was cut inside the options still says where its payload stood in the stream.
+    const size_t there = std::min(header, at_.size());
     out_.tcp = {load_be32(p + 4), load_be32(p + 8), load_be16(p + 14), static_cast<uint8_t>(p[13] & 0x3F),
-                at_.subspan(20, header - 20)};
-    take(header);
+                at_.subspan(20, there - 20)};
+    at_ = at_.subspan(there);
+    wire_ -= header;
     return finish();
   }
 
@@ -376,25 +380,43 @@ class Chain {
     if (dst == kVxlanPort || dst == kVxlanLinuxPort) return vxlan();
     if (dst == kGenevePort) return geneve();
     if (dst == kGtpPort || src == kGtpPort) return gtp();
-    if (dst == kMplsPort) {
-      ++out_.tunnels;
-      return next(Layer::kMpls);
-    }
+    if (dst == kMplsPort && looks_like_mpls()) return next(Layer::kMpls);
     return kGoOn;
   }
 
-  bool looks_like_ethernet(size_t offset) const {
+  /// Whether an IP packet begins here: version, header length, and a length that reaches over the header.
+  bool looks_like_ip(size_t offset) const {
+    if (!have(offset + 20)) return false;
+    const uint8_t* p = at_.data() + offset;
+    if (p[0] >> 4 == 6) return have(offset + 40);
+    const size_t header = (p[0] & 15u) * 4u, total = load_be16(p + 2);
+    return p[0] >> 4 == 4 && header >= 20 && (total == 0 || total >= header);
+  }
+
+  bool looks_like_mpls() const {
+    for (size_t at = 0; at < 16 * 4 && have(at + 4); at += 4)
+      if ((at_[at + 2] & 1) != 0) return looks_like_ip(at + 4);
+    return false;
+  }
+
+  /// Whether an Ethernet frame here would carry something that is known, and IP only where its header is one.
+  bool carries_known_type(size_t offset) const {
     if (!have(offset + 14)) return false;
-    const uint16_t type = load_be16(&at_[offset + 12]);
-    switch (type) {
+    switch (load_be16(&at_[offset + 12])) {
       case kEtherIpv4:
-      case kEtherIpv6:
+      case kEtherIpv6: return looks_like_ip(offset + 14);
       case kEtherVlan:
       case kEtherQinQ:
       case kEtherMpls:
-      case 0x0806: return true;
-      default: return type < 1536 && type != 0;
+      case kEtherArp: return true;
+      default: return false;
     }
+  }
+
+  bool looks_like_ethernet(size_t offset) const {
+    if (carries_known_type(offset)) return true;
+    const uint16_t type = have(offset + 14) ? load_be16(&at_[offset + 12]) : 0;
+    return type != 0 && type < 1536;  // 802.3: a length
   }
 
   DecodeStatus vxlan() {  // RFC 7348 5: the I flag must be set, the reserved bytes be zero (but for extensions' flags)
@@ -409,7 +431,9 @@ class Chain {
     const size_t header = 8 + (at_[0] & 0x3Fu) * 4;
     const uint16_t type = load_be16(&at_[2]);
     if (!have(header) || (at_[1] & 0x3F) != 0) return kGoOn;
-    if (type != kEtherTransparent && type != kEtherIpv4 && type != kEtherIpv6) return kGoOn;
+    const bool fits = type == kEtherTransparent ? looks_like_ethernet(header)
+                                                : (type == kEtherIpv4 || type == kEtherIpv6) && looks_like_ip(header);
+    if (!fits) return kGoOn;
     take(header);
     ++out_.tunnels;
     return next_type(type);
@@ -429,9 +453,7 @@ class Chain {
         header += size;
       }
     }
-    if (!have(header + 1)) return kGoOn;
-    const int version = at_[header] >> 4;
-    if (version != 4 && version != 6) return kGoOn;
+    if (!looks_like_ip(header)) return kGoOn;
     take(header);
     ++out_.tunnels;
     return next(Layer::kIp);
@@ -516,6 +538,63 @@ class Chain {
 };
 
 }  // namespace
+
+TcpOptions tcp_options(Bytes options) {
+  TcpOptions out;
+  ByteReader in(options);
+  while (!in.at_end()) {
+    const uint8_t kind = in.u8();
+    if (kind == 0) break;
+    if (kind == 1) continue;
+    const uint8_t length = in.u8();
+    if (!in.ok() || length < 2) break;
+    ByteReader body(in.bytes(length - 2u));
+    if (!in.ok()) break;
+    if (kind == 2 && length == 4) out.maximum_segment = body.be16();
+    if (kind == 3 && length == 3) {
+      out.window_scale = std::min<uint8_t>(body.u8(), 14);  // RFC 7323 2.3
+      out.has_window_scale = true;
+    }
+    if (kind == 4 && length == 2) out.sack_permitted = true;
+    if (kind == 8 && length == 10) {
+      out.timestamp = body.be32();
+      out.timestamp_echo = body.be32();
+      out.has_timestamps = true;
+    }
+  }
+  return out;
+}
+
+std::optional<FiveTuple> quoted_tuple(Bytes quoted) {
+  FiveTuple tuple;
+  uint8_t protocol = 0;
+  size_t header = 0;
+  if (quoted.size() >= 20 && quoted[0] >> 4 == 4) {
+    if ((load_be16(&quoted[6]) & 0x1FFF) != 0) return std::nullopt;  // not the first fragment: no ports
+    protocol = quoted[9];
+    header = (quoted[0] & 15u) * 4u;
+    tuple.src.ip = IpAddress::v4(&quoted[12]);
+    tuple.dst.ip = IpAddress::v4(&quoted[16]);
+  } else if (quoted.size() >= 40 && quoted[0] >> 4 == 6) {
+    protocol = quoted[6];
+    header = 40;
+    tuple.src.ip = IpAddress::v6(&quoted[8]);
+    tuple.dst.ip = IpAddress::v6(&quoted[24]);
+  }
+  if (header < 20) return std::nullopt;
+  switch (protocol) {
+    case kTcp: tuple.transport = Transport::kTcp; break;
+    case kUdp: tuple.transport = Transport::kUdp; break;
+    case kSctp: tuple.transport = Transport::kSctp; break;
+    case kIcmp: tuple.transport = Transport::kIcmp; return tuple;
+    case kIcmp6: tuple.transport = Transport::kIcmp6; return tuple;
+    default: return tuple;
+  }
+  if (quoted.size() < header + 4) return std::nullopt;
+  tuple.src.port = load_be16(&quoted[header]);
+  tuple.dst.port = load_be16(&quoted[header + 2]);
+  return tuple;
+}
 
 const char* to_string(DecodeStatus status) {
   switch (status) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "net/address.h"
 #include "net/defragment.h"
@@ -38,10 +39,21 @@ struct TcpFields {
   Bytes options;
 };
 
+/// What the options of a segment say (RFC 9293 3.2, RFC 7323); malformed ones end the list.
+struct TcpOptions {
+  uint16_t maximum_segment = 0;  // 0: not said
+  uint8_t window_scale = 0;      // shift, at most 14
+  bool has_window_scale = false, sack_permitted = false, has_timestamps = false;
+  uint32_t timestamp = 0, timestamp_echo = 0;
+};
+TcpOptions tcp_options(Bytes options);
+
 struct IcmpFields {
   uint8_t type = 0, code = 0;
   Bytes quoted;  // the IP packet that an error message quotes, from its IP header on; empty otherwise
 };
+/// The ends of the packet that an ICMP error quotes; nothing when its headers are not all there.
+std::optional<FiveTuple> quoted_tuple(Bytes quoted);
 
 /// A packet taken apart down to the payload of its transport. Views into the packet, or into the defragmenter's buffer
 /// until its next use.
@@ -49,6 +61,7 @@ struct Decoded {
   FiveTuple tuple;               // ports are zero where the transport has none
   Bytes payload;                 // as far as it was captured
   uint32_t payload_missing = 0;  // payload bytes that were on the wire but not captured
+  uint32_t ip_length = 0;        // of the innermost IP packet, its header included, as it was on the wire
   TcpFields tcp;
   IcmpFields icmp;
   uint32_t sctp_tag = 0;  // verification tag
@@ -57,8 +70,9 @@ struct Decoded {
   bool defragmented = false;
 };
 
-/// Takes packets apart: link, VLAN (802.1Q, 802.1ad), MPLS, IPv4 and IPv6, fragments, VXLAN, Geneve, GRE, ERSPAN,
-/// GTP-U, IP in IP. One thread. Stateless but for the fragments that it holds, within the limits of `FragmentLimits`.
+/// Takes packets apart: link (Ethernet, cooked, loopback, NFLOG, plain IP), VLAN (802.1Q, 802.1ad), MPLS, IPv4 and
+/// IPv6, fragments, VXLAN, Geneve, GRE, ERSPAN, GTP-U, IP in IP. One thread. Stateless but for the fragments that it
+/// holds, within the limits of `FragmentLimits`.
 class Decoder {
  public:
   explicit Decoder(const FragmentLimits& limits = {}) : fragments_(limits) {}

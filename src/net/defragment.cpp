@@ -1,41 +1,58 @@
 #include "net/defragment.h"
 
 #include <algorithm>
+#include <random>
 
 namespace baleen::net {
 namespace {
 
 constexpr uint32_t kLargestDatagram = 65'535;
-constexpr size_t kMostRanges = 512;  // holes of a datagram; real ones arrive nearly in order
+constexpr size_t kMostRanges = 64;  // islands of a datagram; real pieces arrive nearly in order
 
 }  // namespace
 
 size_t Defragmenter::KeyHash::operator()(const FragmentKey& k) const {
   return hash(FlowKey{{k.src, static_cast<uint16_t>(k.id)},
                       {k.dst, static_cast<uint16_t>(k.id >> 16)},
-                      static_cast<Transport>(k.protocol)});
+                      static_cast<Transport>(k.protocol)},
+              seed);
 }
+
+Defragmenter::Defragmenter(const FragmentLimits& limits)
+    : limits_(limits), datagrams_(16, KeyHash{std::random_device{}() | uint64_t{std::random_device{}()} << 32}) {}
 
 Defragmenter::Answer Defragmenter::add(const FragmentKey& key, const FragmentPiece& piece, Timestamp time,
                                        Whole& whole) {
-  if (piece.bytes.empty() || piece.offset + piece.bytes.size() > kLargestDatagram) return Answer::kBad;
-  if (!piece.last && piece.bytes.size() % 8 != 0) return Answer::kBad;
+  ++counters_.pieces;
+  if (piece.bytes.empty() || piece.offset + piece.bytes.size() > kLargestDatagram ||
+      (!piece.last && piece.bytes.size() % 8 != 0)) {
+    ++counters_.refused;
+    return Answer::kBad;
+  }
   make_room(time);
   const auto [it, fresh] = datagrams_.try_emplace(key);
   Datagram& datagram = it->second;
-  if (fresh) datagram.first = time;
+  if (fresh) {
+    datagram.first = time;
+    datagram.key = &it->first;
+    link(datagram);
+  }
   if (!insert(datagram, piece)) {
-    forget(it);
+    ++counters_.refused;
+    forget(datagram);
     return Answer::kBad;
   }
   const bool complete = datagram.total != 0 && datagram.have.size() == 1 && datagram.have[0].begin == 0 &&
                         datagram.have[0].end == datagram.total;
   if (!complete) return Answer::kWaits;
+  const uint32_t total = datagram.total;
+  const uint8_t next_header = datagram.next_header;
+  bytes_ -= datagram.bytes.size();
   whole_.swap(datagram.bytes);
-  bytes_ += datagram.bytes.size();  // the accounting follows the swapped-in vector
-  bytes_ -= whole_.size();
-  whole = {Bytes(whole_.data(), datagram.total), datagram.next_header};
-  forget(it);
+  datagram.bytes.clear();  // the piece may lie in what was whole_ before: it is not looked at any more
+  forget(datagram);
+  whole = {Bytes(whole_.data(), total), next_header};
+  ++counters_.whole;
   return Answer::kWhole;
 }
 
@@ -48,20 +65,25 @@ bool Defragmenter::insert(Datagram& datagram, const FragmentPiece& piece) {
   if (datagram.total != 0 &&
       (end > datagram.total || (!datagram.have.empty() && datagram.have.back().end > datagram.total)))
     return false;
-  if (piece.offset == 0) datagram.next_header = piece.next_header;
   if (end > datagram.bytes.size()) {
     bytes_ += end - datagram.bytes.size();
     datagram.bytes.resize(end);
   }
   // Copy only what no earlier piece has brought, then merge the ranges.
-  uint32_t at = begin;
+  uint32_t at = begin, copied = 0;
+  const auto copy_until = [&](uint32_t stop) {
+    std::copy_n(piece.bytes.data() + (at - begin), stop - at, datagram.bytes.data() + at);
+    copied += stop - at;
+  };
   for (const Range& range : datagram.have) {
     if (range.end <= at) continue;
     if (range.begin >= end) break;
-    if (range.begin > at) std::copy_n(piece.bytes.data() + (at - begin), range.begin - at, datagram.bytes.data() + at);
+    if (range.begin > at) copy_until(range.begin);
     at = std::max(at, range.end);
   }
-  if (at < end) std::copy_n(piece.bytes.data() + (at - begin), end - at, datagram.bytes.data() + at);
+  if (at < end) copy_until(end);
+  counters_.overlapping_bytes += end - begin - copied;
+  if (piece.offset == 0 && copied != 0) datagram.next_header = piece.next_header;
 
   Range merged{begin, end};
   std::erase_if(datagram.have, [&](const Range& range) {
@@ -75,24 +97,27 @@ bool Defragmenter::insert(Datagram& datagram, const FragmentPiece& piece) {
   return datagram.have.size() <= kMostRanges;
 }
 
-void Defragmenter::forget(Map::iterator it) {
-  bytes_ -= it->second.bytes.size();
-  datagrams_.erase(it);
+void Defragmenter::link(Datagram& datagram) {
+  datagram.older = newest_;
+  (newest_ != nullptr ? newest_->newer : oldest_) = &datagram;
+  newest_ = &datagram;
+}
+
+void Defragmenter::forget(Datagram& datagram) {
+  (datagram.older != nullptr ? datagram.older->newer : oldest_) = datagram.newer;
+  (datagram.newer != nullptr ? datagram.newer->older : newest_) = datagram.older;
+  bytes_ -= datagram.bytes.size();
+  datagrams_.erase(datagrams_.find(*datagram.key));
 }
 
 void Defragmenter::make_room(Timestamp time) {
-  const bool full = datagrams_.size() >= limits_.datagrams || bytes_ >= limits_.bytes;
-  if (!full && time - last_sweep_ < std::chrono::seconds(1)) return;
-  last_sweep_ = time;
-  for (auto it = datagrams_.begin(); it != datagrams_.end();) {
-    const auto here = it++;
-    if (time - here->second.first < limits_.timeout) continue;
-    ++expired_;
-    forget(here);
+  while (oldest_ != nullptr && time - oldest_->first >= limits_.timeout) {
+    ++counters_.expired;
+    forget(*oldest_);
   }
-  while (!datagrams_.empty() && (datagrams_.size() >= limits_.datagrams || bytes_ >= limits_.bytes)) {
-    ++evicted_;
-    forget(datagrams_.begin());
+  while (oldest_ != nullptr && (datagrams_.size() >= limits_.datagrams || bytes_ >= limits_.bytes)) {
+    ++counters_.evicted;
+    forget(*oldest_);
   }
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <unordered_map>
 #include <vector>
 
@@ -31,11 +30,20 @@ struct FragmentPiece {
   uint8_t next_header;  // what the first piece says that the datagram holds
 };
 
+struct FragmentCounters {
+  uint64_t pieces = 0, whole = 0;
+  uint64_t refused = 0;            // wrong lengths, contradictions, too many holes
+  uint64_t overlapping_bytes = 0;  // which an earlier piece had brought
+  uint64_t expired = 0;            // datagrams that did not become whole in time
+  uint64_t evicted = 0;            // datagrams that made room for younger ones
+};
+
 /// Puts the fragments of IPv4 and IPv6 datagrams together. First bytes win where pieces overlap; a datagram whose
-/// pieces contradict each other in length is dropped (RFC 5722 for IPv6, the safe choice for IPv4).
+/// pieces contradict each other in length is dropped (RFC 5722 for IPv6, the safe choice for IPv4). When the limits are
+/// reached the oldest datagram goes, at a cost that does not depend on how many wait.
 class Defragmenter {
  public:
-  explicit Defragmenter(const FragmentLimits& limits) : limits_(limits) {}
+  explicit Defragmenter(const FragmentLimits& limits);
 
   enum class Answer : uint8_t { kWaits, kWhole, kBad };
   struct Whole {
@@ -45,11 +53,12 @@ class Defragmenter {
   Answer add(const FragmentKey& key, const FragmentPiece& piece, Timestamp time, Whole& whole);
 
   size_t waiting() const { return datagrams_.size(); }
-  uint64_t expired() const { return expired_; }
-  uint64_t evicted() const { return evicted_; }
+  size_t waiting_bytes() const { return bytes_; }
+  const FragmentCounters& counters() const { return counters_; }
 
  private:
   struct KeyHash {
+    uint64_t seed;
     size_t operator()(const FragmentKey& k) const;
   };
   struct Range {
@@ -61,18 +70,23 @@ class Defragmenter {
     uint32_t total = 0;       // known once the last piece is there
     uint8_t next_header = 0;
     Timestamp first{};
+    const FragmentKey* key = nullptr;  // in the map's node
+    Datagram* older = nullptr;
+    Datagram* newer = nullptr;
   };
   using Map = std::unordered_map<FragmentKey, Datagram, KeyHash>;
 
   bool insert(Datagram& datagram, const FragmentPiece& piece);
-  void forget(Map::iterator it);
+  void link(Datagram& datagram);
+  void forget(Datagram& datagram);
   void make_room(Timestamp time);
 
   FragmentLimits limits_;
   Map datagrams_;
+  Datagram* oldest_ = nullptr;
+  Datagram* newest_ = nullptr;
   size_t bytes_ = 0;
-  uint64_t expired_ = 0, evicted_ = 0;
-  Timestamp last_sweep_{};
+  FragmentCounters counters_;
   std::vector<uint8_t> whole_;
 };
 

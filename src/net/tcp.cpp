@@ -9,8 +9,8 @@
 namespace baleen::net {
 namespace {
 
-constexpr uint16_t kMostEarlySegments = 4096;  // of one direction
-constexpr uint32_t kFarthest = 1u << 30;       // beyond any window: not this connection
+constexpr uint32_t kFarthest = 1u << 30;  // beyond any window (RFC 7323 2.2): not this connection
+constexpr int kLongestWalk = 512;         // early segments that are passed by to find one's place
 
 }  // namespace
 
@@ -44,19 +44,20 @@ void SegmentStore::give(StoredSegment* segment) {
   free_ = segment;
 }
 
-Bytes TcpHalf::offer(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters) {
-  if (end_known_ && !payload.empty()) {
-    // Nothing comes after the end (RFC 9293 3.10.7.4); a liar's bytes are not the stream's.
-    const uint32_t last = seq + static_cast<uint32_t>(payload.size());
-    if (seq_less(end_, last)) {
-      const uint32_t beyond = std::min<uint32_t>(last - end_, static_cast<uint32_t>(payload.size()));
-      counters.bytes_after_end += beyond;
-      payload = payload.first(payload.size() - beyond);
-    }
-  }
+/// Nothing comes after the end (RFC 9293 3.10.7.4); a liar's bytes are not the stream's.
+Bytes TcpHalf::until_end(uint32_t seq, Bytes payload, TcpCounters& counters) const {
+  const uint32_t last = seq + static_cast<uint32_t>(payload.size());
+  if (!end_known_ || !seq_less(end_, last)) return payload;
+  const size_t beyond = std::min<size_t>(last - end_, payload.size());
+  counters.bytes_after_end += beyond;
+  return payload.first(payload.size() - beyond);
+}
+
+Bytes TcpHalf::offer(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters) {
+  payload = until_end(seq, payload, counters);
   if (payload.empty()) return {};
   if (seq_less(next_, seq)) {
-    keep(seq, payload, time, store, counters);
+    keep(seq, payload, arrival, store, counters);
     return {};
   }
   const uint32_t old = next_ - seq;
@@ -70,7 +71,7 @@ Bytes TcpHalf::offer(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& 
   if (early_ != nullptr && seq_less(early_->seq, next_ + static_cast<uint32_t>(payload.size()))) {
     const uint32_t before = seq_less(next_, early_->seq) ? early_->seq - next_ : 0;
     if (before < payload.size()) {
-      keep(next_ + before, payload.subspan(before), time, store, counters);  // the parts that nobody has yet
+      keep(next_ + before, payload.subspan(before), arrival, store, counters);  // the parts that nobody has yet
       payload = payload.first(before);
     }
   }
@@ -78,7 +79,7 @@ Bytes TcpHalf::offer(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& 
   return payload;
 }
 
-void TcpHalf::keep(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters) {
+void TcpHalf::keep(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters) {
   if (seq_less(seq, next_)) {  // held, and partly old
     const uint32_t old = next_ - seq;
     if (old >= payload.size()) return;
@@ -91,9 +92,16 @@ void TcpHalf::keep(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& st
   }
   ++counters.early_segments;
   StoredSegment** link = &early_;
+  if (last_ != nullptr && !seq_less(seq, last_->seq + last_->size)) link = &last_->next;
+  int steps = 0;
   while (!payload.empty()) {
-    // Skip segments that end at or before us.
-    while (*link != nullptr && !seq_less(seq, (*link)->seq + (*link)->size)) link = &(*link)->next;
+    // Skip segments that end at or before us. Nobody honest is that far out of order.
+    while (*link != nullptr && !seq_less(seq, (*link)->seq + (*link)->size) && ++steps < kLongestWalk)
+      link = &(*link)->next;
+    if (steps >= kLongestWalk) {
+      ++counters.refused_segments;
+      return;
+    }
     size_t room = payload.size();
     if (*link != nullptr) {
       if (!seq_less(seq, (*link)->seq)) {  // begins inside an older one: those bytes lose
@@ -111,8 +119,9 @@ void TcpHalf::keep(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& st
       return;
     }
     segment->seq = seq;
-    segment->time = time;
+    segment->arrival = arrival;
     segment->next = *link;
+    if (*link == nullptr) last_ = segment;
     *link = segment;
     link = &segment->next;
     ++early_count_;
@@ -123,8 +132,8 @@ void TcpHalf::keep(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& st
 }
 
 StoredSegment* TcpHalf::pop(Bytes& out, TcpCounters& counters) {
-  if (early_ == nullptr || seq_less(next_, early_->seq)) return nullptr;
   StoredSegment* segment = std::exchange(early_, early_->next);
+  if (early_ == nullptr) last_ = nullptr;
   --early_count_;
   early_bytes_ -= segment->size;
   const uint32_t old = std::min(next_ - segment->seq, segment->size);
@@ -136,6 +145,7 @@ StoredSegment* TcpHalf::pop(Bytes& out, TcpCounters& counters) {
 
 void TcpHalf::clear(SegmentStore& store) {
   while (early_ != nullptr) store.give(std::exchange(early_, early_->next));
+  last_ = nullptr;
   early_bytes_ = early_count_ = 0;
 }
 

@@ -10,10 +10,17 @@ namespace baleen::net {
 /// a < b in the circle of sequence numbers (RFC 9293 3.4).
 inline bool seq_less(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
 
+/// What else a segment said when it arrived, kept with its bytes while they wait.
+struct Arrival {
+  Timestamp time{};
+  uint32_t ack = 0;   // what it acknowledges
+  bool acks = false;  // whether it does
+};
+
 /// A segment that came too early, with a copy of its payload behind it.
 struct StoredSegment {
   StoredSegment* next;
-  Timestamp time;
+  Arrival arrival;
   uint32_t seq;
   uint32_t size;
   uint32_t capacity;
@@ -41,8 +48,9 @@ class SegmentStore {
 };
 
 struct TcpCounters {
-  uint64_t retransmitted_bytes = 0, early_segments = 0, overlapping_bytes = 0, refused_segments = 0,
-           bytes_after_end = 0;
+  uint64_t retransmitted_bytes = 0, early_segments = 0, overlapping_bytes = 0;
+  uint64_t refused_segments = 0;  // early ones beyond a limit
+  uint64_t bytes_after_end = 0;   // behind a FIN
 };
 
 /// One direction of a connection: puts segments into the order of their sequence numbers. First bytes win on overlap.
@@ -57,26 +65,33 @@ class TcpHalf {
     next_ = seq;
     started_ = true;
   }
+  /// The same again, for a stream that went on elsewhere. REQUIRES: nothing waits.
+  void restart(uint32_t seq) {
+    end_known_ = false;
+    start(seq);
+  }
   /// Sequence number of the next byte that is wanted.
   uint32_t next() const { return next_; }
 
   /// REQUIRES: started(). The part of `payload` that is next in line, now counted as delivered; empty when it is old or
-  /// early. `missing` payload bytes behind it were not captured: they are skipped as a gap by the owner through lose().
-  Bytes offer(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters);
+  /// early.
+  Bytes offer(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters);
 
   /// Keeps a segment although its turn may have come: the owner waits for something else before it calls pop().
-  void hold(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters) {
-    keep(seq, payload, time, store, counters);
+  void hold(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters) {
+    keep(seq, until_end(seq, payload, counters), arrival, store, counters);
   }
 
-  /// The first early segment whose turn has come; null when there is none. The caller delivers `out` and gives the
-  /// segment back.
+  /// The first early segment if its turn has come, else null.
+  const StoredSegment* front() const { return early_ != nullptr && !seq_less(next_, early_->seq) ? early_ : nullptr; }
+  /// REQUIRES: front() is there. Takes it, `out` being those of its bytes that are new. The caller delivers them and
+  /// gives the segment back.
   StoredSegment* pop(Bytes& out, TcpCounters& counters);
   /// Whether early segments wait behind a hole.
   bool waiting() const { return early_ != nullptr; }
   /// REQUIRES: waiting(). Bytes between what was delivered and the first early segment; zero when none are missing.
   uint32_t gap() const { return seq_less(next_, early_->seq) ? early_->seq - next_ : 0; }
-  Timestamp waiting_since() const { return early_->time; }
+  Timestamp waiting_since() const { return early_->arrival.time; }
   uint32_t waiting_bytes() const { return early_bytes_; }
   uint32_t waiting_segments() const { return early_count_; }
   /// Gives up on the hole before the first early segment; returns its size.
@@ -95,13 +110,18 @@ class TcpHalf {
   /// FIN was seen and everything before it was delivered or given up.
   bool ended() const { return end_known_ && started_ && !seq_less(next_, end_); }
   bool end_known() const { return end_known_; }
+  /// REQUIRES: end_known(). The sequence number behind the last byte.
+  uint32_t end() const { return end_; }
+  static constexpr uint16_t kMostEarlySegments = 4096;
 
   void clear(SegmentStore& store);
 
  private:
-  void keep(uint32_t seq, Bytes payload, Timestamp time, SegmentStore& store, TcpCounters& counters);
+  Bytes until_end(uint32_t seq, Bytes payload, TcpCounters& counters) const;
+  void keep(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters);
 
   StoredSegment* early_ = nullptr;  // sorted, disjoint
+  StoredSegment* last_ = nullptr;   // of them; most segments go behind it
   uint32_t next_ = 0;
   uint32_t end_ = 0;
   uint32_t early_bytes_ = 0;

@@ -24,7 +24,8 @@ struct Stream {
   }
   void drain() {
     Bytes bytes;
-    while (StoredSegment* segment = half.pop(bytes, counters)) {
+    while (half.front() != nullptr) {
+      StoredSegment* segment = half.pop(bytes, counters);
       out += as_text(bytes);
       store.give(segment);
     }
@@ -106,6 +107,32 @@ TEST(TcpHalf, respects_its_limits) {
   EXPECT_EQ(half.offer(0x60000000, as_bytes(payload), {}, store, counters).size(), 0u);
   half.clear(store);
   EXPECT_EQ(store.bytes(), 0u);
+}
+
+TEST(TcpHalf, keeps_what_segments_said_and_knows_whose_turn_it_is) {
+  Stream s;
+  s.half.start(0);
+  s.half.hold(0, as_bytes("ab"), {timestamp_from_ns(7), 99, true}, s.store, s.counters);
+  ASSERT_NE(s.half.front(), nullptr);
+  EXPECT_EQ(s.half.front()->arrival.ack, 99u);
+  EXPECT_EQ(s.half.waiting_since(), timestamp_from_ns(7));
+  s.offer(10, "cd");
+  EXPECT_EQ(s.out, "ab");
+  EXPECT_EQ(s.half.front(), nullptr);
+  EXPECT_TRUE(s.half.waiting());
+}
+
+TEST(TcpHalf, the_work_for_hostile_order_is_bounded) {
+  Stream s;
+  s.half.start(0);
+  // One byte in two, from the front: each must pass by all before it but for the shortcut to the end.
+  for (uint32_t i = 1; i < 4000; ++i) s.offer(2 * i, "x");
+  EXPECT_EQ(s.half.waiting_segments(), 3999u);
+  const uint64_t refused = s.counters.refused_segments;
+  s.offer(2 * 3000 + 1, "y");  // its place is far from both ends
+  EXPECT_EQ(s.counters.refused_segments, refused + 1);
+  s.offer(1, "y");
+  EXPECT_EQ(s.half.waiting_segments(), 4000u);
 }
 
 TEST(TcpHalf, any_order_and_cut_gives_the_same_stream) {

@@ -20,6 +20,7 @@ class Http final : public Session {
   static const item::Protocol kProtocol;    // HTTP/1.1
   static const item::Protocol kProtocol10;  // HTTP/1.0
   static constexpr bool kTcp = true, kUdp = false;
+  static constexpr bool kAnswersTell = true;
   static Probe probe(const Input& in);
 
   Step dissect(const Input& in, Output& out) override;

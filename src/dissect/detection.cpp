@@ -1,0 +1,123 @@
+#include <algorithm>
+
+#include "dissect/engine.h"
+
+// Which protocol a conversation speaks. Probes of all protocols look at the first bytes of each direction until one
+// says yes; ports only say who is asked first. A protocol that says no to one direction is out for the other one as
+// well, unless its answers alone tell (a server that answers garbage with "HTTP/1.1 400").
+//
+// Where the beginning was not captured, the first bytes may be the middle of a message. There each segment is tried as
+// a beginning, for a bounded number of times.
+
+namespace baleen::dissect {
+namespace {
+
+constexpr uint8_t kMostTries = 16;  // segments of one direction that are tried as a beginning
+
+}  // namespace
+
+/// Asks one protocol. While it is not known who is the client, both answers are tried, and `client_half` is set to what
+/// fits.
+Probe Engine::ask(const Flow& flow, const ProtocolEntry& entry, const Input& in, int from, bool last,
+                  int& client_half) const {
+  if (flow.oriented) {
+    client_half = flow.client_half;
+    return entry.probe(in);
+  }
+  Input turned = in;
+  turned.direction = Direction::kToServer;
+  const Probe as_request = entry.probe(turned);
+  client_half = from;
+  if (as_request == Probe::kYes) return as_request;
+  turned.direction = Direction::kToClient;
+  const Probe as_answer = entry.probe(turned);
+  if (as_answer == Probe::kYes && (last || as_request == Probe::kNo)) {
+    client_half = 1 - from;
+    return as_answer;
+  }
+  return as_request == Probe::kNo && as_answer == Probe::kNo ? Probe::kNo : Probe::kUnsure;
+}
+
+/// The protocol of these first bytes, or null; then `unsure` says whether more bytes could tell. The answer does not
+/// depend on cuts: a protocol is taken when it says yes and all that come before it in the order have said no.
+const ProtocolEntry* Engine::detect(Flow& flow, int from, const Input& in, bool last, bool& unsure) {
+  const bool udp = flow.key.transport == net::Transport::kUdp;
+  unsure = false;
+  uint64_t& candidates = flow.candidates[from];
+  const uint64_t allowed = candidates & (flow.candidates[1 - from] | answers_tell_);
+  for (const bool hinted : {true, false}) {
+    for (const uint8_t i : order_) {
+      const ProtocolEntry& entry = options_.protocols[i];
+      if ((allowed >> i & 1) == 0 || !(udp ? entry.over_udp : entry.over_tcp)) continue;
+      const auto ports = entry.card->ports;
+      const bool hint = std::find(ports.begin(), ports.end(), flow.key.low.port) != ports.end() ||
+                        std::find(ports.begin(), ports.end(), flow.key.high.port) != ports.end();
+      if (hint != hinted) continue;
+      int client_half = flow.client_half;
+      switch (ask(flow, entry, in, from, last, client_half)) {
+        case Probe::kNo: candidates &= ~(uint64_t{1} << i); break;
+        case Probe::kUnsure: unsure = true; break;
+        case Probe::kYes:
+          if (unsure && !last) return nullptr;
+          flow.client_half = static_cast<uint8_t>(client_half);
+          flow.oriented = true;
+          return &entry;
+      }
+    }
+  }
+  return nullptr;
+}
+
+void Engine::forget_candidates(Flow& flow) {
+  for (int side = 0; side < 2; ++side) {
+    flow.candidates[side] = ~uint64_t{0};
+    flow.half[side].refused = false;
+  }
+}
+
+/// Returns whether anything changed.
+bool Engine::detect_step(Flow& flow, int from) {
+  Half& half = flow.half[from];
+  const Bytes bytes = front(flow, from);
+  if (bytes.empty()) return false;
+  const bool last = half.ended || final_ || bytes.size() >= options_.probe_limit;
+  bool unsure = false;
+  const Input in{flow.direction(from), bytes, front_time(flow, from), half.ended};
+  const ProtocolEntry* const entry = detect(flow, from, in, last, unsure);
+  if (entry != nullptr) {
+    half.lost = half.refused = false;  // a message begins here
+    start_session(flow, *entry);
+    return true;
+  }
+  if (unsure && !last) return false;
+  return refuse(flow, from);
+}
+
+/// Nobody wants these bytes. Returns whether anything changed.
+bool Engine::refuse(Flow& flow, int from) {
+  Half& half = flow.half[from];
+  Half& peer = flow.half[1 - from];
+  if ((half.lost || !flow.isn_known[from]) && half.tries < kMostTries) {
+    ++half.tries;
+    half.lost = true;
+    count(Counter::kSkippedBytes, front(flow, from).size());
+    consume(flow, from, front(flow, from).size());
+    flow.candidates[from] = ~uint64_t{0};
+    return true;
+  }
+  half.refused = true;
+  const bool peer_is_done = peer.refused || (peer.ended && front(flow, 1 - from).empty()) || final_;
+  // What the other direction could still be with what is left.
+  const bool hopeless = (flow.candidates[0] & flow.candidates[1]) == 0 && answers_tell_ == 0;
+  if (peer_is_done || hopeless) {
+    count(Counter::kUnknownProtocol, 1);
+    ignore(flow);
+    return true;
+  }
+  if (front(flow, from).size() < options_.probe_limit) return false;
+  half.lost = true;  // they need not be kept: only a dissector that finds its way into the middle could use them
+  consume(flow, from, front(flow, from).size());
+  return true;
+}
+
+}  // namespace baleen::dissect

@@ -1,0 +1,420 @@
+#include "net/decode.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "net/harness.h"
+
+namespace baleen::net {
+namespace {
+
+using std::string;
+using std::string_view;
+
+const string kPayload = "payload!";
+
+string text(std::initializer_list<int> bytes) {
+  string out;
+  for (const int b : bytes) out += static_cast<char>(b);
+  return out;
+}
+
+string inner4() { return ipv4_packet("10.0.0.1", "10.0.0.2", 17, udp_datagram(4242, 53, kPayload)); }
+string inner6() { return ipv6_packet("fe80::1", "fe80::2", 17, udp_datagram(4242, 53, kPayload)); }
+string inner_ethernet() { return ethernet_frame(0x0800, inner4()); }
+string outer(uint8_t protocol, string_view payload) {
+  return ethernet_frame(0x0800, ipv4_packet("192.168.0.1", "192.168.0.2", protocol, payload));
+}
+string outer_udp(uint16_t port, string_view payload) { return outer(17, udp_datagram(5555, port, payload)); }
+string gre(uint16_t flags, uint16_t type, string_view rest) {
+  return be16_text(flags) + be16_text(type) + string(rest);
+}
+
+struct Row {
+  const char* name;
+  LinkType link;
+  string bytes;
+  uint8_t tunnels = 0;
+  uint16_t vlan = 0;
+  bool v6 = false;
+};
+
+/// Every way to wrap the same datagram: all must come down to it.
+std::vector<Row> wrappings() {
+  using enum LinkType;
+  const string sll = text({0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0});
+  const string vxlan = text({8, 0, 0, 0, 0, 0, 42, 0}), mpls = text({0, 1, 1, 64});
+  string nflog = text({2, 0, 0, 1, 8, 0, 1, 0, 0x08, 0, 3, 0});
+  const string ip = inner4();
+  nflog += text({static_cast<int>(ip.size() + 4), 0, 9, 0}) + ip;
+  const string aal = text({17, 0, 0, 0, 0, 0, 0, 0});  // IPv6 destination options, 8 bytes, then UDP
+  return {
+      {"Ethernet", kEthernet, ethernet_frame(0x0800, inner4())},
+      {"Ethernet IPv6", kEthernet, ethernet_frame(0x86DD, inner6()), 0, 0, true},
+      {"raw IPv4", kRaw, inner4()},
+      {"raw IPv6", kRaw, inner6(), 0, 0, true},
+      {"LINKTYPE_IPV4", kIpv4, inner4()},
+      {"LINKTYPE_IPV6", kIpv6, inner6(), 0, 0, true},
+      {"null, little endian", kNull, text({2, 0, 0, 0}) + inner4()},
+      {"null, big endian", kNull, text({0, 0, 0, 2}) + inner4()},
+      {"null, IPv6 of Darwin", kNull, text({30, 0, 0, 0}) + inner6(), 0, 0, true},
+      {"loop", kLoop, text({0, 0, 0, 2}) + inner4()},
+      {"cooked", kLinuxSll, sll + be16_text(0x0800) + inner4()},
+      {"cooked v2", kLinuxSll2, be16_text(0x0800) + string(18, 0) + inner4()},
+      {"nflog", kNflog, nflog},
+      {"802.3 with SNAP", kEthernet, ethernet_frame(100, text({0xAA, 0xAA, 3, 0, 0, 0, 8, 0}) + inner4())},
+      {"VLAN", kEthernet, ethernet_frame(0x8100, vlan_tag(7, 0x0800, inner4())), 0, 7},
+      {"QinQ", kEthernet, ethernet_frame(0x88A8, vlan_tag(8, 0x8100, vlan_tag(7, 0x0800, inner4()))), 0, 8},
+      {"PPPoE", kEthernet, ethernet_frame(0x8864, text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4())},
+      {"IPv4 options", kRaw,
+       ipv4_packet("10.0.0.1", "10.0.0.2", 17, udp_datagram(4242, 53, kPayload), 0, 1, text({7, 7, 4, 0, 0, 0, 0}))},
+      {"IPv6 extensions", kRaw,
+       ipv6_packet("fe80::1", "fe80::2", 0, text({60, 0, 1, 4, 0, 0, 0, 0}) + aal + udp_datagram(4242, 53, kPayload)),
+       0, 0, true},
+      {"IPv6 atomic fragment", kRaw,
+       ipv6_packet("fe80::1", "fe80::2", 44, text({17, 0, 0, 0, 1, 2, 3, 4}) + udp_datagram(4242, 53, kPayload)), 0, 0,
+       true},
+      {"4 in 4", kEthernet, outer(4, inner4()), 1},
+      {"6 in 4", kEthernet, outer(41, inner6()), 1, 0, true},
+      {"4 in 6", kRaw, ipv6_packet("2001:db8::1", "2001:db8::2", 4, inner4()), 1},
+      {"6 in 6", kRaw, ipv6_packet("2001:db8::1", "2001:db8::2", 41, inner6()), 1, 0, true},
+      {"GRE", kEthernet, outer(47, gre(0, 0x0800, inner4())), 1},
+      {"GRE with key and sequence", kEthernet, outer(47, gre(0x3000, 0x86DD, string(8, 1) + inner6())), 1, 0, true},
+      {"GRE with checksum", kEthernet, outer(47, gre(0x8000, 0x0800, string(4, 1) + inner4())), 1},
+      {"NVGRE", kEthernet, outer(47, gre(0x2000, 0x6558, string(4, 1) + inner_ethernet())), 1},
+      {"PPTP", kEthernet, outer(47, gre(0x3001, 0x880B, string(8, 1) + text({0xFF, 3, 0, 0x21}) + inner4())), 1},
+      {"ERSPAN I", kEthernet, outer(47, gre(0, 0x88BE, inner_ethernet())), 1},
+      {"ERSPAN II", kEthernet,
+       outer(47, gre(0x1000, 0x88BE, string(4, 1) + text({0x10, 7, 0, 0, 0, 0, 0, 0}) + inner_ethernet())), 1},
+      {"ERSPAN III", kEthernet,
+       outer(47, gre(0x1000, 0x22EB, string(4, 1) + text({0x20, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) + inner_ethernet())),
+       1},
+      {"ERSPAN III with a subheader", kEthernet,
+       outer(47, gre(0x1000, 0x22EB,
+                     string(4, 1) + text({0x20, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}) + string(8, 0) + inner_ethernet())),
+       1},
+      {"VXLAN", kEthernet, outer_udp(4789, vxlan + inner_ethernet()), 1},
+      {"VXLAN of flannel", kEthernet, outer_udp(8472, vxlan + inner_ethernet()), 1},
+      {"VLAN in VXLAN", kEthernet, outer_udp(4789, vxlan + ethernet_frame(0x8100, vlan_tag(9, 0x0800, inner4()))), 1,
+       9},
+      {"Geneve with options", kEthernet,
+       outer_udp(6081, text({1, 0, 0x65, 0x58, 0, 0, 1, 0, 1, 2, 3, 4}) + inner_ethernet()), 1},
+      {"Geneve with IP", kEthernet, outer_udp(6081, text({0, 0, 0x08, 0, 0, 0, 1, 0}) + inner4()), 1},
+      {"GTP-U", kEthernet, outer_udp(2152, text({0x30, 0xFF, 0, 50, 0, 0, 0, 1}) + inner4()), 1},
+      {"GTP-U with an extension header", kEthernet,
+       outer_udp(2152, text({0x34, 0xFF, 0, 50, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 9, 0}) + inner4()), 1},
+      {"MPLS", kEthernet, ethernet_frame(0x8847, text({0, 1, 0, 64}) + mpls + inner4()), 1},
+      {"MPLS, Ethernet with a control word", kEthernet, ethernet_frame(0x8847, mpls + string(4, 0) + inner_ethernet()),
+       1},
+      {"MPLS, Ethernet without", kEthernet, ethernet_frame(0x8847, mpls + inner_ethernet()), 1},
+      {"MPLS over UDP", kEthernet, outer_udp(6635, mpls + inner4()), 1},
+      {"MPLS over IP", kEthernet, outer(137, mpls + inner4()), 1},
+      {"Ethernet over IP", kEthernet, outer(97, text({0x30, 0}) + inner_ethernet()), 1},
+      {"VXLAN in GRE in IPv6", kEthernet,
+       ethernet_frame(0x86DD, ipv6_packet("::1", "::2", 47, gre(0, 0x6558, outer_udp(4789, vxlan + inner_ethernet())))),
+       2},
+  };
+}
+
+TEST(Decode, finds_the_datagram_in_every_wrapping) {
+  for (const Row& row : wrappings()) {
+    SCOPED_TRACE(row.name);
+    Decoder decoder;
+    Decoded d;
+    const OwnedPacket packet{{}, row.bytes, 0, row.link};
+    ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+    EXPECT_EQ(to_string(d.tuple.src), row.v6 ? "[fe80::1]:4242" : "10.0.0.1:4242");
+    EXPECT_EQ(to_string(d.tuple.dst), row.v6 ? "[fe80::2]:53" : "10.0.0.2:53");
+    EXPECT_EQ(d.tuple.transport, Transport::kUdp);
+    EXPECT_EQ(as_text(d.payload), kPayload);
+    EXPECT_EQ(d.payload_missing, 0u);
+    EXPECT_EQ(d.tunnels, row.tunnels);
+    EXPECT_EQ(d.vlan, row.vlan);
+    EXPECT_GE(d.ip_length, 28u + kPayload.size());
+  }
+}
+
+TEST(Decode, every_truncation_is_a_counter_or_says_what_is_missing) {
+  for (const Row& row : wrappings()) {
+    for (size_t size = 0; size < row.bytes.size(); ++size) {
+      Decoder decoder;
+      Decoded d;
+      // A block of its own, so that a sanitizer sees a read past the end.
+      const std::vector<uint8_t> cut(row.bytes.begin(), row.bytes.begin() + static_cast<ptrdiff_t>(size));
+      const Packet packet{{}, cut, static_cast<uint32_t>(row.bytes.size()), 0, row.link};
+      if (decoder.decode(packet, d) != DecodeStatus::kTransport) continue;
+      if (d.tuple.dst.port != 53) continue;  // a tunnel that was not recognised without its content
+      EXPECT_EQ(d.payload.size() + d.payload_missing, kPayload.size()) << row.name << " cut to " << size;
+    }
+  }
+}
+
+TEST(Decode, what_only_looks_like_a_tunnel_stays_udp) {
+  const string query = text({0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1}) + string(40, 'x');
+  for (const uint16_t port : {4789, 8472, 6081, 2152, 6635}) {
+    Decoder decoder;
+    Decoded d;
+    const OwnedPacket packet{{}, outer_udp(port, query), 0, LinkType::kEthernet};
+    ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport) << port;
+    EXPECT_EQ(d.tuple.dst.port, port);
+    EXPECT_EQ(as_text(d.payload), query);
+    EXPECT_EQ(d.tunnels, 0);
+  }
+}
+
+TEST(Decode, wrong_packets_are_counted_by_cause) {
+  using enum DecodeStatus;
+  struct Wrong {
+    const char* name;
+    string bytes;
+    DecodeStatus status;
+    LinkType link = LinkType::kEthernet;
+  };
+  string nested = inner4();
+  for (int i = 0; i < 30; ++i) nested = ipv4_packet("1.1.1.1", "2.2.2.2", 4, nested);
+  string short_total = inner4();
+  short_total[3] = 10;
+  string long_header = inner4();
+  long_header[0] = 0x4F;
+  string bad_tcp = ipv4_packet("1.1.1.1", "2.2.2.2", 6, string(20, 0));
+  string endless = text({0, 0, 0, 0, 0, 0, 0, 0});
+  while (endless.size() < 200) endless += text({0, 0, 0, 0, 0, 0, 0, 0});
+  for (const Wrong& row : {
+           Wrong{"nothing", "", kCutLink},
+           {"ARP", ethernet_frame(0x0806, string(28, 0)), kNotIp},
+           {"a short frame", string(10, 0), kCutLink},
+           {"unknown link", inner4(), kUnknownLink, static_cast<LinkType>(999)},
+           {"no IP version", ethernet_frame(0x0800, string(40, 0)), kBadIp},
+           {"cut IP", ethernet_frame(0x0800, inner4().substr(0, 19)), kCutIp},
+           {"total length below the header's", ethernet_frame(0x0800, short_total), kBadIp},
+           {"header longer than the packet", ethernet_frame(0x0800, long_header), kBadIp},
+           {"nested too deep", nested, kTooManyLayers, LinkType::kRaw},
+           {"TCP header length", bad_tcp, kBadTransport, LinkType::kRaw},
+           {"cut UDP", ipv4_packet("1.1.1.1", "2.2.2.2", 17, "1234567"), kCutTransport, LinkType::kRaw},
+           {"ESP", ipv4_packet("1.1.1.1", "2.2.2.2", 50, string(40, 1)), kOtherTransport, LinkType::kRaw},
+           {"IPv6 without more", ipv6_packet("::1", "::2", 59, ""), kOtherTransport, LinkType::kRaw},
+           {"extensions without end", ipv6_packet("::1", "::2", 0, endless), kTooManyLayers, LinkType::kRaw},
+           {"nflog with a wrong length", text({2, 0, 0, 1, 1, 0, 1, 0}), kCutLink, LinkType::kNflog},
+           {"labels without bottom", ethernet_frame(0x8847, string(100, 0)), kTooManyLayers},
+           {"empty fragment", ipv4_packet("1.1.1.1", "2.2.2.2", 17, "", 0x2000), kBadFragment, LinkType::kRaw},
+       }) {
+    Decoder decoder;
+    Decoded d;
+    const OwnedPacket packet{{}, row.bytes, 0, row.link};
+    EXPECT_EQ(decoder.decode(packet.view(), d), row.status) << row.name;
+    EXPECT_EQ(decoder.count(row.status), 1u) << row.name;
+  }
+}
+
+TEST(Decode, tcp_fields_and_options) {
+  Decoder decoder;
+  Decoded d;
+  const string options = text({2, 4, 5, 0xB4, 1, 3, 3, 20, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2});
+  const OwnedPacket packet{
+      {},
+      ipv4_packet("1.1.1.1", "2.2.2.2", 6, tcp_segment({1, 2, 0xFFFFFFFF, 7, 0x12, options}, "hi")),
+      0,
+      LinkType::kRaw};
+  ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+  EXPECT_EQ(d.tcp.seq, 0xFFFFFFFF);
+  EXPECT_EQ(d.tcp.ack, 7u);
+  EXPECT_EQ(d.tcp.flags, tcp_flag::kSyn | tcp_flag::kAck);
+  EXPECT_EQ(d.tcp.window, 65000);
+  EXPECT_EQ(as_text(d.payload), "hi");
+  const TcpOptions o = tcp_options(d.tcp.options);
+  EXPECT_EQ(o.maximum_segment, 1460);
+  EXPECT_EQ(o.window_scale, 14);
+  EXPECT_TRUE(o.has_window_scale && o.sack_permitted && o.has_timestamps);
+  EXPECT_EQ(o.timestamp, 1u);
+  EXPECT_EQ(o.timestamp_echo, 2u);
+  for (size_t n = 0; n < options.size(); ++n) tcp_options(as_bytes(options).first(n));
+  EXPECT_EQ(tcp_options(as_bytes(text({2, 0, 5, 0xB4}))).maximum_segment, 0);
+}
+
+TEST(Decode, a_segment_cut_in_its_options_still_has_its_place_in_the_stream) {
+  const string whole =
+      ipv4_packet("1.1.1.1", "2.2.2.2", 6, tcp_segment({1, 2, 5, 7, 0x10, string(12, 1)}, "0123456789"));
+  Decoder decoder;
+  Decoded d;
+  const Packet packet{{}, as_bytes(whole).first(20 + 24), static_cast<uint32_t>(whole.size()), 0, LinkType::kRaw};
+  ASSERT_EQ(decoder.decode(packet, d), DecodeStatus::kTransport);
+  EXPECT_EQ(d.tcp.seq, 5u);
+  EXPECT_TRUE(d.payload.empty());
+  EXPECT_EQ(d.payload_missing, 10u);
+}
+
+TEST(Decode, lengths_of_segmentation_offload_and_padding) {
+  Decoder decoder;
+  Decoded d;
+  string offloaded = inner4();
+  offloaded[2] = offloaded[3] = 0;
+  OwnedPacket packet{{}, ethernet_frame(0x0800, offloaded), 0, LinkType::kEthernet};
+  ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+  EXPECT_EQ(as_text(d.payload), kPayload);
+  packet.bytes = ethernet_frame(0x0800, inner4()) + string(10, 0);  // padded to the least length of Ethernet
+  ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+  EXPECT_EQ(as_text(d.payload), kPayload);
+}
+
+TEST(Decode, icmp_errors_quote_a_tuple) {
+  Decoder decoder;
+  Decoded d;
+  const OwnedPacket packet{
+      {}, ipv4_packet("10.0.0.2", "10.0.0.1", 1, text({3, 3, 0, 0, 0, 0, 0, 0}) + inner4()), 0, LinkType::kRaw};
+  ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+  EXPECT_EQ(d.icmp.type, 3);
+  EXPECT_EQ(d.icmp.code, 3);
+  const auto tuple = quoted_tuple(d.icmp.quoted);
+  ASSERT_TRUE(tuple);
+  EXPECT_EQ(to_string(tuple->src), "10.0.0.1:4242");
+  EXPECT_EQ(to_string(tuple->dst), "10.0.0.2:53");
+  EXPECT_FALSE(quoted_tuple(d.icmp.quoted.first(20)));
+  EXPECT_EQ(to_string(quoted_tuple(as_bytes(inner6()))->dst), "[fe80::2]:53");
+}
+
+// ---- fragments ----
+
+std::vector<OwnedPacket> fragments_of(bool v6, const string& transport, size_t piece, uint16_t id = 9) {
+  std::vector<OwnedPacket> out;
+  for (size_t at = 0; at < transport.size(); at += piece) {
+    const string part = transport.substr(at, piece);
+    const bool more = at + piece < transport.size();
+    if (v6) {
+      out.push_back(
+          {{},
+           ipv6_packet("::1", "::2", 44,
+                       text({17, 0}) + be16_text(static_cast<uint16_t>(at | (more ? 1 : 0))) + be32_text(id) + part),
+           0,
+           LinkType::kRaw});
+    } else {
+      const auto fragment = static_cast<uint16_t>(at / 8 | (more ? 0x2000 : 0));
+      out.push_back({{}, ipv4_packet("1.1.1.1", "2.2.2.2", 17, part, fragment, id), 0, LinkType::kRaw});
+    }
+  }
+  return out;
+}
+
+TEST(Fragments, come_together_in_any_order) {
+  string payload;
+  for (int i = 0; i < 3000; ++i) payload += static_cast<char>('a' + i % 26);
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    auto pieces = fragments_of(round % 2 == 0, udp_datagram(1, 2, payload), 8 * (20 + random() % 60));
+    const size_t count = pieces.size();
+    for (size_t i = 0; i < count; ++i)
+      if (random() % 4 == 0) pieces.push_back(pieces[i]);  // duplicates
+    std::shuffle(pieces.begin(), pieces.end(), random);
+    Decoder decoder;
+    Decoded d;
+    int whole = 0;
+    for (const OwnedPacket& piece : pieces) {
+      const DecodeStatus status = decoder.decode(piece.view(), d);
+      if (status == DecodeStatus::kTransport) {
+        ++whole;
+        EXPECT_EQ(as_text(d.payload), payload);
+        EXPECT_TRUE(d.defragmented);
+      } else {
+        ASSERT_EQ(status, DecodeStatus::kFragment);
+      }
+    }
+    EXPECT_GE(whole, 1);
+  }
+}
+
+TEST(Fragments, first_bytes_win) {
+  const string datagram = udp_datagram(1, 2, "ABCDEFGHIJKLMNOPQRSTUVWX");  // 32 bytes
+  Decoder decoder;
+  Decoded d;
+  const auto feed = [&](size_t at, const string& part, bool more) {
+    const auto fragment = static_cast<uint16_t>(at / 8 | (more ? 0x2000 : 0));
+    const OwnedPacket p{{}, ipv4_packet("1.1.1.1", "2.2.2.2", 17, part, fragment), 0, LinkType::kRaw};
+    return decoder.decode(p.view(), d);
+  };
+  EXPECT_EQ(feed(8, datagram.substr(8, 8), true), DecodeStatus::kFragment);
+  EXPECT_EQ(feed(0, datagram.substr(0, 8) + "xxxxxxxx" + "IJKLMNOP", true), DecodeStatus::kFragment);
+  EXPECT_EQ(feed(24, datagram.substr(24), false), DecodeStatus::kTransport);
+  EXPECT_EQ(as_text(d.payload), "ABCDEFGHIJKLMNOPQRSTUVWX");
+  EXPECT_EQ(decoder.fragments().counters().overlapping_bytes, 8u);
+}
+
+TEST(Fragments, contradictions_end_the_datagram) {
+  Decoder decoder;
+  Decoded d;
+  auto pieces = fragments_of(false, udp_datagram(1, 2, string(100, 'a')), 56);
+  auto longer = fragments_of(false, udp_datagram(1, 2, string(140, 'a')), 56);
+  decoder.decode(pieces[1].view(), d);                                         // the end is at 108
+  EXPECT_EQ(decoder.decode(longer[2].view(), d), DecodeStatus::kBadFragment);  // no, at 148
+  EXPECT_EQ(decoder.fragments().waiting(), 0u);
+  const OwnedPacket beyond{{}, ipv4_packet("1.1.1.1", "2.2.2.2", 17, string(80, 'a'), 0x1FFF), 0, LinkType::kRaw};
+  EXPECT_EQ(decoder.decode(beyond.view(), d), DecodeStatus::kBadFragment);
+  EXPECT_EQ(decoder.fragments().counters().refused, 2u);
+}
+
+TEST(Fragments, have_limits_and_time) {
+  Decoder decoder({.datagrams = 10, .bytes = 4000, .timeout = std::chrono::seconds(30)});
+  Decoded d;
+  for (uint16_t id = 0; id < 1000; ++id) {
+    auto piece = fragments_of(false, udp_datagram(1, 2, string(300, 'a')), 160, id)[0];
+    piece.time = timestamp_from_ns(id);
+    EXPECT_EQ(decoder.decode(piece.view(), d), DecodeStatus::kFragment);
+    EXPECT_LE(decoder.fragments().waiting(), 10u);
+    EXPECT_LE(decoder.fragments().waiting_bytes(), 4000u + 160u);
+  }
+  EXPECT_EQ(decoder.fragments().counters().evicted, 990u);
+  auto late = fragments_of(false, udp_datagram(1, 2, string(300, 'a')), 160, 999)[1];
+  late.time = timestamp_from_ns(31'000'000'000);
+  EXPECT_EQ(decoder.decode(late.view(), d), DecodeStatus::kFragment);  // its first half is gone
+  EXPECT_EQ(decoder.fragments().counters().expired, 10u);
+}
+
+TEST(Decode, all_shared_captures) {
+  const auto files = capture_files();
+  if (files.empty()) GTEST_SKIP() << "no shared captures: set BALEEN_SHARED";
+  uint64_t packets = 0, decoded = 0, not_ip = 0, unknown = 0;
+  for (const std::string& file : files) {
+    Decoder decoder;
+    Decoded d;
+    uint64_t here = 0;
+    for (const OwnedPacket& packet : load_capture(file)) {
+      decoder.decode(packet.view(), d);
+      ++here;
+      // And every one of them cut short, in a block of its own.
+      const size_t cut = here * 7919 % (packet.bytes.size() + 1);
+      const std::vector<uint8_t> bytes(packet.bytes.begin(), packet.bytes.begin() + static_cast<ptrdiff_t>(cut));
+      Decoder other;
+      other.decode({packet.time, bytes, packet.wire_length, 0, packet.link}, d);
+    }
+    uint64_t sum = 0;
+    for (size_t i = 0; i < static_cast<size_t>(DecodeStatus::kCount); ++i)
+      sum += decoder.count(static_cast<DecodeStatus>(i));
+    EXPECT_EQ(sum, here) << file;
+    packets += here;
+    decoded += decoder.count(DecodeStatus::kTransport);
+    not_ip += decoder.count(DecodeStatus::kNotIp);
+    unknown += decoder.count(DecodeStatus::kUnknownLink);
+  }
+  EXPECT_GT(packets, 10'000u);
+  EXPECT_EQ(unknown, 0u);
+  EXPECT_GT(decoded + not_ip, packets / 100 * 97);
+  RecordProperty("packets", std::to_string(packets));
+  RecordProperty("decoded", std::to_string(decoded));
+}
+
+TEST(Decode, nflog_capture) {
+  const std::string folder = captures_folder();
+  if (folder.empty()) GTEST_SKIP() << "no shared captures: set BALEEN_SHARED";
+  Decoder decoder;
+  Decoded d;
+  uint64_t http = 0;
+  const auto packets = load_capture(folder + "/zeek/nflog-http.pcap");
+  ASSERT_FALSE(packets.empty());
+  for (const OwnedPacket& packet : packets) {
+    ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+    http += d.tuple.dst.port == 80 || d.tuple.src.port == 80;
+  }
+  EXPECT_EQ(http, packets.size());
+}
+
+}  // namespace
+}  // namespace baleen::net
