@@ -60,17 +60,24 @@ class Bench:
             signal.signal(number, lambda *_: sys.exit(1))
 
     def close(self):
+        # Asked first: an nginx that is killed leaves its workers behind.
         for process in reversed(self.processes):
             if process.poll() is None:
-                process.kill()
-                process.wait()
+                process.terminate()
+                try:
+                    process.wait(timeout=3)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         for namespace in self.namespaces:
             subprocess.run(["ip", "netns", "delete", namespace], check=False)
         if not os.environ.get("BALEEN_E2E_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, command, **options):
-        process = subprocess.Popen([str(c) for c in command], **options)
+        # ctest waits until nobody holds its output any more.
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([str(c) for c in command], **{**quiet, **options})
         self.processes.append(process)
         return process
 
