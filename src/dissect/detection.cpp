@@ -100,8 +100,9 @@ bool Engine::refuse(Flow& flow, int from) {
   if ((half.lost || !flow.isn_known[from]) && half.tries < kMostTries) {
     ++half.tries;
     half.lost = true;
-    count(Counter::kSkippedBytes, front(flow, from).size());
-    consume(flow, from, front(flow, from).size());
+    const size_t oldest = half.pending != nullptr ? half.pending->first_piece() : front(flow, from).size();
+    count(Counter::kSkippedBytes, oldest);
+    consume(flow, from, oldest);
     flow.candidates[from] = ~uint64_t{0};
     return true;
   }

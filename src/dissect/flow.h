@@ -26,6 +26,8 @@ struct Pending {
 
   Bytes view() const { return Bytes(bytes).subspan(used); }
   Timestamp time() const { return marks[mark].time; }
+  /// How many bytes came with the first of them.
+  size_t first_piece() const { return (mark + 1 < marks.size() ? marks[mark + 1].at : bytes.size()) - used; }
   void append(Bytes more, Timestamp time);
   void consume(size_t n);
   void clear();

@@ -1,0 +1,294 @@
+#include "dissect/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "dissect/registry.h"
+#include "net/harness.h"
+
+namespace baleen::dissect {
+namespace {
+
+using net::tcp_flag::kAck;
+using net::tcp_flag::kFin;
+using net::tcp_flag::kRst;
+using net::tcp_flag::kSyn;
+
+/// What an engine told, as text that can be compared.
+struct Told final : EngineObserver {
+  std::vector<std::string> items;
+  std::vector<StreamEnd> ends;
+  std::vector<uint64_t> streams;
+  int requests = 0, responses = 0;
+  net::Endpoint client;
+
+  void on_item(item::ItemRef item) override {
+    requests += item->request.present ? 1 : 0;
+    responses += item->response.present ? 1 : 0;
+    client = item->client.address;
+    streams.push_back(item->stream);
+    items.push_back(std::string(item->protocol->name) + " " + std::to_string(item->request.size) + " " +
+                    std::to_string(item->response.size));
+  }
+  void on_stream_end(StreamRef, StreamEnd end) override { ends.push_back(end); }
+};
+
+constexpr std::string_view kQuestion = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+constexpr std::string_view kAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+/// A connection whose packets the test makes one by one, a millisecond apart.
+class Wire {
+ public:
+  explicit Wire(uint32_t client_isn = 1000, uint32_t server_isn = 5000) {
+    seq_[0] = client_isn;
+    seq_[1] = server_isn;
+    ends_[0] = {*net::IpAddress::parse("10.0.0.9"), 45000};
+    ends_[1] = {*net::IpAddress::parse("10.0.0.1"), 1234};
+  }
+  net::Endpoint client() const { return ends_[0]; }
+
+  void open() {
+    add(0, seq_[0]++, 0, kSyn, "");
+    add(1, seq_[1]++, seq_[0], kSyn | kAck, "");
+    add(0, seq_[0], seq_[1], kAck, "");
+  }
+  void say(int from, std::string_view bytes, size_t piece = 1400) {
+    for (size_t at = 0; at < bytes.size(); at += piece) {
+      const std::string_view part = bytes.substr(at, piece);
+      add(from, seq_[from], seq_[1 - from], kAck, part);
+      seq_[from] += static_cast<uint32_t>(part.size());
+    }
+  }
+  void fin(int from) { add(from, seq_[from]++, seq_[1 - from], kFin | kAck, ""); }
+  void reset(int from, uint32_t off = 0) { add(from, seq_[from] + off, 0, kRst, ""); }
+  void miss(int from, uint32_t bytes) { seq_[from] += bytes; }
+  void add(int from, uint32_t seq, uint32_t ack, uint8_t flags, std::string_view payload) {
+    net::TcpShape shape{ends_[from].port, ends_[1 - from].port, seq, ack, flags};
+    packets.push_back({timestamp_from_ns(1'700'000'000'000'000'000 + 1'000'000 * ++time_),
+                       net::tcp_frame(ends_[from], ends_[1 - from], shape, payload)});
+  }
+  uint32_t seq(int from) const { return seq_[from]; }
+
+  std::vector<net::OwnedPacket> packets;
+
+ private:
+  net::Endpoint ends_[2];
+  uint32_t seq_[2];
+  int64_t time_ = 0;
+};
+
+EngineOptions options() {
+  EngineOptions o;
+  o.protocols = registry();
+  return o;
+}
+
+Told run(const std::vector<net::OwnedPacket>& packets, const EngineOptions& o = options(),
+         EngineCounters* counters = nullptr) {
+  Told told;
+  Engine engine(o, told);
+  for (const net::OwnedPacket& p : packets) engine.on_packet(p.view());
+  engine.finish();
+  EXPECT_EQ(engine.flows(), 0u);
+  EXPECT_EQ(engine.early_bytes(), 0u);
+  EXPECT_EQ(engine.pending_bytes(), 0u);
+  if (counters != nullptr) *counters = engine.counters();
+  return told;
+}
+
+struct Talk {
+  const char* name;
+  std::vector<std::pair<int, std::string>> turns;
+};
+std::vector<Talk> talks() {
+  const std::string q(kQuestion), a(kAnswer);
+  return {{"http", {{0, q}, {1, a}, {0, q + q}, {1, a + a}, {0, q}, {1, a}}},
+          {"redis",
+           {{0, "*2\r\n$3\r\nGET\r\n$1\r\na\r\n"},
+            {1, "$5\r\nhello\r\n"},
+            {0, "*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"},
+            {1, "+PONG\r\n$-1\r\n"}}},
+          {"postgresql",
+           {{0, std::string("\0\0\0\x11\0\3\0\0user\0me\0\0", 17)},
+            {1, std::string("R\0\0\0\x08\0\0\0\0Z\0\0\0\5I", 15)},
+            {0, std::string("Q\0\0\0\x0dselect 1\0", 14)},
+            {1, std::string("C\0\0\0\x0dSELECT 1\0Z\0\0\0\5I", 20)}}}};
+}
+
+/// Law of cuts and orders: cut anywhere, sent twice, overlapping, and neighbours swapped.
+TEST(Engine, sees_the_same_however_the_bytes_are_cut_repeated_and_reordered) {
+  std::mt19937 random(7);
+  for (const Talk& talk : talks()) {
+    Wire whole(0xFFFFFFF0u);  // the numbers wrap
+    whole.open();
+    for (const auto& [from, bytes] : talk.turns) whole.say(from, bytes);
+    whole.fin(0);
+    whole.fin(1);
+    const Told want = run(whole.packets);
+    ASSERT_FALSE(want.items.empty()) << talk.name;
+    for (int round = 0; round < 300; ++round) {
+      Wire wire(0xFFFFFFF0u);
+      wire.open();
+      for (const auto& [from, bytes] : talk.turns) {
+        const uint32_t first = wire.seq(from);
+        wire.say(from, bytes, 1 + random() % (bytes.size() + 3));
+        for (int again = 0; again < static_cast<int>(random() % 3); ++again) {  // overlapping repeats
+          const size_t at = random() % bytes.size(), n = 1 + random() % (bytes.size() - at);
+          wire.add(from, first + static_cast<uint32_t>(at), wire.seq(1 - from), kAck, bytes.substr(at, n));
+        }
+      }
+      wire.fin(0);
+      wire.fin(1);
+      auto& p = wire.packets;
+      for (size_t i = 3; i + 2 < p.size(); i += 2)  // the times stay in order
+        if (random() % 2 == 0) std::swap(p[i].bytes, p[i + 1].bytes);
+      const Told got = run(p);
+      ASSERT_EQ(got.items, want.items) << talk.name << " round " << round;
+      ASSERT_EQ(got.requests, want.requests) << talk.name;
+    }
+  }
+}
+
+TEST(Engine, knows_the_client_by_the_handshake_whatever_the_capture_saw_first) {
+  Wire wire;
+  wire.open();
+  wire.say(0, kQuestion);
+  wire.say(1, kAnswer);
+  const Told in_order = run(wire.packets);
+  EXPECT_EQ(in_order.client, wire.client());
+  EXPECT_EQ(in_order.items.size(), 1u);
+  std::swap(wire.packets[0], wire.packets[1]);
+  EXPECT_EQ(run(wire.packets).items, in_order.items);
+  EXPECT_EQ(run(wire.packets).client, wire.client());
+}
+
+TEST(Engine, joins_a_connection_in_its_middle) {
+  Wire wire;
+  wire.add(0, wire.seq(0) - 1, wire.seq(1), kAck, std::string_view("\0", 1));  // keep-alive
+  wire.say(0, "the tail of something");
+  wire.say(1, "...and of its answer");
+  wire.say(0, kQuestion);
+  wire.say(1, kAnswer);
+  const Told told = run(wire.packets);
+  EXPECT_EQ(told.requests, 1);
+  EXPECT_EQ(told.responses, 1);
+  EXPECT_EQ(told.client, wire.client());
+}
+
+TEST(Engine, gives_up_on_a_middle_that_never_begins) {
+  Wire wire;
+  for (int i = 0; i < 40; ++i) wire.say(0, "\x01\x02 nothing that anybody knows");
+  wire.say(0, kQuestion);
+  EngineCounters counters;
+  EXPECT_TRUE(run(wire.packets, options(), &counters).items.empty());
+  EXPECT_EQ(counters.of(Counter::kUnknownProtocol), 1u);
+}
+
+TEST(Engine, shows_the_answer_to_a_malformed_question) {
+  Wire wire;
+  wire.open();
+  wire.say(0, "\x01\x02\x03 what is this\r\n\r\n");
+  wire.say(1, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+  wire.fin(1);
+  wire.fin(0);
+  const Told told = run(wire.packets);
+  EXPECT_EQ(told.responses, 1);
+  EXPECT_EQ(told.requests, 0);
+}
+
+TEST(Engine, shows_half_a_connection) {
+  for (const int side : {0, 1}) {
+    Wire wire;
+    wire.say(side, side == 0 ? kQuestion : kAnswer);
+    const Told told = run(wire.packets);
+    EXPECT_EQ(told.requests, side == 0 ? 1 : 0);
+    EXPECT_EQ(told.responses, side == 0 ? 0 : 1);
+    EXPECT_EQ(told.client, wire.client());
+  }
+}
+
+TEST(Engine, ends_at_a_reset_in_the_window_and_at_no_other) {
+  Wire wire;
+  wire.open();
+  wire.say(0, kQuestion);
+  wire.reset(1, 0x40000000u);
+  wire.say(1, kAnswer);
+  EngineCounters counters;
+  EXPECT_EQ(run(wire.packets, options(), &counters).responses, 1);
+  EXPECT_EQ(counters.refused_resets, 1u);
+  wire.reset(1);
+  const Told told = run(wire.packets);
+  EXPECT_EQ(told.ends, std::vector{StreamEnd::kReset});
+}
+
+TEST(Engine, tells_connections_on_the_same_ports_apart) {
+  Wire first, second(900'000'000, 80'000);
+  for (Wire* wire : {&first, &second}) {
+    wire->open();
+    wire->say(0, kQuestion);
+    wire->say(1, kAnswer);
+  }
+  auto all = first.packets;
+  all.insert(all.end(), second.packets.begin(), second.packets.end());
+  EngineCounters counters;
+  EngineOptions o = options();
+  o.first_stream = 1;
+  o.stream_step = 4;
+  const Told told = run(all, o, &counters);
+  EXPECT_EQ(told.items.size(), 2u);
+  EXPECT_EQ(counters.reused_ports, 1u);
+  EXPECT_EQ(told.streams, (std::vector<uint64_t>{1, 5}));
+  EXPECT_EQ(told.ends, (std::vector{StreamEnd::kReused, StreamEnd::kFinished}));
+}
+
+TEST(Engine, goes_on_behind_a_hole) {
+  Wire wire;
+  wire.open();
+  wire.say(0, kQuestion);
+  wire.say(1, kAnswer);
+  wire.miss(0, 500);  // acknowledged by what follows, never captured
+  wire.say(1, kAnswer);
+  wire.say(0, kQuestion);
+  wire.say(1, kAnswer);
+  EngineCounters counters;
+  const Told told = run(wire.packets, options(), &counters);
+  EXPECT_EQ(told.requests, 2);
+  EXPECT_EQ(told.responses, 3);
+  EXPECT_EQ(counters.gaps, 1u);
+  EXPECT_EQ(counters.of(Counter::kGapBytes), 500u);
+}
+
+TEST(Engine, evicts_the_oldest_when_the_table_is_full) {
+  EngineOptions o = options();
+  o.flow_limit = 1;
+  Wire wire;
+  wire.open();
+  wire.say(0, kQuestion);
+  auto packets = wire.packets;
+  Wire other;
+  net::Endpoint a{*net::IpAddress::parse("10.0.0.7"), 1}, b{*net::IpAddress::parse("10.0.0.8"), 2};
+  packets.push_back({packets.back().time, net::tcp_frame(a, b, {1, 2, 7, 0, kSyn}, "")});
+  EngineCounters counters;
+  const Told told = run(packets, o, &counters);
+  EXPECT_EQ(counters.evicted_flows, 1u);
+  EXPECT_EQ(told.requests, 1);
+  EXPECT_EQ(told.ends.front(), StreamEnd::kEvicted);
+}
+
+TEST(Engine, only_counts_streams_outside_the_sample) {
+  Wire wire;
+  wire.open();
+  wire.say(0, kQuestion);
+  EngineOptions o = options();
+  o.sample_percent = 0;
+  EngineCounters counters;
+  EXPECT_TRUE(run(wire.packets, o, &counters).items.empty());
+  EXPECT_EQ(counters.sampled_out, 1u);
+}
+
+}  // namespace
+}  // namespace baleen::dissect
