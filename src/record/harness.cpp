@@ -69,7 +69,9 @@ void verify_streams(const index::BlockRecord& block, std::string_view pcapng) {
 }  // namespace
 
 ScratchFolder::ScratchFolder() {
-  std::string pattern = (fs::temp_directory_path() / "baleen-record-XXXXXX").string();
+  // In memory where that is possible: thousands of files are made, and nothing here tests a disk.
+  const bool memory = ::access("/dev/shm", W_OK) == 0;
+  std::string pattern = ((memory ? fs::path("/dev/shm") : fs::temp_directory_path()) / "baleen-record-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) std::abort();
   path_ = pattern;
 }

@@ -19,7 +19,7 @@
 
 namespace baleen::record {
 
-/// A folder of its own below the system's temporary one; it goes with its owner.
+/// A folder of its own; it goes with its owner.
 class ScratchFolder {
  public:
   ScratchFolder();
