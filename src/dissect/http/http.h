@@ -58,7 +58,7 @@ class Http final : public Session {
   Step hand_over(Draft& draft, std::string_view to, size_t used, Output& out);
   Step broken(Side& side, Draft& draft, const char* why, size_t used, Output& out);
   static void keep_for_later(Side& side, Draft& draft);
-  void finish(Draft& draft, Output& out);
+  void finish(Draft& draft, Output& out, bool opens = false);
   static void finish_unanswered(item::Item* item, Output& out);
   void give_up(Direction direction, const char* why, Output& out);
   Side& side_of(Direction d) { return sides_[static_cast<size_t>(d)]; }
