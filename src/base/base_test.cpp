@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/ring.h"
 #include "base/suggest.h"
+#include "base/task_thread.h"
 #include "base/units.h"
 
 namespace baleen {
@@ -143,6 +144,19 @@ TEST(Result, passes_errors_up) {
   EXPECT_EQ(*quarter(8), 2);
   EXPECT_EQ(quarter(6).error().message, "odd");
   EXPECT_EQ(Error({Code::kIo, "b"}).in("a").message, "a: b");
+}
+
+TEST(TaskThread, runs_tasks_in_order_and_finishes_all) {
+  std::vector<int> done;
+  TaskThread thread("test");
+  for (int i = 0; i < 100; ++i) thread.run([&done, i] { done.push_back(i); });
+  thread.finish();
+  ASSERT_EQ(done.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(done[static_cast<size_t>(i)], i);
+  EXPECT_EQ(thread.unfinished(), 0u);
+  thread.run([&done] { done.clear(); });  // too late: dropped, not run
+  thread.finish();
+  EXPECT_EQ(done.size(), 100u);
 }
 
 }  // namespace

@@ -210,7 +210,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json) 
 void add_query_command(CLI::App& app, int& code) {
   auto options = std::make_shared<QueryOptions>();
   CLI::App* query = app.add_subcommand("query", "Read items and packets back from a bucket or folder");
-  query->description(
+  query->footer(
       "Reads recordings where they lie, without the cluster that made them: items in time order, or the packets of "
       "their streams.\n\nExamples:\n"
       "  baleen query --from gs://bucket/prefix --kfl 'http and response.status >= 500' --since 2h\n"

@@ -40,10 +40,15 @@ class BlockWriter {
 
   Result<> add_packet(const std::string& stream, const RecordedPacket& packet);
   Result<> add_item(const item::Item& item);
-  /// What was added is on disk when this returns.
+  /// What was added is in the journals when this returns: it survives the process.
+  Result<> flush();
+  /// flush(), and the disk has it: it survives the machine.
   Result<> sync();
+  /// The journals once more, for a thread that syncs them while this one goes on. Empty when there are no descriptors.
+  std::vector<UniqueFd> journals() const;
 
   uint64_t packet_bytes() const { return packet_bytes_; }
+  uint64_t item_bytes() const { return items_written_ + item_buffer_.size(); }
   uint64_t packets() const { return packets_; }
   uint64_t items() const { return items_; }
   bool empty() const { return packets_ == 0 && items_ == 0; }
@@ -67,6 +72,7 @@ class BlockWriter {
   Result<> load_journals();
   Result<> write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record);
   Result<> write_items(index::BlockRecord& record);
+  Result<> write_rows(const std::string& path, index::BlockRecord& record);
 
   std::string folder_;
   BlockOwner owner_;

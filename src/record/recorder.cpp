@@ -1,6 +1,7 @@
 #include "record/recorder.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -13,6 +14,7 @@ namespace {
 constexpr auto kTurn = std::chrono::milliseconds(200);
 constexpr int kLateTurns = 10;  // two seconds in which a stream that has ended may still get packets
 constexpr size_t kEventsPerTurn = 8192;
+constexpr size_t kFinishingWhileWaiting = 2;
 
 std::string name_of(uint64_t stream, item::StreamKind kind) {
   char buffer[32];
@@ -109,6 +111,7 @@ void Recorder::stream_ended(uint64_t stream) {
 }
 
 void Recorder::run() {
+  name_this_thread("bl-recorder");
   auto next_turn = std::chrono::steady_clock::now();
   while (true) {
     const bool last = stopping_.load(std::memory_order_acquire);
@@ -229,13 +232,28 @@ void Recorder::follow_streams(Open& open, bool last_turn) {
       if (packet.wire_length > packet.bytes.size()) packets_truncated_.fetch_add(1, std::memory_order_relaxed);
     });
     packets_lost_.fetch_add(lost, std::memory_order_relaxed);
-    if (open.block && open.block->packet_bytes() >= options_.block_bytes) close_block(open);
+    if (open.block && is_full(*open.block)) close_block(open);
     const bool over = stream.turns_left > 0 && --stream.turns_left == 0;
     it = over && !last_turn ? open.streams.erase(it) : std::next(it);
   }
   if (last_turn) open.streams.clear();
-  if (open.block)
-    if (const auto synced = open.block->sync(); !synced) failed(synced.error());
+  if (!open.block) return;
+  if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
+  sync_later(open);
+}
+
+bool Recorder::is_full(const BlockWriter& block) const {
+  return block.packet_bytes() >= options_.block_bytes || block.item_bytes() >= 2 * options_.block_bytes;
+}
+
+/// A disk takes as long as it takes: one sync at a time, never on the thread that takes in items.
+void Recorder::sync_later(Open& open) {
+  if (syncer_.unfinished() > open_.size()) return;
+  auto journals = std::make_shared<std::vector<UniqueFd>>(open.block->journals());
+  syncer_.run([this, journals] {
+    for (const UniqueFd& fd : *journals)
+      if (::fdatasync(fd.get()) != 0) failed(errno_error("syncing a journal of the spool", errno));
+  });
 }
 
 void Recorder::check_age(Open& open) {
@@ -244,14 +262,20 @@ void Recorder::check_age(Open& open) {
 
 void Recorder::close_block(Open& open) {
   if (!open.block || open.block->empty()) return;
+  if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
+  finisher_.run([this, block = std::shared_ptr<BlockWriter>(std::move(open.block)), numbers = ledger()] {
+    finish_block(*block, numbers);
+  });
+}
+
+void Recorder::finish_block(BlockWriter& block, const index::LossLedger& ledger) {
   std::vector<InterfaceName> interfaces;
   {
     const std::lock_guard lock(mutex_);
     interfaces = interfaces_;
   }
-  const std::string folder = open.block->folder();
-  auto record = open.block->finish(interfaces, ledger());
-  open.block.reset();
+  const std::string folder = block.folder();
+  const auto record = block.finish(interfaces, ledger);
   if (!record) return failed(record.error());  // its journals stay, and are taken up at the next start
   if (const auto moved = spool_->ready(folder); !moved) failed(moved.error());
 }
@@ -287,6 +311,7 @@ void Recorder::settle() {
   // The turn that runs now may have begun before the last event; the one after it has not.
   const uint64_t turn = turns_.load(std::memory_order_acquire);
   while (turns_.load(std::memory_order_acquire) < turn + 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (finisher_.unfinished() > kFinishingWhileWaiting) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   hurry_ = false;
 }
 
@@ -294,6 +319,8 @@ void Recorder::stop(Duration patience) {
   if (!thread_.joinable()) return;
   stopping_.store(true, std::memory_order_release);
   thread_.join();
+  syncer_.finish();
+  finisher_.finish();
   spool_->stop(patience);
 }
 
@@ -305,6 +332,7 @@ Recorder::Status Recorder::status() const {
   s.spool = spool_->progress();
   s.streams = streams_;
   s.write_errors = write_errors_;
+  s.finishing_blocks = finisher_.unfinished();
   const std::lock_guard lock(mutex_);
   s.last_error = last_error_;
   return s;

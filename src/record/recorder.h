@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/ring.h"
+#include "base/task_thread.h"
 #include "index/block.h"
 #include "item/item.h"
 #include "kfl/kfl.h"
@@ -43,6 +44,8 @@ struct CaptureNumbers {
 /// Turns matching items into blocks on a thread of its own. The shard's side is offer() and stream_ended(): they
 /// filter, push to a ring and never wait.
 ///
+/// Nothing on that thread waits for a disk: blocks are finished, and journals synced, on two threads more.
+///
 /// A stream that has matched is followed: a few times a second its new packets are copied from the flight recorder to
 /// the open block's journal, from its first packet that is still there, until it ends or the recording stops.
 class Recorder {
@@ -60,7 +63,8 @@ class Recorder {
   void offer(const item::ItemRef& item);
   void stream_ended(uint64_t stream);
 
-  /// Waits until what was offered so far is taken in and the streams' packets are copied: for input that can wait.
+  /// Waits until what was offered so far is taken in and the streams' packets are copied, and until few closed blocks
+  /// wait to be finished: for input that can wait.
   void settle();
 
   /// Takes in what was offered, closes all blocks, uploads for at most `patience`. What is left stays in the spool.
@@ -71,6 +75,7 @@ class Recorder {
     SpoolProgress spool;
     uint64_t streams = 0;
     uint64_t write_errors = 0;
+    uint64_t finishing_blocks = 0;  // closed, and not yet in the spool
     std::string last_error;
   };
   Status status() const;
@@ -107,6 +112,9 @@ class Recorder {
   void take_item(Open& open, const item::Item& item);
   void follow_streams(Open& open, bool last_turn);
   void close_block(Open& open);
+  void finish_block(BlockWriter& block, const index::LossLedger& ledger);
+  void sync_later(Open& open);
+  bool is_full(const BlockWriter& block) const;
   void check_age(Open& open);
   BlockWriter* block_of(Open& open);
   void failed(const Error& error);
@@ -132,6 +140,7 @@ class Recorder {
   std::atomic<uint64_t> turns_{0};
   std::atomic<bool> hurry_{false};
   std::atomic<bool> stopping_{false};
+  TaskThread syncer_{"bl-sync"}, finisher_{"bl-finish"};
   std::thread thread_;
 };
 
