@@ -17,8 +17,9 @@ struct StatusLine;
 /// item's arena, with all that is known of it.
 class Http final : public Session {
  public:
-  static const item::Protocol kProtocol;    // HTTP/1.1
-  static const item::Protocol kProtocol10;  // HTTP/1.0
+  static const item::Protocol kProtocol;         // HTTP/1.1
+  static const item::Protocol kProtocol10;       // HTTP/1.0
+  static const item::Protocol* const kCards[3];  // with GraphQL's
   static constexpr bool kTcp = true, kUdp = false;
   static constexpr bool kAnswersTell = true;
   static Probe probe(const Input& in);
