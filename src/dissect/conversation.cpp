@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "dissect/engine.h"
@@ -225,6 +226,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
       BALEEN_CHECK(step.bytes <= bytes.size());
       consume(flow, from, step.bytes);
       if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
+        opening_.reset();
         ignore(flow);
       } else {
         switch_session(flow, step.to);
@@ -244,6 +246,7 @@ void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
 }
 
 void Engine::switch_session(Flow& flow, std::string_view to) {
+  const item::ItemRef opening = std::exchange(opening_, {});
   flow.session->close(false, *this);
   flow.session.reset();
   for (Half& half : flow.half) {
@@ -259,6 +262,7 @@ void Engine::switch_session(Flow& flow, std::string_view to) {
   const ProtocolEntry* entry = find_protocol(options_.protocols, to);
   if (entry == nullptr) return ignore(flow);
   start_session(flow, *entry);
+  if (opening) flow.session->inherit(*opening);
 }
 
 void Engine::ignore(Flow& flow) {
