@@ -69,10 +69,11 @@ class Query {
 
   void explain() const {
     const index::ReadStatistics& s = reader_.statistics();
-    fmt::print(
-        stderr,
-        "{} requests, {} read, {} blocks of which {} skipped, {} taken from the cache; {} rows looked at, {} matched\n",
-        s.requests, size_to_string(s.bytes), s.blocks, s.blocks_skipped, s.cached, s.rows, s.matches);
+    fmt::print(stderr,
+               "{} requests, {} read, {} blocks ({} known from the index) of which {} skipped, {} taken from the "
+               "cache; {} rows looked at, {} matched\n",
+               s.requests, size_to_string(s.bytes), s.blocks, s.blocks_indexed, s.blocks_skipped, s.cached, s.rows,
+               s.matches);
   }
 
  private:
@@ -206,6 +207,22 @@ int run_recordings(const std::string& from, const std::string& name, bool json, 
   return exit_code::kFailed;
 }
 
+int run_compact(const std::string& from, const std::string& name, Access& access) {
+  auto opened = open_location(from, access);
+  if (!opened) {
+    fmt::print(stderr, "baleen: {}\n", opened.error().message);
+    return exit_code::kFailed;
+  }
+  const auto outcome = index::compact(*opened->store, opened->prefix, name);
+  if (!outcome) {
+    fmt::print(stderr, "baleen: {}\n", outcome.error().message);
+    return exit_code::kFailed;
+  }
+  fmt::print("{} block records of {} days: {} index objects written, {} replaced\n", outcome->records, outcome->days,
+             outcome->written, outcome->removed);
+  return exit_code::kOk;
+}
+
 }  // namespace
 
 void add_query_command(CLI::App& app, int& code) {
@@ -263,6 +280,14 @@ void add_recordings_command(CLI::App& app, int& code) {
   show->callback([options, &code] {
     code = run_recordings(options->from, options->name, options->output == "ndjson", options->access);
   });
+  CLI::App* compact =
+      recordings->add_subcommand("compact", "Index the blocks of one, so that queries need few requests");
+  compact->footer(
+      "Writes one index object for each day beside the blocks, which are only read. Queries use it for the blocks it "
+      "has, and fetch\nthe records of the others. Run it again at any time; it replaces what is out of date.");
+  common(compact);
+  compact->add_option("NAME", options->name, "name of the recording")->required();
+  compact->callback([options, &code] { code = run_compact(options->from, options->name, options->access); });
 }
 
 }  // namespace baleen::cmd

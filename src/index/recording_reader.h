@@ -1,12 +1,16 @@
 #pragma once
 
 #include <functional>
+#include <map>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "index/block.h"
 #include "index/parquet.h"
+#include "index/record_index.h"
 #include "kfl/kfl.h"
 #include "store/object_store.h"
 
@@ -31,7 +35,7 @@ struct ReadQuery {
 /// What reading has cost.
 struct ReadStatistics {
   uint64_t requests = 0, bytes = 0, cached = 0;
-  uint64_t blocks = 0, blocks_skipped = 0, rows = 0, matches = 0;
+  uint64_t blocks = 0, blocks_indexed = 0, blocks_skipped = 0, rows = 0, matches = 0;
 };
 
 /// Reads recordings where they lie, without the program that wrote them: lists block records, prunes by them, fetches
@@ -54,10 +58,18 @@ class RecordingReader {
 
  private:
   Result<std::vector<std::string>> recording_names();
-  Result<std::vector<BlockRecord>> blocks(const ReadQuery& query);
-  Result<std::vector<std::string>> list_records(const std::string& recording);
+  Result<std::vector<IndexedRecord>> blocks(const ReadQuery& query);
+  Result<std::vector<std::string>> local_copies(std::span<const ObjectRecord> objects);
+  Result<std::vector<store::ObjectFacts>> list_records(const std::string& recording, const ReadQuery& query);
+  std::map<std::string, IndexedRecord> load_index(const std::string& recording,
+                                                  const std::vector<store::ObjectFacts>& records);
+  Result<> fetch_records(const std::vector<std::string>& keys, std::vector<IndexedRecord>& out);
   bool may_match(const BlockRecord& block, const ReadQuery& query) const;
-  Result<std::string> local_copy(const ObjectRecord& object);
+  Result<> keep(const ObjectRecord& object, const std::string& content, const std::string& path);
+  Result<> items_of(const std::vector<IndexedRecord>& chosen, const ReadQuery& query,
+                    const std::function<bool(const StoredItem&)>& each);
+  Result<uint64_t> write_streams(const BlockRecord& block, const std::set<std::pair<std::string, std::string>>& wanted,
+                                 const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
   void trim_cache();
 
