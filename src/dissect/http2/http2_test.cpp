@@ -1,0 +1,148 @@
+#include "dissect/http2/http2.h"
+
+#include <chrono>
+
+#include "dissect/test_table.h"
+
+namespace baleen::dissect::http2 {
+namespace {
+
+// ---- making frames ----
+
+using Header = std::pair<std::string, std::string>;
+
+std::string frame(int type, int flags, uint32_t stream, const std::string& payload) {
+  return be(payload.size(), 3) + be(static_cast<uint64_t>(type), 1) + be(static_cast<uint64_t>(flags), 1) +
+         be(stream, 4) + payload;
+}
+/// A literal field (RFC 7541 6.2): `first` is 0x40 to add it to the table, 0x00 not to, 0x10 never to.
+std::string literal(const Header& h, int first = 0) {
+  return be(static_cast<uint64_t>(first), 1) + sized(1, h.first) + sized(1, h.second);
+}
+std::string block(const std::vector<Header>& headers, int first = 0) {
+  std::string out;
+  for (const Header& h : headers) out += literal(h, first);
+  return out;
+}
+std::string headers(uint32_t stream, const std::vector<Header>& fields, bool end = false, int first = 0) {
+  return frame(kHeaders, kEndHeaders | (end ? kEndStream : 0), stream, block(fields, first));
+}
+std::string data(uint32_t stream, const std::string& bytes, bool end = false) {
+  return frame(kData, end ? kEndStream : 0, stream, bytes);
+}
+std::string settings(const std::string& payload = "") { return frame(kSettings, 0, 0, payload); }
+const std::string kSettings100 = unhex("00 03 00 00 00 64");
+std::string rst(uint32_t stream, uint32_t code) { return frame(kRstStream, 0, stream, be(code, 4)); }
+std::string goaway(uint32_t last, uint32_t code) { return frame(kGoaway, 0, 0, be(last, 4) + be(code, 4) + "bye"); }
+
+std::string hello() { return std::string(kPreface) + settings(kSettings100); }
+std::string get(uint32_t stream, const std::string& path = "/") {
+  return headers(stream, {{":method", "GET"}, {":scheme", "http"}, {":path", path}, {":authority", "a"}}, true);
+}
+std::string post(uint32_t stream) {
+  return headers(stream, {{":method", "POST"}, {":scheme", "http"}, {":path", "/p"}, {"content-type", "text/plain"}});
+}
+std::string ok(uint32_t stream, bool end = false) {
+  return headers(stream, {{":status", "200"}, {"content-type", "text/plain"}}, end);
+}
+
+// ---- tables ----
+
+std::vector<Row> rows() {
+  return {
+      {"get",
+       {c(hello() + get(1, "/a/b?x=1&x=2")), s(settings(kSettings100) + ok(1) + data(1, "hello", true))},
+       {R"~(0 req|"method":"GET","url":"/a/b?x=1&x=2"|"path":"/a/b","pathSegments":["a","b"],"httpVersion":"HTTP/2.0"|":authority":"a"|"queryString":{"x":["1","2"]}|"streamId":1|"status":200|"Content-Type":"text/plain"|"bodySize":5|"text":"hello")~"}},
+      {"post",
+       {c(hello() + post(1) + data(1, "ab") + data(1, "cd", true)), s(settings() + ok(1, true))},
+       {R"~("postData":{"mimeType":"text/plain","params":[],"text":"abcd"})~"}},
+      {"interleaved, answered in another order",
+       {c(hello() + post(1) + get(3, "/3") + data(1, "x", true)), s(settings() + ok(3, true) + ok(1, true))},
+       {R"~("path":"/3")~", R"~("path":"/p"|"text":"x")~"}},
+      {"padding and priority",
+       {c(hello() +
+          frame(kHeaders, kEndHeaders | kPadded | kWithPriority, 1,
+                unhex("03 80000000 10") + block({{":method", "PUT"}, {":path", "/"}}) + std::string(3, '\0')) +
+          frame(kData, kPadded | kEndStream, 1, unhex("02 'body' 0000"))),
+        s(settings() + ok(1, true))},
+       {R"~("method":"PUT"|"bodySize":4|"text":"body")~"}},
+      {"a block in three frames",
+       {c(hello() + frame(kHeaders, kEndStream, 1, block({{":method", "GET"}})) +
+          frame(kContinuation, 0, 1, block({{":path", "/long"}})) + frame(kContinuation, kEndHeaders, 1, "")),
+        s(settings() + ok(1, true))},
+       {R"~("method":"GET"|"path":"/long")~"}},
+      {"the block is cut inside a field",
+       {c(hello() + frame(kHeaders, kEndStream, 1, block({{":method", "GET"}, {":path", "/long"}}).substr(0, 13)) +
+          frame(kContinuation, kEndHeaders, 1, block({{":method", "GET"}, {":path", "/long"}}).substr(13))),
+        s(settings() + ok(1, true))},
+       {R"~("method":"GET"|"path":"/long")~"}},
+      {"static and dynamic tables",
+       {c(hello() + frame(kHeaders, kEndHeaders | kEndStream, 1, unhex("82 86 84 41 0f 'www.example.com'")) +
+          frame(kHeaders, kEndHeaders | kEndStream, 3, unhex("82 86 84 be 58 08 'no-cache'"))),
+        s(settings() + frame(kHeaders, kEndHeaders | kEndStream, 1, "\x88") +
+          frame(kHeaders, kEndHeaders | kEndStream, 3, "\x8d"))},
+       {R"~(":authority":"www.example.com"|"status":200)~",
+        R"~(":authority":"www.example.com","Cache-Control":"no-cache"|"status":404)~"}},
+      {"cookies come in crumbs",
+       {c(hello() + headers(1, {{":method", "GET"}, {":path", "/"}, {"cookie", "a=1"}, {"cookie", "b=2"}}, true)),
+        s(settings() + headers(1, {{":status", "200"}, {"set-cookie", "x=1"}, {"set-cookie", "y=2"}}, true))},
+       {R"~("Cookie":"a=1; b=2"|"cookies":{"a":"1","b":"2"}|"cookies":{"x":"1","y":"2"})~"}},
+      {"trailers",
+       {c(hello() + post(1) + data(1, "x") + headers(1, {{"checksum", "9"}}, true)),
+        s(settings() + ok(1) + data(1, "y") + headers(1, {{"expires", "0"}}, true))},
+       {R"~("trailers":{"Checksum":"9"}|"trailers":{"Expires":"0"})~"}},
+      {"interim answers",
+       {c(hello() + post(1)), s(settings() + headers(1, {{":status", "100"}})), c(data(1, "x", true)),
+        s(headers(1, {{":status", "103"}, {"link", "</a>"}}) + ok(1, true))},
+       {R"~("status":200|"interim":[{"status":100|{"status":103)~"}},
+      {"push",
+       {c(hello() + get(1)),
+        s(settings() +
+          frame(kPushPromise, kEndHeaders | kPadded, 1,
+                unhex("01 00000002") + block({{":method", "GET"}, {":path", "/style"}}) + std::string(1, '\0')) +
+          ok(1, true) + ok(2) + data(2, "css", true))},
+       {R"~("path":"/")~", R"~("path":"/style"|"streamId":2|"text":"css")~"}},
+      {"reset by the client",
+       {c(hello() + get(1)), s(settings() + ok(1) + data(1, "part")), c(rst(1, 8)), s(data(1, "late", true))},
+       {R"~("text":"part"|error=stream reset by the client: CANCEL)~"}},
+      {"refused by the server",
+       {c(hello() + get(1)), s(settings() + rst(1, 7))},
+       {R"~(5 req|error=stream reset by the server: REFUSED_STREAM)~"}},
+      {"reset with a code that nobody knows",
+       {c(hello() + get(1)), s(settings() + rst(1, 77))},
+       {R"~(error=stream reset by the server: 77)~"}},
+      {"answered early, then reset",
+       {c(hello() + post(1) + data(1, "x")), s(settings() + ok(1, true) + rst(1, 0))},
+       {R"~(0 req|"text":"x"|"status":200)~"}},
+      {"goaway",
+       {c(hello() + get(1) + get(3)), s(settings() + goaway(1, 0) + ok(1, true))},
+       {R"~(error=refused by GOAWAY: NO_ERROR)~", R"~(0 req|"status":200)~"}},
+      {"frames that mean nothing here",
+       {c(hello() + frame(kSettings, kAck, 0, "") + frame(kPing, 0, 0, "12345678") +
+          frame(kWindowUpdate, 0, 0, be(9, 4)) + frame(kPriority, 0, 5, be(0, 5)) + frame(0xBA, 0xFF, 7, "grease") +
+          get(1)),
+        s(settings() + ok(1, true))},
+       {R"~("method":"GET")~"}},
+      {"connect",
+       {c(hello() + headers(1, {{":method", "CONNECT"}, {":authority", "h:443"}})), s(settings() + ok(1)),
+        c(data(1, "in", true)), s(data(1, "out", true))},
+       {R"~("method":"CONNECT","url":"h:443"|"text":"in"|"text":"out")~"}},
+      {"no answer", {c(hello() + get(1))}, {R"~(2 req)~"}},
+      {"cut off", {c(hello() + get(1)), s(settings() + ok(1) + data(1, "x"))}, {R"~(4 req|error=unexpected EOF)~"}},
+      {"an answer to nothing", {c(hello()), s(settings() + ok(1, true))}, {R"~(3 res)~"}},
+      {"a block that cannot be decompressed",
+       {c(hello() + frame(kHeaders, kEndHeaders | kEndStream, 1, block({{":method", "GET"}}) + "\xff\xff\xff\xff\xff") +
+          get(3)),
+        s(settings() + ok(1, true) + ok(3, true))},
+       {R"~(4 req|"method":"GET"|error=field block cannot be decompressed)~", R"~(0 req|"streamId":3)~"}},
+      {"encoded body",
+       {c(hello() + get(1)), s(settings() + headers(1, {{":status", "200"}, {"content-encoding", "gzip"}}) +
+                               data(1, unhex("1f8b08000000000002ff4bcc4a4c4a06008e2e2ddd05000000"), true))},
+       {R"~("content":)~"}},
+  };
+}
+
+TEST(Http2, Table) { check_table<Http2>(rows()); }
+
+}  // namespace
+}  // namespace baleen::dissect::http2
