@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "dissect/grpc/grpc.h"
 #include "dissect/test_table.h"
 
 namespace baleen::dissect::http2 {
@@ -137,10 +138,113 @@ std::vector<Row> rows() {
        {R"~(4 req|"method":"GET"|error=field block cannot be decompressed)~", R"~(0 req|"streamId":3)~"}},
       {"encoded body",
        {c(hello() + get(1)), s(settings() + headers(1, {{":status", "200"}, {"content-encoding", "gzip"}}) +
-                               data(1, unhex("1f8b08000000000002ff4bcc4a4c4a06008e2e2ddd05000000"), true))},
-       {R"~("content":)~"}},
+                               data(1, unhex("1f8b08000000000002034b4c4a4e444200a38c27d30f000000"), true))},
+       {R"~("content":{"size":15|"text":"abcabcabcabcabc")~"}},
   };
 }
+
+// ---- gRPC ----
+
+std::string message(const std::string& bytes, int compressed = 0) {
+  return be(static_cast<uint64_t>(compressed), 1) + sized(4, bytes);
+}
+std::string call(uint32_t stream, std::vector<Header> more = {}) {
+  std::vector<Header> h = {{":method", "POST"},
+                           {":scheme", "http"},
+                           {":path", "/pkg.Svc/Do"},
+                           {"content-type", "application/grpc+proto"},
+                           {"te", "trailers"}};
+  h.insert(h.end(), more.begin(), more.end());
+  return headers(stream, h);
+}
+std::string answer(uint32_t stream, std::vector<Header> more = {}) {
+  std::vector<Header> h = {{":status", "200"}, {"content-type", "application/grpc"}};
+  h.insert(h.end(), more.begin(), more.end());
+  return headers(stream, h);
+}
+std::string status(uint32_t stream, const std::string& code, const std::string& text = "") {
+  return headers(stream, {{"grpc-status", code}, {"grpc-message", text}}, true);
+}
+const std::string kHelloWorld = unhex("0a 05 'world'");
+
+std::vector<Row> grpc_rows() {
+  return {
+      {"unary",
+       {c(hello() + call(1) + data(1, message(kHelloWorld), true)),
+        s(settings() + answer(1) + data(1, message(unhex("08 96 01"))) + status(1, "0"))},
+       {R"~(0 req|"grpc":{"service":"pkg.Svc","method":"Do","messageCount":1,"messages":[{"size":7,"compressed":false,"fields":[{"number":1,"type":"string","value":"world"}]}]}|res[|"headers":{":status":"200","Content-Type":"application/grpc","Grpc-Status":"0","Grpc-Message":""}|"grpc":{"status":0,"statusName":"OK","messageCount":1,"messages":[{"size":3,"compressed":false,"fields":[{"number":1,"type":"varint","value":150}]}]}|"trailers":{"Grpc-Status":"0")~"}},
+      {"client streaming: messages do not end where frames do",
+       {c(hello() + call(1) + data(1, (message(kHelloWorld) + message(kHelloWorld)).substr(0, 15)) +
+          data(1, (message(kHelloWorld) + message(kHelloWorld)).substr(15) + message(""), true)),
+        s(settings() + answer(1) + data(1, message("")) + status(1, "0"))},
+       {R"~("messageCount":3,"messages":[{"size":7|{"size":0,"compressed":false,"fields":[]}]|"messageCount":1)~"}},
+      {"server streaming",
+       {c(hello() + call(1) + data(1, message(""), true)), s(settings() + answer(1) + data(1, message(kHelloWorld))),
+        s(data(1, message(kHelloWorld))), s(data(1, message(kHelloWorld)) + status(1, "0"))},
+       {R"~(res[|"messageCount":3)~"}},
+      {"both",
+       {c(hello() + call(1) + data(1, message("1"))), s(settings() + answer(1) + data(1, message("2"))),
+        c(data(1, message("3"))), s(data(1, message("4"))), c(data(1, "", true)), s(status(1, "0"))},
+       {R"~("messageCount":2|res[|"messageCount":2)~"}},
+      {"trailers only",
+       {c(hello() + call(1) + data(1, message(""), true)),
+        s(settings() + headers(1,
+                               {{":status", "200"},
+                                {"content-type", "application/grpc"},
+                                {"grpc-status", "12"},
+                                {"grpc-message", "unknown%20method%"}},
+                               true))},
+       {R"~("status":12,"statusName":"UNIMPLEMENTED","statusMessage":"unknown method%","trailersOnly":true)~"}},
+      {"details",
+       {c(hello() + call(1) + data(1, message(""), true)),
+        s(settings() + answer(1) + headers(1, {{"grpc-status", "5"}, {"grpc-status-details-bin", "CAUSAm5v"}}, true))},
+       {R"~("statusName":"NOT_FOUND","statusDetails":[{"number":1,"type":"varint","value":5},{"number":2,"type":"string","value":"no"}])~"}},
+      {"status that is no number",
+       {c(hello() + call(1) + data(1, message(""), true)), s(settings() + answer(1) + status(1, "5x"))},
+       {R"~("Grpc-Status":"5x"|"grpc":{"messageCount":0)~"}},
+      {"gzip",
+       {c(hello() + call(1, {{"grpc-encoding", "gzip"}}) +
+          data(1, message(unhex("1f8b0800000000000203e3622dcf2fca490100ddf7849507000000"), 1), true)),
+        s(settings() + answer(1) + status(1, "0"))},
+       {R"~("encoding":"gzip","messageCount":1,"messages":[{"size":27,"compressed":true,"decodedSize":7,"fields":[{"number":1,"type":"string","value":"world"}]}])~"}},
+      {"compressed with what nobody knows",
+       {c(hello() + call(1, {{"grpc-encoding", "lzx"}}) + data(1, message("abc", 1), true)),
+        s(settings() + answer(1) + status(1, "0"))},
+       {R"~("messages":[{"size":3,"compressed":true,"text":"abc"}])~"}},
+      {"the last message is cut",
+       {c(hello() + call(1) + data(1, message("") + message("abcdef").substr(0, 8), true)),
+        s(settings() + answer(1) + status(1, "0"))},
+       {R"~("messageCount":1|"incomplete":true)~"}},
+      {"nested, group, packed, negative",
+       {c(hello() + call(1) +
+          data(1,
+               message(unhex("0a 04 0a 02 'hi' 1b 08 01 1c 22 03 ff0102 2a 05 'a' 0a 'bcd' "
+                             "30 ffffffffffffffffff01 3d 01000000 41 0200000000000000")),
+               true)),
+        s(settings() + answer(1) + status(1, "0"))},
+       {R"~({"number":1,"type":"message","value":[{"number":1,"type":"string","value":"hi"}]}|{"number":3,"type":"group","value":[{"number":1,"type":"varint","value":1}]}|{"number":4,"type":"bytes","value":"/wEC"}|{"number":5,"type":"string","value":"a\nbcd"}|"value":-1}|{"number":7,"type":"fixed32","value":1}|{"number":8,"type":"fixed64","value":2})~"}},
+      {"json messages",
+       {c(hello() + headers(1, {{":method", "POST"}, {":path", "/s/m"}, {"content-type", "application/grpc+json"}}) +
+          data(1, message("{}"), true)),
+        s(settings() + answer(1) + status(1, "0"))},
+       {R"~("messages":[{"size":2,"compressed":false,"text":"{}"}])~"}},
+  };
+}
+
+TEST(Http2, AMessageOfManyRecordsIsCutShort) {
+  std::string many;
+  for (int i = 0; i < 100000; ++i) many += unhex("0b 08 01 0c");  // a group around a number
+  Arena arena;
+  const item::Value v = grpc::wire_message(as_bytes(many), arena);
+  EXPECT_EQ(v.size(), 512u);
+  EXPECT_LT(arena.footprint(), 300000u);
+  std::string deep;
+  for (int i = 0; i < 2000; ++i) deep = unhex("12") + (deep.size() < 128 ? be(deep.size(), 1) : unhex("ff 7f")) + deep;
+  grpc::wire_message(as_bytes(deep), arena);
+  EXPECT_TRUE(grpc::wire_message(as_bytes(std::string(1000, '\x0b')), arena).is_null());
+}
+
+TEST(Http2, Grpc) { check_table<Http2>(grpc_rows()); }
 
 TEST(Http2, Table) { check_table<Http2>(rows()); }
 

@@ -1,5 +1,8 @@
 #include "dissect/http2/stream.h"
 
+#include <algorithm>
+
+#include "dissect/grpc/grpc.h"
 #include "dissect/http/head.h"
 #include "dissect/http2/http2.h"
 
@@ -48,10 +51,52 @@ int number_of(std::string_view digits) {
   return n;
 }
 
-bool is_grpc_type(std::string_view type) {
-  constexpr std::string_view kType = "application/grpc";
-  return starts_with_word(type, kType) &&
-         (type.size() == kType.size() || std::string_view("+;-").find(type[kType.size()]) != std::string_view::npos);
+/// The member of that name in a payload under way.
+Value* member(Draft& draft, std::string_view name) {
+  for (size_t i = 0; i < draft.used; ++i)
+    if (draft.members[i].name == name) return &draft.members[i].value;
+  return nullptr;
+}
+
+/// A value by its canonical name, from the trailers or, where a response has none, from its headers.
+std::string_view ending_field(Draft& draft, std::string_view name) {
+  if (const Value* v = draft.trailer_fields.find(name); v != nullptr) return v->text();
+  return (*member(draft, "headers"))[name].text();
+}
+
+grpc::Half half_of(Draft& draft) {
+  return {draft.content_type,
+          (*member(draft, "headers"))["Grpc-Encoding"].text(),
+          {draft.text, draft.text_size},
+          draft.capped || draft.holed};
+}
+
+/// gRPC's trailers are what other protocols say in headers: there filters look for them, and the reference shows them.
+void merge_trailers(Draft& draft) {
+  Value& headers = *member(draft, "headers");
+  const auto first = headers.members(), second = draft.trailer_fields.members();
+  const auto all = draft.arena().array<Member>(first.size() + second.size());
+  std::copy(second.begin(), second.end(), std::copy(first.begin(), first.end(), all.begin()));
+  headers = Value::map(all, true);
+}
+
+bool is_grpc(Stream& stream) {
+  if (grpc::is_grpc(stream.request.content_type) || grpc::is_grpc(stream.response.content_type)) return true;
+  return stream.response.started && !ending_field(stream.response, "Grpc-Status").empty();
+}
+
+void add_grpc(Stream& stream, Output& out) {
+  if (Draft& d = stream.request; d.started) {
+    const std::string_view path = member(d, "path")->text();
+    d.add("grpc", grpc::request_value(path, half_of(d), d.arena(), out));
+  }
+  if (Draft& d = stream.response; d.started) {
+    const bool trailers_only = d.trailer_fields.is_null() && d.body_size == 0;
+    const grpc::Ending ending{ending_field(d, "Grpc-Status"), ending_field(d, "Grpc-Message"),
+                              ending_field(d, "Grpc-Status-Details-Bin"), trailers_only};
+    d.add("grpc", grpc::response_value(half_of(d), ending, d.arena(), out));
+    if (!d.trailer_fields.is_null()) merge_trailers(d);
+  }
 }
 
 }  // namespace
@@ -98,8 +143,10 @@ void add_trailers(Draft& draft, const Block& block) {
 
 void complete(Stream& stream, Output& out) {
   item::Item& item = *stream.item;
-  if (is_grpc_type(stream.request.content_type) || is_grpc_type(stream.response.content_type))
+  if (is_grpc(stream)) {
     item.protocol = &Http2::kGrpc;
+    add_grpc(stream, out);
+  }
   if (stream.request.started) http::finish_payload(stream.request, out);
   if (stream.response.started) http::finish_payload(stream.response, out);
 
