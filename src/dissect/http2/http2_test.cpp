@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "dissect/grpc/grpc.h"
+#include "dissect/test_conversation.h"
 #include "dissect/test_table.h"
 
 namespace baleen::dissect::http2 {
@@ -247,6 +248,173 @@ TEST(Http2, AMessageOfManyRecordsIsCutShort) {
 TEST(Http2, Grpc) { check_table<Http2>(grpc_rows()); }
 
 TEST(Http2, Table) { check_table<Http2>(rows()); }
+
+// ---- what was not seen ----
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// 0x82 0x86 0x84 is GET, http, "/".
+std::string indexed(uint32_t stream, const std::string& more) {
+  return frame(kHeaders, kEndHeaders | kEndStream, stream, unhex("82 86 84 " + more));
+}
+
+TEST(Http2, JoinedInTheMiddleTheTableIsKnownAsFarAsItIsNew) {
+  const std::vector<Said> script = {
+      // 64: unknown. x: y, added at 62. 62. A value whose name is 64's, added at 62.
+      c(indexed(5, "c0 40 01 'x' 01 'y' be 7f 01 01 'v'")), s(frame(kHeaders, kEndHeaders | kEndStream, 5, "\x88")),
+      c(indexed(7, "be bf 00 01 'p' 01 'q'")), s(frame(kHeaders, kEndHeaders | kEndStream, 7, unhex("88 be")))};
+  const auto items = play<Http2>(script);
+  EXPECT_THAT(items, ElementsAre(AllOf(HasSubstr("0 req"), HasSubstr(R"~("X":"y,y","?":"v"})~"),
+                                       HasSubstr(R"~("streamId":5,"unknownFields":2)~")),
+                                 AllOf(HasSubstr(R"~("?":"v","X":"y","P":"q"})~"), HasSubstr(R"~("unknownFields":1)~"),
+                                       HasSubstr(R"~("status":200)~"))));
+  for (const size_t piece : {1u, 2u, 5u, 9u}) EXPECT_EQ(play<Http2>(script, piece), items);
+}
+
+TEST(Http2, JoinedInTheMiddleOfAStream) {
+  EXPECT_THAT(play<Http2>({c(get(9)), s(rst(3, 0) + data(1, "x") + status(1, "5") + ok(9, true))}),
+              ElementsAre(AllOf(HasSubstr("3 res"), HasSubstr(R"~("statusName":"NOT_FOUND")~")), HasSubstr("0 req")));
+}
+
+TEST(Http2, FieldsBeyondATableOfUnknownSizeAreUnknown) {
+  EXPECT_THAT(play<Http2>({c(indexed(1, "ff 80 02"))}), ElementsAre(HasSubstr(R"~("unknownFields":1)~")));
+  // With the beginning known, the same is an error, and later blocks are read again.
+  EXPECT_THAT(play<Http2>({c(hello() + indexed(1, "ff 80 02") + indexed(3, ""))}),
+              ElementsAre(HasSubstr("error=field block cannot be decompressed"), HasSubstr(R"~(2 req)~")));
+}
+
+TEST(Http2, GoesOnAfterAGapInsideABody) {
+  TestConversation t(entry<Http2>("http2"));
+  t.to_server(hello() + get(1));
+  const std::string d = data(1, "0123456789", true);
+  t.to_client(settings() + ok(1) + d.substr(0, 12));
+  t.lose(Direction::kToClient, 4);
+  t.to_client(d.substr(16) + ok(3, true));
+  ASSERT_EQ(t.items.size(), 2u);
+  EXPECT_EQ(t.item(0).response.payload["content"]["text"].text(), "012");
+  EXPECT_EQ(t.item(0).response.payload["bodySize"].as_int(), 10);
+  EXPECT_EQ(t.item(0).error_message, "bytes of the body were lost");
+  EXPECT_EQ(t.counted(Counter::kResyncs), 0u);
+}
+
+TEST(Http2, FindsTheNextFrameAfterAGapElsewhere) {
+  TestConversation t(entry<Http2>("http2"));
+  t.to_server(hello() + get(1) + get(3) + get(5));
+  t.to_client(settings() + ok(1) + data(1, "part"));
+  t.lose(Direction::kToClient, 0);
+  t.to_client("rest of a frame \x00\x00 of unknown length" + data(1, "end", true) + ok(5, true) + ok(3, true));
+  ASSERT_EQ(t.items.size(), 3u);
+  EXPECT_EQ(t.item(0).error_message, "bytes of the message may have been lost");
+  EXPECT_EQ(t.item(1).request.payload["streamId"].as_int(), 5);
+  EXPECT_EQ(t.item(1).outcome, item::Outcome::kPaired);
+  t.close();
+  EXPECT_EQ(t.open, 0u);
+}
+
+TEST(Http2, AStreamWhoseEndWasLostExpires) {
+  TestConversation t(entry<Http2>("http2"));
+  t.to_server(hello() + get(1) + get(3));
+  t.to_client(settings() + ok(1));
+  t.expire_all();
+  ASSERT_EQ(t.items.size(), 1u);  // stream 1 is being answered
+  EXPECT_EQ(t.item(0).outcome, item::Outcome::kNoResponse);
+  t.lose(Direction::kToClient, 0);
+  t.expire_all();
+  EXPECT_EQ(t.items.size(), 2u);
+  EXPECT_EQ(t.open, 0u);
+}
+
+// ---- limits ----
+
+TEST(Http2, BlocksBeyondTheCapAreRefused) {
+  Settings limits;
+  limits.header_cap = 1000;
+  const std::string flood = frame(kHeaders, 0, 1, block({{":method", "GET"}}));
+  std::string more;
+  for (int i = 0; i < 200; ++i) more += frame(kContinuation, 0, 1, "");
+  EXPECT_TRUE(play<Http2>({c(hello() + flood + more)}, SIZE_MAX, limits).empty());
+  EXPECT_TRUE(play<Http2>({c(hello() + flood + more)}, 7, limits).empty());
+  // A small block that unfolds to 62 times 100 bytes.
+  const auto items =
+      play<Http2>({c(hello() +
+                     frame(kHeaders, kEndHeaders | kEndStream, 1,
+                           "\x82" + literal({"n", std::string(100, 'v')}, 0x40) + std::string(62, '\xbe')) +
+                     indexed(3, "be"))},
+                  SIZE_MAX, limits);
+  EXPECT_THAT(items, ElementsAre(HasSubstr("error=header list too long"), HasSubstr(R"~("N":"vvvv)~")));
+  EXPECT_LT(items[0].size(), 3000u);
+}
+
+TEST(Http2, OpenStreamsAreLimited) {
+  Settings limits;
+  limits.pending_cap = 4;
+  std::vector<Said> script = {c(hello())};
+  for (uint32_t i = 0; i < 10; ++i) script.push_back(c(get(2 * i + 1)));
+  EXPECT_EQ(play<Http2>(script, SIZE_MAX, limits).size(), 10u);
+}
+
+TEST(Http2, BodiesBeyondTheCapAreCounted) {
+  Settings limits;
+  limits.body_cap = 10;
+  EXPECT_THAT(play<Http2>({c(hello() + post(1) + data(1, "0123456789abc") + data(1, "def", true))}, SIZE_MAX, limits),
+              ElementsAre(AllOf(HasSubstr(R"~("text":"0123456789"})~"), HasSubstr(R"~("bodySize":16)~"))));
+}
+
+TEST(Http2, DripIsLinear) {
+  std::string script = hello() + frame(kHeaders, kEndStream, 1, block({{":method", "GET"}, {":path", "/"}}));
+  for (int i = 0; i < 3000; ++i) script += frame(kContinuation, 0, 1, literal({"a", "b"}));
+  script += frame(kContinuation, kEndHeaders, 1, "");
+  Collected out;
+  Http2 session;
+  Player player(session, out);
+  const auto start = std::chrono::steady_clock::now();
+  player.arrive(Direction::kToServer, script, 1);
+  EXPECT_LT(player.calls(), 10'000u);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  session.close(false, out);
+  EXPECT_EQ(out.finished, 1u);
+}
+
+// ---- claims ----
+
+TEST(Http2, Probe) {
+  using enum Direction;
+  expect_probe<Http2>(kToServer, hello(), Probe::kYes);
+  expect_probe<Http2>(kToServer, "PRI * HTTP/2.0\r\n\r\nSX", Probe::kNo);
+  expect_probe<Http2>(kToServer, "PUT / HTTP/1.1\r\n", Probe::kNo);
+  expect_probe<Http2>(kToClient, settings(kSettings100), Probe::kYes);
+  expect_probe<Http2>(kToClient, settings(unhex("00 02 00 00 00 02")), Probe::kNo);
+  expect_probe<Http2>(kToClient, settings(), Probe::kUnsure);
+  expect_probe<Http2>(kToClient, settings() + settings(), Probe::kYes);
+  expect_probe<Http2>(kToServer, settings(kSettings100), Probe::kNo);
+  // From the middle: field blocks tell the direction.
+  expect_probe<Http2>(kToServer, indexed(7, ""), Probe::kYes);
+  expect_probe<Http2>(kToClient, indexed(7, ""), Probe::kNo);
+  expect_probe<Http2>(kToClient, frame(kPing, kAck, 0, "12345678") + frame(kHeaders, 4, 7, "\x88\xc0"), Probe::kYes);
+  expect_probe<Http2>(kToServer, frame(kPing, kAck, 0, "12345678") + frame(kHeaders, 4, 7, "\x88\xc0"), Probe::kNo);
+  expect_probe<Http2>(kToServer, frame(kWindowUpdate, 0, 3, be(0, 4)), Probe::kNo);
+  expect_probe<Http2>(kToServer, frame(kHeaders, 4, 7, "\x82\xff\xff\xff\xff\xff\xff"), Probe::kNo);
+  for (const Direction d : {kToServer, kToClient}) {
+    expect_no_claim<Http2>(unhex("00 00 12 04 0000 0000 00000001 0003 'abc'"), d);  // Kafka
+    expect_no_claim<Http2>(std::string(100, '\0'), d);
+    expect_no_claim<Http2>("HTTP/1.1 200 OK\r\n\r\n", d);
+    expect_no_claim<Http2>(unhex("16 03 01 00 50 01 00 00 4c 03 03"), d);
+  }
+}
+
+TEST(Http2, EveryDirectionAlone) {
+  for (const auto& table : {rows(), grpc_rows()})
+    for (const Row& row : table)
+      for (const Direction d : {Direction::kToServer, Direction::kToClient}) {
+        std::vector<Said> alone;
+        std::copy_if(row.script.begin(), row.script.end(), std::back_inserter(alone),
+                     [d](const Said& said) { return said.direction == d; });
+        EXPECT_EQ(play<Http2>(alone), play<Http2>(alone, 3)) << row.name;
+      }
+}
 
 }  // namespace
 }  // namespace baleen::dissect::http2
