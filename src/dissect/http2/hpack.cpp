@@ -1,5 +1,6 @@
 #include "dissect/http2/hpack.h"
 
+#include <malloc.h>
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
@@ -23,56 +24,44 @@ constexpr uint8_t kNoName = 0;
 // libnghttp2 allocates for each entry of a table and each literal. These come from free lists by size, so that the
 // steady state calls no malloc.
 
+// A block's size is asked of malloc: a head of our own would cost an idle connection a kilobyte.
 class SizedBlocks {
  public:
   ~SizedBlocks() {
-    for (Head*& list : free_) {
-      while (Head* head = list) {
-        list = head->next;
-        std::free(head);
+    for (Free*& list : free_)
+      while (Free* block = list) {
+        list = block->next;
+        std::free(block);
       }
-    }
     gone_ = true;
   }
 
   void* take(size_t size) {
-    const size_t row = (size + kStep - 1) / kStep;
-    if (row < kRows && free_[row] != nullptr) {
-      Head* const head = free_[row];
-      free_[row] = head->next;
-      kept_ -= row * kStep;
-      return body(head, row, size);
-    }
-    auto* const head = static_cast<Head*>(std::malloc(sizeof(Head) + (row < kRows ? row * kStep : size)));
-    return head == nullptr ? nullptr : body(head, row, size);
+    const size_t row = size <= 8 ? 0 : (size + 7) / 16;
+    if (row >= kRows) return std::malloc(size);
+    Free* const block = free_[row];
+    if (block == nullptr) return std::malloc(bytes_of(row));
+    free_[row] = block->next;
+    kept_ -= bytes_of(row);
+    return block;
   }
   void give(void* pointer) {
     if (pointer == nullptr) return;
-    Head* const head = static_cast<Head*>(pointer) - 1;
-    const size_t row = head->row;
-    if (row >= kRows || gone_ || kept_ > kKeep) return std::free(head);
-    head->next = free_[row];
-    free_[row] = head;
-    kept_ += row * kStep;
+    const size_t row = (malloc_usable_size(pointer) - 8) / 16;
+    if (row >= kRows || gone_ || kept_ > kKeep) return std::free(pointer);
+    free_[row] = new (pointer) Free{free_[row]};
+    kept_ += bytes_of(row);
   }
-  static size_t size_of(void* pointer) { return (static_cast<Head*>(pointer) - 1)->size; }
 
  private:
-  static constexpr size_t kStep = 16, kRows = 128, kKeep = 1 << 20;
-  struct alignas(16) Head {
-    union {
-      Head* next;   // while it is free
-      size_t size;  // while it is used
-    };
-    size_t row;
+  static constexpr size_t kRows = 128, kKeep = 1 << 20;
+  struct Free {
+    Free* next;
   };
-  static void* body(Head* head, size_t row, size_t size) {
-    head->row = row;
-    head->size = size;
-    return head + 1;
-  }
+  /// Sizes that glibc's malloc rounds nothing up to.
+  static constexpr size_t bytes_of(size_t row) { return row * 16 + 8; }
 
-  Head* free_[kRows] = {};
+  Free* free_[kRows] = {};
   size_t kept_ = 0;
   bool gone_ = false;
 };
@@ -91,7 +80,7 @@ void* take_zeroed(size_t count, size_t size, void*) {
 void* resize(void* pointer, size_t size, void*) {
   void* const bigger = blocks().take(size);
   if (pointer != nullptr && bigger != nullptr) {
-    std::memcpy(bigger, pointer, std::min(size, SizedBlocks::size_of(pointer)));
+    std::memcpy(bigger, pointer, std::min(size, malloc_usable_size(pointer)));
     blocks().give(pointer);
   }
   return bigger;
