@@ -176,10 +176,7 @@ void Http2::take_block(Side& side, const Input& in, const FrameHead& head, size_
   if (fields.too_long) out.count(Counter::kMessageTooLong);
   if (fresh) {
     if (!response && !begins_message(fields, false) && !fields.malformed) return out.drop(item);
-    stream = item->arena.make<Stream>();
-    stream->item = stream->request.item = stream->response.item = item;
-    stream->id = id;
-    stream->response.is_response = true;
+    stream = make_stream(item, id);
     stream->request_done = response || promise;
     keep(*stream, out);
   }
@@ -233,6 +230,24 @@ void Http2::go_away(Direction direction, uint32_t last, uint32_t code, Output& o
 }
 
 // ---- streams ----
+
+Stream* Http2::make_stream(item::Item* item, uint32_t id) {
+  auto* const stream = item->arena.make<Stream>();
+  stream->item = stream->request.item = stream->response.item = item;
+  stream->id = id;
+  stream->response.is_response = true;
+  return stream;
+}
+
+/// RFC 7540 3.2: the request that asked for the upgrade is stream 1, half closed.
+void Http2::adopt(item::Item* request, Output& out) {
+  request->protocol = &kProtocol;
+  request->outcome = item::Outcome::kPaired;
+  Stream* const stream = make_stream(request, 1);
+  stream->request.time = request->request.time;
+  stream->request_done = true;
+  keep(*stream, out);
+}
 
 Stream* Http2::find(uint32_t id) {
   Stream*& recent = recent_[slot(id)];

@@ -25,6 +25,7 @@ class Http2 final : public Session {
   Resync resync(const Input& in) override;
   void expire(Timestamp before, Output& out) override;
   void close(bool reset, Output& out) override;
+  void adopt(item::Item* request, Output& out) override;
 
  private:
   struct Side {
@@ -52,6 +53,7 @@ class Http2 final : public Session {
   void go_away(Direction direction, uint32_t last, uint32_t code, Output& out);
   void end_half(Stream& stream, bool response, Output& out);
 
+  static Stream* make_stream(item::Item* item, uint32_t id);
   Stream* find(uint32_t id);
   void keep(Stream& stream, Output& out);
   void finish(Stream& stream, Output& out);

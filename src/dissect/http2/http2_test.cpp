@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "dissect/grpc/grpc.h"
+#include "dissect/http/http.h"
 #include "dissect/test_conversation.h"
 #include "dissect/test_table.h"
 
@@ -325,6 +326,54 @@ TEST(Http2, AStreamWhoseEndWasLostExpires) {
   t.expire_all();
   EXPECT_EQ(t.items.size(), 2u);
   EXPECT_EQ(t.open, 0u);
+}
+
+// ---- with others ----
+
+TEST(Http2, AnswersTheRequestThatAskedForTheUpgrade) {
+  Collected out;
+  http::Http first;
+  const std::string ask =
+      "GET /up HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+      "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n";
+  const std::string agree = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+  first.dissect({Direction::kToServer, as_bytes(ask), timestamp_from_ns(5), false}, out);
+  const Step step = first.dissect({Direction::kToClient, as_bytes(agree), timestamp_from_ns(6), false}, out);
+  ASSERT_EQ(step.kind, Step::Kind::kSwitch);
+  EXPECT_EQ(step.to, "http2");
+  ASSERT_NE(step.request, nullptr);
+  first.close(false, out);
+  Http2 second;
+  second.adopt(step.request, out);
+  Player player(second, out);
+  player.arrive(Direction::kToServer, hello() + get(3));
+  player.arrive(Direction::kToClient, settings() + ok(1) + data(1, "up", true) + ok(3, true));
+  second.close(false, out);
+  EXPECT_THAT(out.items, ElementsAre(HasSubstr(R"~("status":101)~"),
+                                     AllOf(HasSubstr("0 req["), HasSubstr("@5]"), HasSubstr(R"~("path":"/up")~"),
+                                           HasSubstr(R"~("streamId":1)~"), HasSubstr(R"~("text":"up")~")),
+                                     HasSubstr(R"~("streamId":3)~")));
+}
+
+TEST(Http2, DnsOverHttpsIsAnItemOfDnsAsWell) {
+  const std::string query = unhex("0000 0100 0001 0000 0000 0000 07 'example' 03 'com' 00 0001 0001");
+  const std::string answer = unhex("0000 8180 0001 0001 0000 0000 07 'example' 03 'com' 00 0001 0001") +
+                             unhex("c00c 0001 0001 0000003c 0004 5db8d822");
+  const std::vector<Header> type = {{":status", "200"}, {"content-type", "application/dns-message"}};
+  const std::string replied = headers(1, type) + data(1, answer, true);
+  const auto posted = play<Http2>(
+      {c(hello() +
+         headers(1, {{":method", "POST"}, {":path", "/dns-query"}, {"content-type", "application/dns-message"}}) +
+         data(1, query, true)),
+       s(settings() + replied)});
+  const auto dns = AllOf(HasSubstr("0 req"), HasSubstr(R"~("questionNames":["example.com"])~"),
+                         HasSubstr(R"~("answerData":["93.184.216.34"])~"));
+  EXPECT_THAT(posted, ElementsAre(dns, HasSubstr("/dns-query")));
+  const auto got = play<Http2>(
+      {c(hello() + get(1, "/dns-query?dns=AAABAAABAAAAAAAAB2V4YW1wbGUDY29tAAABAAE")), s(settings() + replied)});
+  EXPECT_THAT(got, ElementsAre(dns, HasSubstr("/dns-query")));
+  EXPECT_THAT(play<Http2>({c(hello() + get(1, "/x")), s(settings() + headers(1, type) + data(1, "garbage", true))}),
+              ElementsAre(HasSubstr("garbage")));
 }
 
 // ---- limits ----

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "codec/base64.h"
+#include "dissect/dns/over_https.h"
 #include "dissect/grpc/grpc.h"
 #include "dissect/http/head.h"
 #include "dissect/http2/http2.h"
@@ -141,7 +143,33 @@ void add_trailers(Draft& draft, const Block& block) {
   draft.trailer_fields = Value::map(fields_of(block, draft.arena()).members, true);
 }
 
+namespace {
+
+/// The message in a query's "dns" parameter (RFC 8484 4.1).
+Bytes dns_parameter(Draft& request, Arena& arena) {
+  const Value* const query = member(request, "queryString");
+  const Value* const text = query != nullptr ? query->find("dns") : nullptr;
+  return text != nullptr ? codec::from_base64(text->text(), arena).value_or(Bytes()) : Bytes();
+}
+
+void add_dns(Stream& stream, Output& out) {
+  const auto carries = [](const Draft& d) {
+    return starts_with_word(d.content_type, dns::kMediaType) && !d.capped && !d.holed;
+  };
+  const bool asks = carries(stream.request), answers = carries(stream.response);
+  if (!asks && !answers) return;
+  const auto half = [](const Draft& d, bool carried) {
+    return dns::HttpHalf{carried ? as_bytes({d.text, d.text_size}) : Bytes(), d.time};
+  };
+  dns::HttpHalf query = half(stream.request, asks);
+  if (!asks && stream.request.started) query.message = dns_parameter(stream.request, stream.item->arena);
+  dns::over_https(query, half(stream.response, answers), out);
+}
+
+}  // namespace
+
 void complete(Stream& stream, Output& out) {
+  add_dns(stream, out);
   item::Item& item = *stream.item;
   if (is_grpc(stream)) {
     item.protocol = &Http2::kGrpc;
@@ -151,7 +179,7 @@ void complete(Stream& stream, Output& out) {
   if (stream.response.started) http::finish_payload(stream.response, out);
 
   const char* const broken = stream.response.error != nullptr ? stream.response.error : stream.request.error;
-  if (!stream.request.started) {
+  if (!item.request.present) {
     item.outcome = Outcome::kNoRequest;
     out.count(Counter::kHalfResponses);
   } else if (!stream.error.empty()) {
