@@ -47,6 +47,7 @@ Step Http2::begin(Side& side, const Input& in) {
   // RFC 9113 3.4: a server's first frame is SETTINGS. Anything else, and this is not the beginning.
   if (in.direction == Direction::kToClient && head.type == kSettings && !head.has(kAck) && is_valid(head))
     return Step::took(0);
+  joined_ = true;
   side.decoder.forget();
   return is_usual(head) ? Step::took(0) : Step::lost();
 }
@@ -91,8 +92,9 @@ Step Http2::data(Side& side, const Input& in, const FrameHead& head, Output& out
   side.left = head.length - padding - static_cast<uint32_t>(begin - kFrameHead);
   side.padding = padding;
   side.ends_stream = head.has(kEndStream);
-  if (Stream* s = find(head.stream); s != nullptr)
-    s->half(in.direction == Direction::kToClient).wire_size += kFrameHead + head.length;
+  Stream* s = find(head.stream);
+  if (s == nullptr && joined_) s = join_stream(head.stream, in, out);
+  if (s != nullptr) s->half(in.direction == Direction::kToClient).wire_size += kFrameHead + head.length;
   return content(side, in, begin, out);
 }
 
@@ -113,6 +115,26 @@ Step Http2::content(Side& side, const Input& in, size_t at, Output& out) {
   }
   if (!side.inside() && side.ends_stream && stream != nullptr) end_half(*stream, response, out);
   return Step::took(at);
+}
+
+/// A stream that was open when the capture began; null when it is one of which more is known, or it is over.
+Stream* Http2::join_stream(uint32_t id, const Input& in, Output& out) {
+  const bool response = in.direction == Direction::kToClient;
+  if ((first_ != 0 && id >= first_) || recently_reset(id)) return nullptr;
+  item::Item* const item = out.begin(kProtocol);
+  Stream* const stream = make_stream(item, id);
+  keep(*stream, out);
+  const Block nothing(item->arena);
+  Draft& draft = stream->half(response);
+  draft.time = in.time;
+  if (response) {
+    start_response(*stream, nothing, 0);
+    stream->request_done = true;
+  } else {
+    start_request(*stream, nothing, 0);
+  }
+  draft.error = "the beginning of the message was not captured";
+  return stream;
 }
 
 /// A field block: a HEADERS or PUSH_PROMISE frame and the CONTINUATION frames that must follow it at once.
@@ -178,6 +200,7 @@ void Http2::take_block(Side& side, const Input& in, const FrameHead& head, size_
     if (!response && !begins_message(fields, false) && !fields.malformed) return out.drop(item);
     stream = make_stream(item, id);
     stream->request_done = response || promise;
+    if (!to_client && first_ == 0) first_ = id;
     keep(*stream, out);
   }
   Draft& draft = stream->half(response);
@@ -323,6 +346,7 @@ Resync Http2::resync(const Input& in) {
   r.ruled_out += from;
   if (from > 0) side.refused = false;
   if (!r.found) return r;
+  joined_ |= !side.begun;
   side.begun = true;
   side.decoder.forget();
   return r;

@@ -53,6 +53,7 @@ class Http2 final : public Session {
   void go_away(Direction direction, uint32_t last, uint32_t code, Output& out);
   void end_half(Stream& stream, bool response, Output& out);
 
+  Stream* join_stream(uint32_t id, const Input& in, Output& out);
   static Stream* make_stream(item::Item* item, uint32_t id);
   Stream* find(uint32_t id);
   void keep(Stream& stream, Output& out);
@@ -65,6 +66,8 @@ class Http2 final : public Session {
   uint32_t open_ = 0;
   uint32_t resets_[4] = {};  // streams that ended early: what is still under way for them means nothing
   uint8_t next_reset_ = 0;
+  bool joined_ = false;     // the connection's beginning was not captured
+  uint32_t first_ = 0;      // the first stream that the client opened since
   Stream* recent_[4] = {};  // by number: where a frame's stream most likely is
 };
 

@@ -280,6 +280,22 @@ TEST(Http2, JoinedInTheMiddleOfAStream) {
               ElementsAre(AllOf(HasSubstr("3 res"), HasSubstr(R"~("statusName":"NOT_FOUND")~")), HasSubstr("0 req")));
 }
 
+TEST(Http2, StreamsThatWereOpenShowTheirRest) {
+  const std::vector<Said> script = {c(get(9)),
+                                    s(data(3, message(kHelloWorld)) + ok(9, true) + data(9, "late", true)),
+                                    s(data(3, message("2"))),
+                                    s(status(3, "0")),
+                                    c(data(5, message("3"))),
+                                    s(answer(5) + status(5, "0"))};
+  const auto items = play<Http2>(script);
+  EXPECT_THAT(items, ElementsAre(HasSubstr("0 req"),
+                                 AllOf(HasSubstr("3 res["), HasSubstr(R"~("messageCount":2)~"),
+                                       HasSubstr("error=the beginning of the message was not captured")),
+                                 AllOf(HasSubstr("4 req["), HasSubstr(R"~("messageCount":1)~"),
+                                       HasSubstr(R"~("Grpc-Status":"0")~"))));
+  for (const size_t piece : {1u, 4u, 9u}) EXPECT_EQ(play<Http2>(script, piece), items);
+}
+
 TEST(Http2, FieldsBeyondATableOfUnknownSizeAreUnknown) {
   EXPECT_THAT(play<Http2>({c(indexed(1, "ff 80 02"))}), ElementsAre(HasSubstr(R"~("unknownFields":1)~")));
   // With the beginning known, the same is an error, and later blocks are read again.
