@@ -4,17 +4,11 @@
 
 namespace baleen::dissect::dns {
 
-/// One direction of an exchange over HTTP; `message` is empty where there was none.
-struct HttpHalf {
-  Bytes message;
-  Timestamp time;
-};
+/// Whether a body of this Content-Type is a message (RFC 8484 6).
+bool is_dns_message(std::string_view content_type);
 
-/// The media type of a message (RFC 8484 6).
-constexpr std::string_view kMediaType = "application/dns-message";
-
-/// DNS over HTTPS (RFC 8484): makes an item of DNS beside that of the request and response which carried it. Messages
-/// that are none are counted and leave no item.
-void over_https(const HttpHalf& query, const HttpHalf& answer, Output& out);
+/// DNS over HTTPS (RFC 8484): makes an item of DNS beside that of the request and response which carried it, `carrier`,
+/// whose payloads are complete and which is not finished. A message that is none is counted and leaves no item.
+void over_https(const item::Item& carrier, Output& out);
 
 }  // namespace baleen::dissect::dns

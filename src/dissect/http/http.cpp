@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dissect/dns/over_https.h"
 #include "dissect/http/chars.h"
 #include "dissect/http/draft.h"
 #include "dissect/http/head.h"
@@ -381,6 +382,7 @@ void Http::finish(Draft& draft, Output& out) {
   item->match_key |= draft.is_response ? kResponseDone : kRequestDone;
   if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return;
   if (item->outcome == Outcome::kNoRequest) out.count(Counter::kHalfResponses);
+  if (dns::is_dns_message(draft.content_type)) dns::over_https(*item, out);
   out.finish(item);
 }
 

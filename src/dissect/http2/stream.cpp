@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "codec/base64.h"
 #include "dissect/dns/over_https.h"
 #include "dissect/grpc/grpc.h"
 #include "dissect/http/head.h"
@@ -143,33 +142,7 @@ void add_trailers(Draft& draft, const Block& block) {
   draft.trailer_fields = Value::map(fields_of(block, draft.arena()).members, true);
 }
 
-namespace {
-
-/// The message in a query's "dns" parameter (RFC 8484 4.1).
-Bytes dns_parameter(Draft& request, Arena& arena) {
-  const Value* const query = member(request, "queryString");
-  const Value* const text = query != nullptr ? query->find("dns") : nullptr;
-  return text != nullptr ? codec::from_base64(text->text(), arena).value_or(Bytes()) : Bytes();
-}
-
-void add_dns(Stream& stream, Output& out) {
-  const auto carries = [](const Draft& d) {
-    return starts_with_word(d.content_type, dns::kMediaType) && !d.capped && !d.holed;
-  };
-  const bool asks = carries(stream.request), answers = carries(stream.response);
-  if (!asks && !answers) return;
-  const auto half = [](const Draft& d, bool carried) {
-    return dns::HttpHalf{carried ? as_bytes({d.text, d.text_size}) : Bytes(), d.time};
-  };
-  dns::HttpHalf query = half(stream.request, asks);
-  if (!asks && stream.request.started) query.message = dns_parameter(stream.request, stream.item->arena);
-  dns::over_https(query, half(stream.response, answers), out);
-}
-
-}  // namespace
-
 void complete(Stream& stream, Output& out) {
-  add_dns(stream, out);
   item::Item& item = *stream.item;
   if (is_grpc(stream)) {
     item.protocol = &Http2::kGrpc;
@@ -177,6 +150,8 @@ void complete(Stream& stream, Output& out) {
   }
   if (stream.request.started) http::finish_payload(stream.request, out);
   if (stream.response.started) http::finish_payload(stream.response, out);
+  if (dns::is_dns_message(stream.request.content_type) || dns::is_dns_message(stream.response.content_type))
+    dns::over_https(item, out);
 
   const char* const broken = stream.response.error != nullptr ? stream.response.error : stream.request.error;
   if (!item.request.present) {
