@@ -157,6 +157,7 @@ class Engine final : private Output {
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
   void last_chance(Flow& flow);
   void pump(Flow& flow);
+  bool pump_hand(Flow& flow);
   bool runnable(const Flow& flow, int from) const;
   int older_side(const Flow& flow) const;
   Bytes front(const Flow& flow, int from) const;

@@ -33,6 +33,23 @@ std::string_view known_name(Known k) {
   return kNames[static_cast<size_t>(k)];
 }
 
+/// Whether a token of 6 bytes or more is this name without regard to case. Known names are letters and '-' in lower
+/// case, so setting bit 5 of a token's characters folds their case and makes nothing else equal to them.
+bool same_known(std::string_view token, std::string_view known) {
+  const auto equal = [&]<class Word>(Word, size_t at) {
+    constexpr auto kCaseBits = static_cast<Word>(0x2020202020202020u);
+    Word a, b;
+    std::memcpy(&a, token.data() + at, sizeof a);
+    std::memcpy(&b, known.data() + at, sizeof b);
+    return (a | kCaseBits) == b;
+  };
+  const size_t size = token.size();
+  if (size < 8) return equal(uint32_t{}, 0) && equal(uint32_t{}, size - 4);
+  for (size_t at = 0; at + 8 < size; at += 8)
+    if (!equal(uint64_t{}, at)) return false;
+  return equal(uint64_t{}, size - 8);
+}
+
 Known known_field(std::string_view name) {
   Known k = Known::kNone;
   switch (name.size()) {
@@ -46,7 +63,7 @@ Known known_field(std::string_view name) {
     case 17: k = Known::kTransferEncoding; break;
     default: return Known::kNone;
   }
-  return alike(name, known_name(k)) ? k : Known::kNone;
+  return same_known(name, known_name(k)) ? k : Known::kNone;
 }
 
 /// More text for a member that exists: a folded line, or a repeated name. They are joined once, at the end: joining at
@@ -59,7 +76,8 @@ struct More {
 
 class FieldParser {
  public:
-  FieldParser(Arena& arena, size_t lines) : arena_(arena), lines_(lines) {
+  /// `end`: of the bytes that may be read.
+  FieldParser(Arena& arena, size_t lines, const char* end) : arena_(arena), lines_(lines), end_(end) {
     members_ = static_cast<Member*>(arena.allocate(lines * sizeof(Member), alignof(Member)));
   }
 
@@ -70,8 +88,7 @@ class FieldParser {
       append(last_, ' ', trim(text));
       return;
     }
-    size_t colon = 0;
-    while (colon < text.size() && is_token_char(text[colon])) ++colon;
+    size_t colon = token_size(text, static_cast<size_t>(end_ - text.data()));
     const std::string_view name = text.substr(0, colon);
     while (colon < text.size() && is_blank(text[colon])) ++colon;  // RFC 9112 5.1: to be refused; we only look
     if (name.empty() || colon == text.size() || text[colon] != ':') return bad();
@@ -138,6 +155,7 @@ class FieldParser {
 
   Arena& arena_;
   size_t lines_;
+  const char* end_;
   Member* members_;
   More* more_ = nullptr;
   size_t more_count_ = 0;
@@ -216,6 +234,9 @@ bool may_become_request_line(std::string_view start) {
 
 bool may_become_status_line(std::string_view start) {
   static constexpr std::string_view kPattern = "HTTP/1.d ddd";
+  if (start.size() >= kPattern.size())
+    return std::memcmp(start.data(), kPattern.data(), 7) == 0 && is_digit(start[7]) && start[8] == ' ' &&
+           start[9] >= '1' && start[9] <= '9' && is_digit(start[10]) && is_digit(start[11]);
   for (size_t i = 0; i < start.size() && i < kPattern.size(); ++i) {
     const bool fits = kPattern[i] == 'd' ? is_digit(start[i]) : start[i] == kPattern[i];
     if (!fits) return false;
@@ -224,7 +245,7 @@ bool may_become_status_line(std::string_view start) {
 }
 
 Fields parse_fields(std::string_view text, size_t begin, std::span<const uint32_t> ends, Arena& arena) {
-  FieldParser parser(arena, ends.size());
+  FieldParser parser(arena, ends.size(), text.data() + text.size());
   for (const uint32_t end : ends) {
     parser.line(text.substr(begin, end - begin));
     begin = end + 1;

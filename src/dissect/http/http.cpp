@@ -26,11 +26,12 @@ using item::Value;
 constexpr size_t kMaxChunkLine = 16 << 10;
 constexpr size_t kMaxHold = 256 << 10;
 
-std::string_view first_line(std::string_view head) {
-  std::string_view line = head.substr(0, head.find('\n'));
+std::string_view without_cr(std::string_view line) {
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   return line;
 }
+
+std::string_view first_line(std::string_view head) { return without_cr(head.substr(0, head.find('\n'))); }
 
 /// The fields of the head whose copy is `copy`.
 Fields fields_of(std::string_view copy, const Head& head, Arena& arena) {
@@ -46,7 +47,7 @@ Fields fields_of(std::string_view copy, const Head& head, Arena& arena) {
     }
     ends = std::span<const uint32_t>(all).subspan(1, all.size() - 2);
   }
-  Fields fields = parse_fields(copy, copy.find('\n') + 1, ends.first(std::min(ends.size(), kMaxFields)), arena);
+  Fields fields = parse_fields(copy, head.line_end + 1, ends.first(std::min(ends.size(), kMaxFields)), arena);
   if (ends.size() > kMaxFields) fields.malformed = true, fields.as_sent = false;
   return fields;
 }
@@ -143,7 +144,8 @@ Step Http::head(Side& side, const Input& in, Output& out) {
     side.scanned = static_cast<uint32_t>(bytes.size());
     return Step::need(bytes.size() + 1);
   }
-  Head head{text.substr(0, size), first_line(text.substr(0, size)), lines, from == 0};
+  const size_t line_end = from == 0 ? lines.at[0] : text.find('\n');
+  Head head{text.substr(0, size), without_cr(text.substr(0, line_end)), line_end, lines, from == 0};
   return is_request ? request(side, in, head, out) : response(side, in, head, out);
 }
 
