@@ -92,7 +92,10 @@ class FieldParser {
     const std::string_view name = text.substr(0, colon);
     while (colon < text.size() && is_blank(text[colon])) ++colon;  // RFC 9112 5.1: to be refused; we only look
     if (name.empty() || colon == text.size() || text[colon] != ':') return bad();
-    add(name, trim(text.substr(colon + 1)));
+    text.remove_prefix(colon + 1);
+    // Most often there is one space in front and nothing behind.
+    const bool as_usual = text.size() > 1 && text[0] == ' ' && !is_blank(text[1]) && !is_blank(text.back());
+    add(name, as_usual ? text.substr(1) : trim(text));
   }
 
   Fields done() {
@@ -174,6 +177,7 @@ bool is_version(std::string_view v) {  // RFC 9112 2.3; major version 1 only
 size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
   const uint8_t* p = bytes.data();
   size_t i = from;
+  size_t last = from;  // behind the LF before, as far as it is known: an empty line is two bytes at most
 #ifdef __SSE2__
   const __m128i lf = _mm_set1_epi8('\n');
   for (; i + 16 <= bytes.size(); i += 16) {
@@ -182,14 +186,16 @@ size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
     for (; mask != 0; mask &= mask - 1) {
       const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
       note(lines, at);
-      if (ends_head(p, at)) return at + 1;
+      if (at - last < 2 && ends_head(p, at)) return at + 1;
+      last = at + 1;
     }
   }
 #endif
   for (; i < bytes.size(); ++i) {
     if (p[i] != '\n') continue;
     note(lines, i);
-    if (ends_head(p, i)) return i + 1;
+    if (i - last < 2 && ends_head(p, i)) return i + 1;
+    last = i + 1;
   }
   return 0;
 }
