@@ -296,7 +296,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
   if (flow.state == Flow::State::kIgnored) return;
   if (flow.state == Flow::State::kDetecting) {
     bool unsure = false;
-    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true}, true, unsure);
+    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true, true}, true, unsure);
     if (entry == nullptr) {
       forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return;
@@ -306,7 +306,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
     start_session(flow, *entry);
   }
   while (!bytes.empty() && flow.state == Flow::State::kDissecting) {
-    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true}, *this);
+    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true, true}, *this);
     const auto n = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
     switch (step.kind) {
       case Step::Kind::kTook:

@@ -28,12 +28,13 @@ inline Direction opposite(Direction d) {
   return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer;
 }
 
-/// The front of one direction's stream, as far as it is there. A datagram is one Input with end_of_stream set.
+/// The front of one direction's stream, as far as it is there; or a datagram, which has end_of_stream set as well.
 struct Input {
   Direction direction;
   Bytes bytes;         // contiguous; valid until dissect() returns
   Timestamp time;      // of the packet that brought the first of `bytes`
   bool end_of_stream;  // no more will come in this direction
+  bool datagram = false;
 };
 
 /// What a dissector made of the front of its input.

@@ -98,7 +98,7 @@ void Engine::advance(Timestamp time) {
   for (Flow* flow = table_.oldest(Flow::List::kTcpWaiting);
        flow != nullptr && now_ - flow->listed > options_.reorder_wait; flow = table_.oldest(Flow::List::kTcpWaiting)) {
     flow_ = flow;
-    check_waiting(*flow, now_, false);
+    check_waiting(*flow, now_);
     check_ends(*flow);
     if (!flow->closed) table_.move(flow, is_waiting(*flow) ? Flow::List::kTcpWaiting : Flow::List::kTcp, now_);
   }

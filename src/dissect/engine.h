@@ -137,14 +137,16 @@ class Engine final : private Output {
   bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);
   void on_reset(Flow& flow, int from, const net::TcpFields& tcp);
   bool waits_for_peer(const Flow& flow, int from, const net::Arrival& arrival) const;
-  void block(Flow& flow, int from, uint32_t ack, Timestamp time);
-  void check_blocked(Flow& flow, Timestamp time, bool give_up);
-  void check_hole(Flow& flow, int from, Timestamp time, bool give_up);
-  void check_waiting(Flow& flow, Timestamp time, bool give_up);
+  void deliver(Flow& flow);
+  void deliver_front(Flow& flow, int from);
+  void note_blocked(Flow& flow);
+  void check_waiting(Flow& flow, Timestamp time);
+  void unblock(Flow& flow);
+  bool is_hole_final(const Flow& flow, int from, Timestamp time) const;
+  void skip_hole(Flow& flow, int from);
   void check_ends(Flow& flow);
   void give_up_holes(Flow& flow);
   void catch_up(Flow& flow, int from, uint32_t to);
-  void drain(Flow& flow, int from, bool heedless = false);
   void lose(Flow& flow, int from, uint32_t bytes);
   static bool is_waiting(const Flow& flow) {
     return flow.blocked != 2 || flow.half[0].tcp.waiting() || flow.half[1].tcp.waiting();
