@@ -265,6 +265,10 @@ Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out
 
 Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {
   const size_t begin = at, cap = out.settings().body_cap;
+  const auto broken_here = [&](const char* why) {
+    draft.wire_size += at - begin;
+    return broken(side, draft, why, at, out);
+  };
   for (;;) {
     const Bytes rest = in.bytes.subspan(at);
     size_t used = 0;
@@ -295,7 +299,7 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
                 : nullptr;
         const size_t line = lf != nullptr ? static_cast<size_t>(lf - rest.data()) : rest.size();
         if (line > kMaxChunkLine || (lf != nullptr && !chunk_size(as_text(rest.first(line)), side.left)))
-          return broken(side, draft, "malformed chunk size", at, out);
+          return broken_here("malformed chunk size");
         side.scanned = lf == nullptr ? static_cast<uint32_t>(rest.size()) : 0;
         if (lf == nullptr) break;
         used = line + 1;
@@ -305,16 +309,14 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
       case State::kChunkEnd: {
         if (rest.empty() || (rest[0] == '\r' && rest.size() == 1)) break;
         used = rest[0] == '\n' ? 1 : 2;
-        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n'))
-          return broken(side, draft, "no line end after a chunk", at, out);
+        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n')) return broken_here("no line end after a chunk");
         side.state = State::kChunkSize;
         break;
       }
       case State::kTrailers: {
         LineEnds lines;
         used = find_head_end(rest, side.scanned, lines);
-        if (used == 0 && rest.size() >= out.settings().header_cap)
-          return broken(side, draft, "trailers without an end", at, out);
+        if (used == 0 && rest.size() >= out.settings().header_cap) return broken_here("trailers without an end");
         side.scanned = used == 0 ? static_cast<uint32_t>(rest.size()) : 0;
         if (used == 0) break;
         const std::string_view block = as_text(rest.first(used));
