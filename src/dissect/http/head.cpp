@@ -209,7 +209,8 @@ RequestLine parse_request_line(std::string_view line) {
   while (is_token_char(line[method])) ++method;  // ends at the space before the version at the latest
   if (method == 0 || method > kMaxMethod || line[method] != ' ') return r;
   r.method = line.substr(0, method);
-  if (method + 1 >= line.size() - 9) return r;
+  // A control character cannot begin a target; may_become_request_line() says so, too.
+  if (method + 1 >= line.size() - 9 || static_cast<uint8_t>(line[method + 1]) < 0x20) return r;
   r.target = trim(line.substr(method + 1, line.size() - 9 - method - 1));
   r.ok = !r.target.empty();
   return r;

@@ -218,7 +218,10 @@ Step Http::response(Side& side, const Input& in, const Head& head, Output& out) 
 
   start_response(draft, kept, fields, copy);
   const uint64_t marks = draft.item->match_key;
-  if ((marks & (kConnect | kUpgrade)) != 0) hold_ = false;
+  if (hold_ && (marks & (kConnect | kUpgrade)) != 0) {
+    hold_ = false;
+    out.wake(Direction::kToServer);
+  }
   // RFC 9110 15.2.2 and 9.3.6: from here on it is another protocol's connection.
   const bool tunnel = (marks & kConnect) != 0 && line.status / 100 == 2;
   if (line.status == 101 || tunnel)
