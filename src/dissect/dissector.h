@@ -112,6 +112,9 @@ class Output {
   /// kSwitch, is shown it (Session::inherit).
   virtual void finish_opening(item::Item* item) { finish(item); }
   virtual void drop(item::Item* item) = 0;
+  /// What that direction holds back (its session answered kNeed to bytes that it had no use for yet) is to be shown to
+  /// the session again after this step.
+  virtual void wake(Direction) {}
   virtual void count(Counter counter, uint64_t n = 1) = 0;
   virtual const Settings& settings() const = 0;
   /// The ends of the conversation in hand, as the engine knows them now.
