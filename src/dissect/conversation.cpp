@@ -246,7 +246,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
         opening_.reset();
         ignore(flow);
       } else {
-        switch_session(flow, step.to);
+        switch_session(flow, step);
       }
       return true;
     case Step::Kind::kDone: ignore(flow); return true;
@@ -262,7 +262,8 @@ void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
   for (Half& half : flow.half) half.stalled = false;
 }
 
-void Engine::switch_session(Flow& flow, std::string_view to) {
+void Engine::switch_session(Flow& flow, const Step& step) {
+  const std::string_view to = step.to;
   const item::ItemRef opening = std::exchange(opening_, {});
   flow.session->close(false, *this);
   flow.session.reset();
@@ -271,15 +272,17 @@ void Engine::switch_session(Flow& flow, std::string_view to) {
     half.skip = 0;
     half.lost = half.found = half.stalled = half.told = false;
   }
+  const ProtocolEntry* const entry = to.empty() ? nullptr : find_protocol(options_.protocols, to);
+  if (step.request != nullptr && entry == nullptr) drop(step.request);
   if (to.empty()) {
     flow.state = Flow::State::kDetecting;
     flow.oriented = true;
     return forget_candidates(flow);
   }
-  const ProtocolEntry* entry = find_protocol(options_.protocols, to);
   if (entry == nullptr) return ignore(flow);
   start_session(flow, *entry);
   if (opening) flow.session->inherit(*opening);
+  if (step.request != nullptr) flow.session->adopt(step.request, *this);
 }
 
 void Engine::ignore(Flow& flow) {
@@ -316,7 +319,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
         break;
       case Step::Kind::kNeed: return;
       case Step::Kind::kLost: return count(Counter::kMalformed, 1);
-      case Step::Kind::kSwitch: return switch_session(flow, step.to);
+      case Step::Kind::kSwitch: return switch_session(flow, step);
       case Step::Kind::kDone: return ignore(flow);
     }
   }

@@ -50,12 +50,15 @@ struct Step {
   Kind kind;
   uint64_t bytes = 0;
   std::string_view to{};
+  item::Item* request = nullptr;  // kSwitch: one that the next protocol will answer; its session adopts it
 
   static Step took(uint64_t n) { return {Kind::kTook, n}; }
   static Step need(uint64_t n = 0) { return {Kind::kNeed, n}; }
   static Step skip(uint64_t n) { return {Kind::kSkip, n}; }
   static Step lost() { return {Kind::kLost}; }
-  static Step switch_to(std::string_view protocol, uint64_t used) { return {Kind::kSwitch, used, protocol}; }
+  static Step switch_to(std::string_view protocol, uint64_t used, item::Item* request = nullptr) {
+    return {Kind::kSwitch, used, protocol, request};
+  }
   static Step done() { return {Kind::kDone}; }
 };
 
@@ -142,6 +145,9 @@ class Session {
   virtual void expire(Timestamp before, Output& out) = 0;
   /// The conversation is over (`reset`: by RST). Finish or drop every item that is still held.
   virtual void close(bool reset, Output& out) = 0;
+  /// Before the first call of dissect(): the protocol before this one left a request that is answered here. It is the
+  /// session's now.
+  virtual void adopt(item::Item* request, Output& out) { out.drop(request); }
 };
 
 /// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.

@@ -173,7 +173,7 @@ class Engine final : private Output {
   bool resync_step(Flow& flow, int from);
   bool dissect_step(Flow& flow, int from);
   void start_session(Flow& flow, const ProtocolEntry& entry);
-  void switch_session(Flow& flow, std::string_view to);
+  void switch_session(Flow& flow, const Step& step);
   void ignore(Flow& flow);
   bool keep(Half& half, Bytes bytes, Timestamp time);
   void drop_pending(Half& half);

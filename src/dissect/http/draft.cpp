@@ -183,7 +183,8 @@ void finish_payload(Draft& draft, Output& out) {
   } else if (draft.body_size > 0) {
     draft.add("postData", post_data(draft, out));
   }
-  if (!draft.trailers.empty()) draft.add("trailers", trailer_map(draft.trailers, draft.arena()));
+  if (!draft.trailers.empty()) draft.trailer_fields = trailer_map(draft.trailers, draft.arena());
+  if (!draft.trailer_fields.is_null()) draft.add("trailers", draft.trailer_fields);
   message.payload = Value::map({draft.members, draft.used});
   message.time = draft.time;
   message.size = draft.wire_size;

@@ -29,10 +29,11 @@ struct Draft {
   uint64_t body_size = 0;  // of the body without chunk framing, kept or not
   uint64_t wire_size = 0;  // of the message
   Timestamp time{};
-  std::string_view trailers;
+  std::string_view trailers;   // field lines
+  item::Value trailer_fields;  // the same, where they do not come as lines
   Interim* interim = nullptr;
 
-  static constexpr size_t kMembers = 16;
+  static constexpr size_t kMembers = 20;
   void add(std::string_view name, item::Value value) { new (members + used++) item::Member{name, value}; }
   /// Several at once.
   template <size_t kCount>

@@ -5,6 +5,7 @@
 #include "dissect/http/chars.h"
 #include "dissect/http/draft.h"
 #include "dissect/http/head.h"
+#include "item/json.h"
 
 // The session keeps two state machines, one per direction, and a queue of the requests that wait.
 //
@@ -67,6 +68,16 @@ bool chunk_size(std::string_view line, uint64_t& size) {
   if (!rest.empty() && rest.front() != ';') return false;
   size = n;
   return true;
+}
+
+/// An item of the same request.
+Item* copy_request(const Item& item, Output& out) {
+  Item* const copy = out.begin(*item.protocol);
+  std::string json;  // an upgrade happens once per connection, and seldom
+  item::append_json(item.request.payload, json);
+  copy->request = item.request;
+  copy->request.payload = item::parse_json(json, copy->arena).value_or(Value());
+  return copy;
 }
 
 /// Who speaks after a 101 (RFC 9110 15.2.2); "" leaves it to the probes.
@@ -258,12 +269,14 @@ Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Field
 }
 
 Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
+  // RFC 7540 3.2: the first answer over HTTP/2 is to this request.
+  Item* const answered_there = to == "http2" && draft.item->request.present ? copy_request(*draft.item, out) : nullptr;
   finish(draft, out, true);
   give_up(Direction::kToServer, "the connection was handed over", out);
   while (Item* item = waiting_.pop()) finish_unanswered(item, out);
   hold_ = false;
   for (Side& side : sides_) side = Side();
-  return Step::switch_to(to, used);
+  return Step::switch_to(to, used, answered_there);
 }
 
 Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {

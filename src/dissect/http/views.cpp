@@ -174,6 +174,7 @@ Part parse_part(std::string_view text) {
 }  // namespace
 
 Target parse_target(std::string_view target, Arena& arena) {
+  if (target.empty()) return {};
   std::string_view rest = target;
   bool authority = false;
   if (target.front() != '/') {  // RFC 9112 3.2.2, absolute-form
