@@ -67,8 +67,8 @@ LossLedger ledger_of(const json& j) {
   return l;
 }
 
-std::string date_of(Timestamp t) { return to_rfc3339(std::chrono::floor<std::chrono::seconds>(t)).substr(0, 10); }
-std::string hour_of(Timestamp t) { return to_rfc3339(std::chrono::floor<std::chrono::seconds>(t)).substr(11, 2); }
+std::string date_of(Timestamp t) { return to_rfc3339(t).substr(0, 10); }
+std::string hour_of(Timestamp t) { return to_rfc3339(t).substr(11, 2); }
 
 /// A key names an object below the destination; one that climbs out of it is a hostile record's.
 bool is_safe_key(std::string_view key) {
@@ -154,15 +154,15 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
 }
 
 std::string block_id(Timestamp first, std::string_view node, std::string_view run, uint64_t sequence) {
-  const auto day = std::chrono::floor<std::chrono::seconds>(first);
-  std::string time = to_rfc3339(day);
+  constexpr int64_t kSecond = 1'000'000'000;
+  std::string time = to_rfc3339(first).substr(0, 19);
   std::erase(time, '-');
   std::erase(time, ':');
-  time.pop_back();  // the Z comes after the fraction
   std::string safe_node;
   for (const char c : node)
     safe_node += std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' ? c : '_';
-  return fmt::format("{}.{:09}Z-{}-{}-{:06}", time, (first - day).count(), safe_node, run, sequence);
+  return fmt::format("{}.{:09}Z-{}-{}-{:06}", time, (to_ns(first) % kSecond + kSecond) % kSecond, safe_node, run,
+                     sequence);
 }
 
 BlockKeys block_keys(std::string_view recording, Timestamp first, std::string_view block) {
