@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "dissect/engine.h"
@@ -225,6 +226,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
       BALEEN_CHECK(step.bytes <= bytes.size());
       consume(flow, from, step.bytes);
       if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
+        opening_.reset();
         ignore(flow);
       } else {
         switch_session(flow, step.to);
@@ -244,6 +246,7 @@ void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
 }
 
 void Engine::switch_session(Flow& flow, std::string_view to) {
+  const item::ItemRef opening = std::exchange(opening_, {});
   flow.session->close(false, *this);
   flow.session.reset();
   for (Half& half : flow.half) {
@@ -259,6 +262,7 @@ void Engine::switch_session(Flow& flow, std::string_view to) {
   const ProtocolEntry* entry = find_protocol(options_.protocols, to);
   if (entry == nullptr) return ignore(flow);
   start_session(flow, *entry);
+  if (opening) flow.session->inherit(*opening);
 }
 
 void Engine::ignore(Flow& flow) {
@@ -275,7 +279,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
   if (flow.state == Flow::State::kIgnored) return;
   if (flow.state == Flow::State::kDetecting) {
     bool unsure = false;
-    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true}, true, unsure);
+    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true, true}, true, unsure);
     if (entry == nullptr) {
       forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return;
@@ -285,7 +289,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
     start_session(flow, *entry);
   }
   while (!bytes.empty() && flow.state == Flow::State::kDissecting) {
-    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true}, *this);
+    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true, true}, *this);
     const auto n = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
     switch (step.kind) {
       case Step::Kind::kTook:

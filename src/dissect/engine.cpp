@@ -242,6 +242,11 @@ void Engine::finish(item::Item* item) {
   observer_.on_item(item::ItemRef(item));
 }
 
+void Engine::finish_opening(item::Item* item) {
+  opening_ = item::ItemRef(item);
+  finish(item);
+}
+
 void Engine::drop(item::Item* item) { items_.give(item); }
 
 }  // namespace baleen::dissect

@@ -95,6 +95,7 @@ class Engine final : private Output {
   // Output
   item::Item* begin(const item::Protocol& protocol) override;
   void finish(item::Item* item) override;
+  void finish_opening(item::Item* item) override;
   void drop(item::Item* item) override;
   void count(Counter counter, uint64_t n) override { counters_.dissect[static_cast<size_t>(counter)] += n; }
   const Settings& settings() const override { return options_.settings; }
@@ -188,6 +189,7 @@ class Engine final : private Output {
   EngineCounters counters_;
   Flow* flow_ = nullptr;  // in hand
   Hand hand_;
+  item::ItemRef opening_;  // of the session that the step in hand switches to
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};

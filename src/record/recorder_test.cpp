@@ -512,7 +512,9 @@ TEST_F(RecorderTest, KillAtAnyInstantLosesNothingThatWasPromisedAndDoublesNothin
         record_until_killed(folder.path(), mine, all, static_cast<uint64_t>(kill + 1) * 10, child_seed, *promised);
       }
       // Three of four die while they record, the others whenever: while they take up what the last one left, too.
-      if (kill % 4 != 0) ASSERT_TRUE(eventually([&] { return promised->begun.load(); }));
+      if (kill % 4 != 0) {
+        ASSERT_TRUE(eventually([&] { return promised->begun.load(); }));
+      }
       std::this_thread::sleep_for(delay);
       ::kill(child, SIGKILL);
       int status = 0;

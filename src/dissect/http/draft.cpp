@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codec/inflate.h"
+#include "dissect/graphql/graphql.h"
 #include "dissect/http/chars.h"
 #include "dissect/http/views.h"
 
@@ -155,6 +156,8 @@ void start_request(Draft& draft, const RequestLine& line, const Fields& fields, 
   draft.add("headers", Value::map(fields.members, true));
   draft.add("cookies", request_cookies(fields[Known::kCookie], arena));
   draft.add("queryString", query_map(target.query, arena));
+  draft.maybe_graphql =
+      (!draft.content_type.empty() || !target.query.empty()) && graphql::may_be_call(draft.content_type, target.query);
   add_sizes(draft, fields, head);
 }
 
@@ -185,6 +188,11 @@ void finish_payload(Draft& draft, Output& out) {
   message.time = draft.time;
   message.size = draft.wire_size;
   message.present = true;
+  if (draft.is_response) {
+    graphql::refine_response(*draft.item);
+  } else if (draft.maybe_graphql) {
+    graphql::refine_request(*draft.item);
+  }
 }
 
 }  // namespace baleen::dissect::http

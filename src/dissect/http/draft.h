@@ -21,6 +21,7 @@ struct Draft {
   bool chunked = false;
   bool holed = false;  // bytes inside the body were lost: nothing after them is kept
   bool capped = false;
+  bool maybe_graphql = false;  // a request that has to be looked at as a call of GraphQL
   const char* error = nullptr;
   std::string_view content_type, content_encoding, transfer_encoding;
   char* text = nullptr;  // the body as far as it is kept, without chunk framing

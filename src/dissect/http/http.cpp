@@ -253,7 +253,7 @@ Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Field
 }
 
 Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
-  finish(draft, out);
+  finish(draft, out, true);
   give_up(Direction::kToServer, "the connection was handed over", out);
   while (Item* item = waiting_.pop()) finish_unanswered(item, out);
   hold_ = false;
@@ -356,7 +356,7 @@ void Http::keep_for_later(Side& side, Draft& draft) {
   if (side.draft == nullptr) side.draft = draft.arena().make<Draft>(draft);
 }
 
-void Http::finish(Draft& draft, Output& out) {
+void Http::finish(Draft& draft, Output& out, bool opens) {
   Item* const item = draft.item;
   finish_payload(draft, out);
   if (draft.error != nullptr) {
@@ -368,6 +368,7 @@ void Http::finish(Draft& draft, Output& out) {
   item->match_key |= draft.is_response ? kResponseDone : kRequestDone;
   if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return;
   if (item->outcome == Outcome::kNoRequest) out.count(Counter::kHalfResponses);
+  if (opens) return out.finish_opening(item);
   out.finish(item);
 }
 
