@@ -119,6 +119,10 @@ TEST(Crc32c, matches_the_vectors_of_rfc_3720) {
 TEST(Clock, prints_rfc_3339) {
   EXPECT_EQ(to_rfc3339(timestamp_from_ns(0)), "1970-01-01T00:00:00Z");
   EXPECT_EQ(to_rfc3339(timestamp_from_ns(1'700'000'000'123'400'000)), "2023-11-14T22:13:20.1234Z");
+  EXPECT_EQ(to_rfc3339(timestamp_from_ns(-1)), "1969-12-31T23:59:59.999999999Z");
+  EXPECT_EQ(to_rfc3339(timestamp_from_ns(-86'400'000'000'000)), "1969-12-31T00:00:00Z");
+  EXPECT_EQ(to_rfc3339(timestamp_from_ns(INT64_MIN)), "1677-09-21T00:12:43.145224192Z");
+  EXPECT_EQ(to_rfc3339(timestamp_from_ns(INT64_MAX)), "2262-04-11T23:47:16.854775807Z");
 }
 
 TEST(Units, read_durations_and_sizes) {

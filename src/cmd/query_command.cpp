@@ -67,6 +67,12 @@ class Query {
     return outcome;
   }
 
+  /// Says what was left out; whether something was.
+  bool complain() const {
+    for (const Error& problem : reader_.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
+    return !reader_.problems().empty();
+  }
+
   void explain() const {
     const index::ReadStatistics& s = reader_.statistics();
     fmt::print(
@@ -136,7 +142,8 @@ int run(QueryOptions& options) {
   Query reading(options, *std::move(opened), std::move(query));
   const auto outcome = reading.run();
   if (options.explain) reading.explain();
-  if (outcome) return exit_code::kOk;
+  const bool left_out = reading.complain();
+  if (outcome) return left_out ? exit_code::kIncomplete : exit_code::kOk;
   fmt::print(stderr, "baleen: {}\n", outcome.error().message);
   return outcome.error().code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
 }
@@ -177,6 +184,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json, 
     fmt::print(stderr, "baleen: {}\n", recordings.error().message);
     return exit_code::kFailed;
   }
+  for (const Error& problem : reader.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
   if (name.empty() && !json)
     fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", "NAME", "BLOCKS", "ITEMS", "PACKETS",
                "SIZE", "FROM", "TO", "PATTERN");
@@ -200,7 +208,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json, 
       print_facts(r, !name.empty());
     }
   }
-  if (found || name.empty()) return exit_code::kOk;
+  if (found || name.empty()) return reader.problems().empty() ? exit_code::kOk : exit_code::kIncomplete;
   fmt::print(stderr, "baleen: no recording '{}' in {}; 'baleen recordings ls --from {}' lists them\n", name, from,
              from);
   return exit_code::kFailed;

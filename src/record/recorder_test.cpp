@@ -18,48 +18,6 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// A shard's side of a recorder: traffic that numbers itself.
-class Shard {
- public:
-  Shard(const std::string& folder, RecorderOptions options, uint64_t flight_bytes = 8 << 20) {
-    auto flight =
-        FlightRecorder::open({.folder = folder, .limit_bytes = flight_bytes, .segment_bytes = flight_bytes / 8});
-    EXPECT_TRUE(flight) << flight.error().message;
-    flight_ = *std::move(flight);
-    auto recorder = Recorder::open(std::move(options), {flight_.get()}, &numbers_);
-    EXPECT_TRUE(recorder) << recorder.error().message;
-    recorder_ = *std::move(recorder);
-  }
-
-  void packets(uint64_t stream, uint64_t count, size_t size = 60, uint32_t wire_length = 0) {
-    for (uint64_t i = 0; i < count; ++i) {
-      net::OwnedPacket packet = named_packet({stream, next_packet_[stream]++}, size);
-      packet.wire_length = wire_length;
-      flight_->append({stream, item::StreamKind::kTcp}, packet.view());
-      ++numbers_.packets;
-    }
-  }
-  void item(uint64_t stream, int status = 200) {
-    recorder_->offer(http_item(pool_, stream, next_item_[stream]++, status));
-    ++items_;
-  }
-  void end(uint64_t stream) { recorder_->stream_ended(stream); }
-
-  uint64_t packets_of(uint64_t stream) const { return next_packet_.contains(stream) ? next_packet_.at(stream) : 0; }
-  uint64_t items() const { return items_; }
-  Recorder* operator->() { return recorder_.get(); }
-  CaptureNumbers& numbers() { return numbers_; }
-  const FlightRecorder& flight() const { return *flight_; }
-
- private:
-  item::ItemPool pool_;  // outlives what holds its items
-  CaptureNumbers numbers_;
-  std::unique_ptr<FlightRecorder> flight_;
-  std::unique_ptr<Recorder> recorder_;
-  std::map<uint64_t, uint64_t> next_packet_, next_item_;
-  uint64_t items_ = 0;
-};
-
 class RecorderTest : public testing::Test {
  protected:
   std::string bucket(std::string_view name = "bucket") const { return folder_ / name; }
@@ -68,12 +26,7 @@ class RecorderTest : public testing::Test {
     return {std::move(name), filter(pattern), "file://" + bucket(bucket_name)};
   }
   RecorderOptions options(std::string run = "00000001") const {
-    RecorderOptions o;
-    o.spool_folder = folder_ / "spool";
-    o.node = "node-1";
-    o.run = std::move(run);
-    o.open_store = [](const store::Location& location) { return store::open(location); };
-    return o;
+    return recorder_options(folder_ / "spool", std::move(run));
   }
   /// Ends, and looks at the numbers: they balance, and nothing is left in the spool.
   static index::LossLedger finish(Shard& shard) {
@@ -481,7 +434,11 @@ struct Promised {
 }
 
 TEST_F(RecorderTest, KillAtAnyInstantLosesNothingThatWasPromisedAndDoublesNothing) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int kChains = 2, kKills = 20;
+#else
   constexpr int kChains = 10, kKills = 20;
+#endif
   const unsigned seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
@@ -542,7 +499,7 @@ TEST_F(RecorderTest, KillAtAnyInstantLosesNothingThatWasPromisedAndDoublesNothin
           promised_packets += 4;
         }
   }
-  EXPECT_GT(promised_packets, 1000u) << "the processes were killed before they did anything";
+  EXPECT_GT(promised_packets, 100u) << "the processes were killed before they did anything";
   EXPECT_GT(killed, kChains * kKills / 2);
   ::munmap(shared, 4096);
 }
