@@ -383,7 +383,9 @@ TEST_F(AfPacket, AnInterfaceGoesDownComesUpAndIsRemoved) {
     sender.send(udp(1, 1, "again"));
     auto batch = source->next_batch(300ms);
     again = batch && batch->state() == PacketBatch::State::kPackets;
-    if (!batch) EXPECT_EQ(batch.error().code, Code::kUnavailable);
+    if (!batch) {
+      EXPECT_EQ(batch.error().code, Code::kUnavailable);
+    }
   }
   EXPECT_TRUE(again);
   ASSERT_TRUE(run("ip link del bl0"));
