@@ -163,9 +163,11 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   for (const auto& [name, n] : r.items_by_protocol) fmt::print("  {:<12} {}\n", name, n);
   const index::LossLedger& l = r.ledger;
   fmt::print(
-      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + in flight {}\n",
+      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + refused by a full "
+      "disk {} + in "
+      "flight {}\n",
       l.balances() ? "balances" : "DOES NOT BALANCE", l.items_seen, l.items_stored, l.items_not_matched,
-      l.items_dropped_queue, l.items_in_flight);
+      l.items_dropped_queue, l.items_failed, l.items_in_flight);
   fmt::print(
       "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
       "length {}\n",

@@ -48,7 +48,8 @@ ObjectRecord object_of(const json& j) {
   X(packets_dropped_kernel) \
   X(packets_stored) \
   X(packets_lost_recorder) \
-  X(packets_truncated)
+  X(packets_truncated) \
+  X(items_failed)
 // clang-format on
 
 json ledger_json(const LossLedger& l) {

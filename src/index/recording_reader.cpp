@@ -163,6 +163,7 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     sum.packets_stored += l.packets_stored;
     sum.packets_lost_recorder += l.packets_lost_recorder;
     sum.packets_truncated += l.packets_truncated;
+    sum.items_failed += l.items_failed;
   }
   std::vector<RecordingFacts> out;
   for (auto& [name, facts] : by_name) out.push_back(std::move(facts));

@@ -28,6 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBuffer = 1 << 20;
+constexpr size_t kBufferLimit = 8 << 20;  // of a journal, in memory, while the disk takes nothing
 constexpr size_t kPacketHeader = 4 + 8 + 4 + 4 + 2 + 2;
 constexpr size_t kZoneMapLimit = 1000;
 
@@ -158,8 +159,8 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& fol
   BlockOwner owner{j.at("recording"),      j.at("filter"), j.at("destination"), j.at("node"),
                    j.value("cluster", ""), j.at("run"),    j.at("sequence")};
   std::unique_ptr<BlockWriter> writer(new BlockWriter(folder, std::move(owner)));
+  BALEEN_TRY_DO(writer->open_journals());  // makes one that is not there
   BALEEN_TRY_DO(writer->load_journals());
-  BALEEN_TRY_DO(writer->open_journals());
   return writer;
 } catch (const nlohmann::json::exception& e) {
   return Error{Code::kInvalid, fmt::format("{}/owner.json: {}", folder, e.what())};
@@ -178,7 +179,6 @@ Result<> BlockWriter::open_journals() {
 
 Result<> BlockWriter::load_journals() {
   const std::string packets_path = folder_ + "/packets.journal", items_path = folder_ + "/items.journal";
-  if (!fs::exists(packets_path) || !fs::exists(items_path)) return {};
   {
     BALEEN_TRY(const auto journal, MappedFile::open(packets_path));
     uint64_t at = 0;
@@ -222,6 +222,7 @@ Result<> BlockWriter::load_journals() {
 Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) {
   if (buffer.empty()) return {};
   const Result<> outcome = write_all(fd, buffer, folder_);
+  disk_full_ = !outcome;
   if (!outcome) {
     // Cut off what was written of it: the journal stays a row of whole records, and the buffer is tried again.
     if (::ftruncate(fd, static_cast<off_t>(written)) != 0) return errno_error(folder_, errno);
@@ -232,7 +233,16 @@ Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) 
   return {};
 }
 
+/// For one more record. A disk that takes nothing is asked again by flush(), not by every record.
+Result<> BlockWriter::make_room(std::string& buffer, int fd, uint64_t& written) {
+  if (buffer.size() < kBuffer) return {};
+  if (!disk_full_ && write_out(buffer, fd, written)) return {};
+  if (buffer.size() < kBufferLimit) return {};
+  return Error{Code::kIo, folder_ + ": the disk takes nothing, and memory has its limit"};
+}
+
 Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket& packet) {
+  BALEEN_TRY_DO(make_room(packet_buffer_, packets_fd_.get(), packets_written_));
   const auto [number, fresh] = stream_numbers_.try_emplace(stream, static_cast<uint32_t>(stream_names_.size()));
   if (fresh) {
     stream_names_.push_back(stream);
@@ -253,16 +263,17 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
   ++packets_;
   first_ = std::min(first_, packet.time);
   last_ = std::max(last_, packet.time);
-  return packet_buffer_.size() < kBuffer ? Result<>() : write_out(packet_buffer_, packets_fd_.get(), packets_written_);
+  return {};
 }
 
 Result<> BlockWriter::add_item(const item::Item& item) {
+  BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
   const index::ItemRow row = index::row_from(item);
   index::append_row(row, item_buffer_);
   ++items_;
   first_ = std::min(first_, item.time());
   last_ = std::max(last_, item.time());
-  return item_buffer_.size() < kBuffer ? Result<>() : write_out(item_buffer_, items_fd_.get(), items_written_);
+  return {};
 }
 
 Result<> BlockWriter::flush() {

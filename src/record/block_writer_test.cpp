@@ -381,6 +381,50 @@ TEST_F(BlockWriterTest, BuffersThatFillUpAreWrittenAsTheyCome) {
   EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), kMany);
 }
 
+TEST_F(BlockWriterTest, MemoryHasALimitWhileTheDiskTakesNothing) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  uint64_t added = 0, refused = 0, items = 0, refused_items = 0;
+  {
+    const FileSizeLimit full(0);
+    for (uint64_t n = 0; n < 12'000; ++n) {
+      if (add_packet(**block, added, 1000)) {
+        EXPECT_EQ(refused, 0u) << "what is refused stays refused until there is room";
+        ++added;
+      } else {
+        ++refused;
+      }
+      if (n % 2 == 0) ++(add_item(**block, pool_, items) ? items : refused_items);
+      if (n % 1000 == 0) EXPECT_FALSE((*block)->flush());
+    }
+    EXPECT_GT(refused, 0u);
+    EXPECT_LT(added * 1000, uint64_t{16} << 20);
+    EXPECT_EQ((*block)->packets(), added) << "what is refused is not counted";
+    EXPECT_EQ((*block)->items(), items);
+  }
+  ASSERT_TRUE((*block)->flush());
+  ASSERT_TRUE(add_packet(**block, added++, 1000)) << "there is room again";
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->packets, added);
+  EXPECT_EQ(record->items, items);
+  EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), added);
+}
+
+TEST_F(BlockWriterTest, OneJournalWithoutTheOtherIsTakenUp) {
+  write_block();
+  for (const char* missing : {"packets.journal", "items.journal"}) {
+    const std::string folder = folder_with(packets_, items_);
+    fs::remove(folder + "/" + missing);
+    auto block = BlockWriter::recover(folder);
+    ASSERT_TRUE(block) << block.error().message;
+    const bool packets = std::string_view(missing) != "packets.journal";
+    const auto record = (*block)->finish({}, {});
+    ASSERT_TRUE(record) << record.error().message;
+    expect_block(folder, *record, packets ? kPackets : 0, packets ? 0 : kItems);
+  }
+}
+
 TEST_F(BlockWriterTest, NamesOfABlockAreDecidedByItsContent) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);

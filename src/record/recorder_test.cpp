@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <random>
+#include <thread>
 
 #include "record/harness.h"
 
@@ -335,6 +336,105 @@ TEST_F(RecorderTest, WhatACrashLeftOpenIsFinishedAtTheNextStart) {
   EXPECT_EQ(kept.blocks.size(), 3u);
   EXPECT_EQ(kept.packets.size(), 5u + 5 + 4);
   EXPECT_TRUE(fs::exists(folder_ / "spool/open/5-damaged/packets.journal")) << "what cannot be read is not thrown away";
+  EXPECT_FALSE(fs::exists(folder_ / "spool/open/3-nothing"));
+  for (const index::BlockRecord& block : kept.blocks)
+    if (block.streams[0].stream != stream_file(2)) {
+      EXPECT_EQ(block.ledger.packets_stored, block.packets) << "what is known of its process";
+    }
+}
+
+TEST_F(RecorderTest, APatternThatChangesOverOneStreamMakesBlocksThatDoNotMeet) {
+  Shard shard(folder_.path(), options());
+  const char* const patterns[] = {"http", "http && status_code == 200", "", "http", "http && status_code == 200"};
+  uint64_t turns = 0;
+  for (const char* pattern : patterns) {
+    if (*pattern != 0) {
+      shard->set_recordings({recording("all", pattern)});
+      ++turns;
+    } else {
+      shard->set_recordings({});
+    }
+    shard->settle();
+    shard.packets(1, 10);
+    shard.item(1);
+    shard->settle();
+  }
+  finish(shard);  // no name was taken
+  const Kept kept = read_kept(bucket());
+  EXPECT_EQ(kept.blocks.size(), turns) << "each from the stream's first packet on";
+  EXPECT_EQ(kept.packets.size(), 50u);
+  EXPECT_EQ(kept.items.size(), turns);
+  for (const auto& [path, times] : kept.items) EXPECT_EQ(times, 1) << path;
+}
+
+TEST_F(RecorderTest, AnItemThatComesAfterItsStreamsEndReadsNothingTwice) {
+  Shard shard(folder_.path(), options());
+  shard->set_recordings({recording("all")});
+  shard.packets(1, 20);
+  shard.item(1);
+  shard.end(1);
+  std::this_thread::sleep_for(milliseconds(2500));
+  shard.packets(1, 5);
+  shard.item(1);
+  finish(shard);
+  const Kept kept = read_kept(bucket());
+  expect_whole(kept, shard, {1});
+  EXPECT_EQ(kept.items.size(), 2u);
+}
+
+TEST_F(RecorderTest, TheLedgerBalancesAtEveryMoment) {
+  Shard shard(folder_.path(), options());
+  shard->set_recordings({recording("all", "http && status_code == 500")});
+  std::atomic<bool> done{false};
+  std::thread watcher([&] {
+    uint64_t seen = 0;
+    while (!done) {
+      const index::LossLedger l = shard->status().ledger;
+      EXPECT_TRUE(l.balances());
+      EXPECT_GE(l.items_seen, seen);
+      EXPECT_LT(l.items_in_flight, 100'000u) << "nothing is negative";
+      seen = l.items_seen;
+    }
+  });
+  for (int i = 0; i < 20'000; ++i) shard.item(1 + i % 5, i % 3 == 0 ? 500 : 200);
+  done = true;
+  watcher.join();
+  const index::LossLedger ledger = finish(shard);
+  EXPECT_EQ(ledger.items_stored, 6667u);
+}
+
+TEST_F(RecorderTest, AFullDiskIsCountedAndWhatWasTakenInIsKeptWhenThereIsRoom) {
+  RecorderOptions o = options();
+  o.block_bytes = 50'000;
+  Shard shard(folder_.path(), o);
+  shard->set_recordings({recording("all")});
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  {
+    const FileSizeLimit full(2'000);
+    for (int i = 0; i < 30; ++i) {
+      shard.packets(1, 30);
+      shard.item(1);
+      shard->settle();
+    }
+    EXPECT_GT(shard->status().write_errors, 0u);
+    EXPECT_NE(shard->status().last_error, "");
+    EXPECT_TRUE(shard->status().ledger.balances());
+  }
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  shard->stop(seconds(20));
+  const Recorder::Status status = shard->status();
+  EXPECT_EQ(status.finishing_blocks, 0u) << "tried again, and done";
+  const Kept kept = read_kept(bucket());
+  EXPECT_EQ(kept.packets.size(), status.ledger.packets_stored);
+  EXPECT_EQ(kept.items.size(), status.ledger.items_stored);
+  EXPECT_EQ(status.ledger.packets_stored + status.ledger.packets_lost_recorder, shard.packets_of(1));
+  EXPECT_EQ(status.ledger.items_stored + status.ledger.items_failed, shard.items());
+  EXPECT_TRUE(status.ledger.balances());
+  for (const auto& [name, times] : kept.packets) EXPECT_EQ(times, 1) << name.number;
 }
 
 TEST_F(RecorderTest, AnEndWithoutAStopLosesNothing) {
