@@ -7,6 +7,10 @@
 # tests, benches and fuzzers, and to the harness.
 
 set(BALEEN_WARNINGS -Wall -Wextra -Wno-missing-field-initializers -Wno-unused-parameter)
+# GCC 12 sees overlaps, overflows and dangling pointers in std::string, fmt and mozjs that are not there.
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND BALEEN_WARNINGS -Wno-restrict -Wno-stringop-overflow -Wno-dangling-pointer)
+endif()
 
 add_library(baleen_options INTERFACE)
 target_include_directories(baleen_options INTERFACE ${CMAKE_SOURCE_DIR}/src)

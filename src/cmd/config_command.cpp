@@ -14,7 +14,7 @@ void add_config_command(CLI::App& app, int& code) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* config = app.add_subcommand("config", "Show the configuration in force, and what is wrong with it");
-  config->description(
+  config->footer(
       "Prints the merged configuration as YAML: defaults, then one file (--config, else ./baleen.yaml, else "
       "~/.baleen/config.yaml), then\n--set. "
       "Values that look like secrets are masked. Exits with 2 when something is wrong, after naming all of it.");

@@ -118,7 +118,7 @@ int run(const DissectOptions& options) {
 void add_dissect_command(CLI::App& app, int& code) {
   auto options = std::make_shared<DissectOptions>();
   CLI::App* dissect = app.add_subcommand("dissect", "Show the items in capture files");
-  dissect->description(
+  dissect->footer(
       "Shows the items (requests and what came of them) in capture files: pcap and pcapng, also compressed with gzip "
       "or zstd; a folder\n"
       "is read as one capture, '-' is standard input.\n\nExamples:\n  baleen dissect trace.pcap\n  baleen dissect "

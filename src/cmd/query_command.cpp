@@ -20,6 +20,7 @@ struct QueryOptions {
   std::string from, filter, since, until, recording, output = "table", cache;
   uint64_t limit = 0;
   bool explain = false;
+  Access access;
 };
 
 std::optional<Timestamp> time_option(const char* name, const std::string& text, Timestamp otherwise) {
@@ -64,6 +65,12 @@ class Query {
     });
     printer.flush();
     return outcome;
+  }
+
+  /// Says what was left out; whether something was.
+  bool complain() const {
+    for (const Error& problem : reader_.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
+    return !reader_.problems().empty();
   }
 
   void explain() const {
@@ -116,7 +123,7 @@ class Query {
   index::RecordingReader reader_;
 };
 
-int run(const QueryOptions& options) {
+int run(QueryOptions& options) {
   index::ReadQuery query;
   const auto filter = compile_filter(options.filter);
   const auto since = time_option("--since", options.since, query.since),
@@ -127,7 +134,7 @@ int run(const QueryOptions& options) {
   query.until = *until;
   query.recording = options.recording;
   query.limit = options.limit;
-  auto opened = open_location(options.from);
+  auto opened = open_location(options.from, options.access);
   if (!opened) {
     fmt::print(stderr, "baleen: {}\n", opened.error().message);
     return exit_code::kFailed;
@@ -135,7 +142,8 @@ int run(const QueryOptions& options) {
   Query reading(options, *std::move(opened), std::move(query));
   const auto outcome = reading.run();
   if (options.explain) reading.explain();
-  if (outcome) return exit_code::kOk;
+  const bool left_out = reading.complain();
+  if (outcome) return left_out ? exit_code::kIncomplete : exit_code::kOk;
   fmt::print(stderr, "baleen: {}\n", outcome.error().message);
   return outcome.error().code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
 }
@@ -155,17 +163,19 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   for (const auto& [name, n] : r.items_by_protocol) fmt::print("  {:<12} {}\n", name, n);
   const index::LossLedger& l = r.ledger;
   fmt::print(
-      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + in flight {}\n",
+      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + refused by a full "
+      "disk {} + in "
+      "flight {}\n",
       l.balances() ? "balances" : "DOES NOT BALANCE", l.items_seen, l.items_stored, l.items_not_matched,
-      l.items_dropped_queue, l.items_in_flight);
+      l.items_dropped_queue, l.items_failed, l.items_in_flight);
   fmt::print(
       "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
       "length {}\n",
       l.packets_captured, l.packets_dropped_kernel, l.packets_stored, l.packets_lost_recorder, l.packets_truncated);
 }
 
-int run_recordings(const std::string& from, const std::string& name, bool json) {
-  auto opened = open_location(from);
+int run_recordings(const std::string& from, const std::string& name, bool json, Access& access) {
+  auto opened = open_location(from, access);
   if (!opened) {
     fmt::print(stderr, "baleen: {}\n", opened.error().message);
     return exit_code::kFailed;
@@ -176,6 +186,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json) 
     fmt::print(stderr, "baleen: {}\n", recordings.error().message);
     return exit_code::kFailed;
   }
+  for (const Error& problem : reader.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
   if (name.empty() && !json)
     fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", "NAME", "BLOCKS", "ITEMS", "PACKETS",
                "SIZE", "FROM", "TO", "PATTERN");
@@ -199,7 +210,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json) 
       print_facts(r, !name.empty());
     }
   }
-  if (found || name.empty()) return exit_code::kOk;
+  if (found || name.empty()) return reader.problems().empty() ? exit_code::kOk : exit_code::kIncomplete;
   fmt::print(stderr, "baleen: no recording '{}' in {}; 'baleen recordings ls --from {}' lists them\n", name, from,
              from);
   return exit_code::kFailed;
@@ -210,7 +221,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json) 
 void add_query_command(CLI::App& app, int& code) {
   auto options = std::make_shared<QueryOptions>();
   CLI::App* query = app.add_subcommand("query", "Read items and packets back from a bucket or folder");
-  query->description(
+  query->footer(
       "Reads recordings where they lie, without the cluster that made them: items in time order, or the packets of "
       "their streams.\n\nExamples:\n"
       "  baleen query --from gs://bucket/prefix --kfl 'http and response.status >= 500' --since 2h\n"
@@ -230,6 +241,7 @@ void add_query_command(CLI::App& app, int& code) {
       ->option_text("FOLDER");
   query->add_flag("--explain", options->explain,
                   "say on standard error what was read: requests, bytes, blocks skipped");
+  options->access.add_to(*query);
   query->callback([options, &code] { code = run(*options); });
 }
 
@@ -237,6 +249,7 @@ void add_recordings_command(CLI::App& app, int& code) {
   struct Options {
     std::string from, name;
     std::string output = "table";
+    Access access;
   };
   auto options = std::make_shared<Options>();
   CLI::App* recordings = app.add_subcommand("recordings", "List and describe recordings in a bucket or folder");
@@ -248,15 +261,18 @@ void add_recordings_command(CLI::App& app, int& code) {
     command->add_option("-o,--output", options->output, "table or ndjson")
         ->check(CLI::IsMember({"table", "ndjson"}))
         ->capture_default_str();
+    options->access.add_to(*command);
   };
   CLI::App* ls = recordings->add_subcommand("ls", "List the recordings");
   common(ls);
-  ls->callback([options, &code] { code = run_recordings(options->from, {}, options->output == "ndjson"); });
+  ls->callback(
+      [options, &code] { code = run_recordings(options->from, {}, options->output == "ndjson", options->access); });
   CLI::App* show = recordings->add_subcommand("show", "Describe one: its size, its protocols, its loss ledger");
   common(show);
   show->add_option("NAME", options->name, "name of the recording")->required();
-  show->callback(
-      [options, &code] { code = run_recordings(options->from, options->name, options->output == "ndjson"); });
+  show->callback([options, &code] {
+    code = run_recordings(options->from, options->name, options->output == "ndjson", options->access);
+  });
 }
 
 }  // namespace baleen::cmd

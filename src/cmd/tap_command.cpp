@@ -111,7 +111,9 @@ class Tap {
     worker::WorkerOptions worker;
     worker.config = loaded.config;
     if (!options_.pcap.empty()) {
-      auto path = local_captures(options_.pcap, fetched_);
+      Access access;
+      access.use(loaded.config);
+      auto path = local_captures(options_.pcap, access, fetched_);
       if (!path) return fail(path.error());
       worker.pcap = *path;
     }
@@ -298,7 +300,7 @@ void add_tap_command(CLI::App& app, int& code) {
   auto options = std::make_shared<TapOptions>();
   CLI::App* tap =
       app.add_subcommand("tap", "Capture live (or from files), show items, run scripts, record to a bucket");
-  tap->description(
+  tap->footer(
       "Captures packets of this machine's interfaces, or reads them from files, and shows the items in them. With "
       "--record, the whole\n"
       "streams of the items that match go to a bucket or folder; scripts of the configuration run for every item. "

@@ -90,7 +90,7 @@ void add_completion_command(CLI::App& app, int& code) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* completion = app.add_subcommand("completion", "Print a completion script for bash, zsh or fish");
-  completion->description("Prints a completion script. For bash: source <(baleen completion bash)");
+  completion->footer("Prints a completion script. For bash: source <(baleen completion bash)");
   completion->add_option("SHELL", options->shell, "bash, zsh or fish");
   completion->add_flag("--words", options->words, "print what may follow the words given")->group("");
   completion->add_option("--current", options->current, "the word at the cursor, for --words")->group("");

@@ -98,7 +98,7 @@ void Engine::advance(Timestamp time) {
   for (Flow* flow = table_.oldest(Flow::List::kTcpWaiting);
        flow != nullptr && now_ - flow->listed > options_.reorder_wait; flow = table_.oldest(Flow::List::kTcpWaiting)) {
     flow_ = flow;
-    check_waiting(*flow, now_, false);
+    check_waiting(*flow, now_);
     check_ends(*flow);
     if (!flow->closed) table_.move(flow, is_waiting(*flow) ? Flow::List::kTcpWaiting : Flow::List::kTcp, now_);
   }
@@ -240,6 +240,11 @@ void Engine::finish(item::Item* item) {
   item->server.address = flow_->server();
   count(Counter::kItems, 1);
   observer_.on_item(item::ItemRef(item));
+}
+
+void Engine::finish_opening(item::Item* item) {
+  opening_ = item::ItemRef(item);
+  finish(item);
 }
 
 void Engine::drop(item::Item* item) { items_.give(item); }

@@ -95,7 +95,12 @@ class Engine final : private Output {
   // Output
   item::Item* begin(const item::Protocol& protocol) override;
   void finish(item::Item* item) override;
+  void finish_opening(item::Item* item) override;
   void drop(item::Item* item) override;
+  void wake(Direction direction) override {
+    const bool client = direction == Direction::kToServer;
+    flow_->half[client ? flow_->client_half : 1 - flow_->client_half].stalled = false;
+  }
   void count(Counter counter, uint64_t n) override { counters_.dissect[static_cast<size_t>(counter)] += n; }
   const Settings& settings() const override { return options_.settings; }
   const net::Endpoint& client() const override { return flow_->client(); }
@@ -136,14 +141,16 @@ class Engine final : private Output {
   bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);
   void on_reset(Flow& flow, int from, const net::TcpFields& tcp);
   bool waits_for_peer(const Flow& flow, int from, const net::Arrival& arrival) const;
-  void block(Flow& flow, int from, uint32_t ack, Timestamp time);
-  void check_blocked(Flow& flow, Timestamp time, bool give_up);
-  void check_hole(Flow& flow, int from, Timestamp time, bool give_up);
-  void check_waiting(Flow& flow, Timestamp time, bool give_up);
+  void deliver(Flow& flow);
+  void deliver_front(Flow& flow, int from);
+  void note_blocked(Flow& flow);
+  void check_waiting(Flow& flow, Timestamp time);
+  void unblock(Flow& flow);
+  bool is_hole_final(const Flow& flow, int from, Timestamp time) const;
+  void skip_hole(Flow& flow, int from);
   void check_ends(Flow& flow);
   void give_up_holes(Flow& flow);
   void catch_up(Flow& flow, int from, uint32_t to);
-  void drain(Flow& flow, int from, bool heedless = false);
   void lose(Flow& flow, int from, uint32_t bytes);
   static bool is_waiting(const Flow& flow) {
     return flow.blocked != 2 || flow.half[0].tcp.waiting() || flow.half[1].tcp.waiting();
@@ -156,6 +163,7 @@ class Engine final : private Output {
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
   void last_chance(Flow& flow);
   void pump(Flow& flow);
+  bool pump_hand(Flow& flow);
   bool runnable(const Flow& flow, int from) const;
   int older_side(const Flow& flow) const;
   Bytes front(const Flow& flow, int from) const;
@@ -186,6 +194,7 @@ class Engine final : private Output {
   EngineCounters counters_;
   Flow* flow_ = nullptr;  // in hand
   Hand hand_;
+  item::ItemRef opening_;  // of the session that the step in hand switches to
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -119,7 +120,17 @@ std::vector<Talk> talks() {
             {1, std::string("C\0\0\0\x0dSELECT 1\0Z\0\0\0\5I", 20)}}}};
 }
 
-/// Law of cuts and orders: cut anywhere, sent twice, overlapping, and neighbours swapped.
+/// Packets from `first` on change places: none by more than `reach`. Their times stay in order.
+void shuffle(std::vector<net::OwnedPacket>& packets, size_t first, size_t reach, std::mt19937& random) {
+  std::vector<std::pair<size_t, size_t>> order;
+  for (size_t i = first; i < packets.size(); ++i) order.emplace_back(i + random() % (reach + 1), i);
+  std::sort(order.begin(), order.end());
+  std::vector<std::string> bytes;
+  for (const auto& [key, i] : order) bytes.push_back(packets[i].bytes);
+  for (size_t i = 0; i < bytes.size(); ++i) packets[first + i].bytes = std::move(bytes[i]);
+}
+
+/// Law of cuts and orders: cut anywhere, sent twice, overlapping, and out of order.
 TEST(Engine, sees_the_same_however_the_bytes_are_cut_repeated_and_reordered) {
   std::mt19937 random(7);
   for (const Talk& talk : talks()) {
@@ -143,14 +154,25 @@ TEST(Engine, sees_the_same_however_the_bytes_are_cut_repeated_and_reordered) {
       }
       wire.fin(0);
       wire.fin(1);
-      auto& p = wire.packets;
-      for (size_t i = 3; i + 2 < p.size(); i += 2)  // the times stay in order
-        if (random() % 2 == 0) std::swap(p[i].bytes, p[i + 1].bytes);
+      shuffle(wire.packets, 3, 1 + round % 12, random);
+      const auto& p = wire.packets;
       const Told got = run(p);
       ASSERT_EQ(got.items, want.items) << talk.name << " round " << round;
       ASSERT_EQ(got.requests, want.requests) << talk.name;
     }
   }
+}
+
+TEST(Engine, shows_what_an_upgrade_held_back_when_it_is_refused) {
+  Wire wire;
+  wire.open();
+  wire.say(0, "GET /up HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + std::string(kQuestion));
+  wire.say(1, kAnswer);
+  wire.say(1, kAnswer);
+  const Told told = run(wire.packets);
+  EXPECT_EQ(told.items.size(), 2u);
+  EXPECT_EQ(told.requests, 2);
+  EXPECT_EQ(told.responses, 2);
 }
 
 TEST(Engine, knows_the_client_by_the_handshake_whatever_the_capture_saw_first) {
@@ -288,6 +310,20 @@ TEST(Engine, only_counts_streams_outside_the_sample) {
   EngineCounters counters;
   EXPECT_TRUE(run(wire.packets, o, &counters).items.empty());
   EXPECT_EQ(counters.sampled_out, 1u);
+}
+
+// What a sanitizer sees: bytes lie at the end of an allocation of exactly their size.
+TEST(Probes, read_nothing_beyond_what_they_are_given) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 4000; ++round) {
+    const size_t size = random() % (round % 4 == 0 ? 4 : 80);
+    const auto bytes = std::make_unique<uint8_t[]>(size);
+    // Small numbers and zeros are what lengths and opcodes are made of.
+    for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(random() % 3 == 0 ? random() : random() % 4);
+    for (const ProtocolEntry& entry : registry())
+      for (const Direction d : {Direction::kToServer, Direction::kToClient})
+        for (const bool end : {false, true}) entry.probe({d, Bytes(bytes.get(), size), {}, end});
+  }
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 // of packets, a time by the packets' clocks, or an amount of bytes. Then what is missing is taken for lost, and the
 // dissector is told.
 //
-// Only one half can be blocked. Were both, each might wait for what the other holds back.
+// At rest one half at most is blocked: when the next segments of both are there and each acknowledges bytes of the
+// other's (one of them is a later copy), no packet to come could help, and the client's goes first.
 
 namespace baleen::dissect {
 namespace {
@@ -57,7 +58,7 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   }
   if (!d.payload.empty() || d.payload_missing != 0 || (tcp.flags & net::tcp_flag::kFin) != 0)
     on_segment(*flow, from, d, tcp.seq + (syn ? 1 : 0), packet.time);
-  if (is_waiting(*flow)) check_waiting(*flow, packet.time, false);
+  if (is_waiting(*flow)) check_waiting(*flow, packet.time);
   if (rst) return on_reset(*flow, from, tcp);
   check_ends(*flow);
   if (!flow->closed) file(*flow);
@@ -130,17 +131,13 @@ void Engine::on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t se
   if (fin && !half.tcp.end_known() && !seq_less(end, half.tcp.next())) half.tcp.set_end(end);
   if (size != 0) {
     const net::Arrival arrival{time, d.tcp.ack, (d.tcp.flags & net::tcp_flag::kAck) != 0};
-    const bool must_wait = waits_for_peer(flow, from, arrival);
-    if (must_wait && flow.blocked == 2) block(flow, from, arrival.ack, time);
-    if (flow.blocked == from) {
+    if (flow.blocked == from || waits_for_peer(flow, from, arrival)) {
       half.tcp.hold(seq, d.payload, arrival, store_, counters_.tcp);
     } else {
       const Bytes bytes = half.tcp.offer(seq, d.payload, arrival, store_, counters_.tcp);
       if (!bytes.empty()) feed(flow, from, bytes, time);
-      if (half.tcp.waiting()) drain(flow, from);
-      // The other half may have waited for these bytes.
-      if (flow.blocked == 1 - from) check_blocked(flow, time, false);
     }
+    if (flow.blocked != 2 || half.tcp.waiting()) deliver(flow);
   }
   if (d.payload_missing != 0 && flow.blocked != from && half.tcp.next() == seq + size)
     lose(flow, from, d.payload_missing);
@@ -154,31 +151,63 @@ bool Engine::waits_for_peer(const Flow& flow, int from, const net::Arrival& arri
   return ahead != 0 && ahead <= kLargestWindow;
 }
 
-void Engine::block(Flow& flow, int from, uint32_t ack, Timestamp time) {
-  flow.blocked = static_cast<uint8_t>(from);
+/// Hands on whatever waited and whose turn has come, in both directions.
+void Engine::deliver(Flow& flow) {
+  for (bool go_on = true; go_on;) {
+    go_on = false;
+    for (int from = 0; from < 2; ++from) {
+      while (const net::StoredSegment* next = flow.half[from].tcp.front()) {
+        if (waits_for_peer(flow, from, next->arrival)) break;
+        deliver_front(flow, from);
+        go_on = true;
+      }
+    }
+    const net::StoredSegment *one = flow.half[0].tcp.front(), *other = flow.half[1].tcp.front();
+    if (go_on || one == nullptr || other == nullptr) continue;
+    deliver_front(flow, flow.oriented ? flow.client_half : other->arrival.time < one->arrival.time ? 1 : 0);
+    go_on = true;
+  }
+  note_blocked(flow);
+}
+
+/// Hands on the next segment of this direction, whatever it acknowledges. REQUIRES: it is there.
+void Engine::deliver_front(Flow& flow, int from) {
+  Bytes bytes;
+  net::StoredSegment* segment = flow.half[from].tcp.pop(bytes, counters_.tcp);
+  if (!bytes.empty()) feed(flow, from, bytes, segment->arrival.time);
+  store_.give(segment);
+}
+
+/// Which half waits for its peer now, and since when for just these bytes.
+void Engine::note_blocked(Flow& flow) {
+  const uint8_t from = flow.half[0].tcp.front() != nullptr ? 0 : flow.half[1].tcp.front() != nullptr ? 1 : 2;
+  if (from == 2) {
+    flow.blocked = 2;
+    return;
+  }
+  const uint32_t ack = flow.half[from].tcp.front()->arrival.ack;
+  if (flow.blocked == from && flow.blocked_ack == ack) return;
+  flow.blocked = from;
   flow.blocked_ack = ack;
-  flow.blocked_since = time;
+  flow.blocked_since = flow.last;
   flow.blocked_packets = 0;
 }
 
-void Engine::check_waiting(Flow& flow, Timestamp time, bool give_up) {
-  if (flow.blocked != 2) {
-    ++flow.blocked_packets;
-    check_blocked(flow, time, give_up);
-  }
-  for (int from = 0; from < 2; ++from) check_hole(flow, from, time, give_up);
+void Engine::check_waiting(Flow& flow, Timestamp time) {
+  if (flow.blocked != 2 &&
+      (++flow.blocked_packets > options_.reorder_packets || time - flow.blocked_since > options_.reorder_wait))
+    unblock(flow);
+  for (int from = 0; from < 2; ++from)
+    while (is_hole_final(flow, from, time)) skip_hole(flow, from);
 }
 
-void Engine::check_blocked(Flow& flow, Timestamp time, bool give_up) {
+/// Gives up on what the blocked half waits for.
+void Engine::unblock(Flow& flow) {
   const int from = flow.blocked;
-  const net::TcpHalf& peer = flow.half[1 - from].tcp;
-  const bool arrived = !seq_less(peer.next(), flow.blocked_ack) || peer.ended();
-  const bool too_long =
-      flow.blocked_packets > options_.reorder_packets || time - flow.blocked_since > options_.reorder_wait;
-  if (!arrived && !too_long && !give_up) return;
-  flow.blocked = 2;
-  if (!arrived) catch_up(flow, 1 - from, flow.blocked_ack);
-  if (flow.half[from].tcp.waiting()) drain(flow, from, give_up);
+  catch_up(flow, 1 - from, flow.blocked_ack);
+  if (flow.half[from].tcp.front() == nullptr || flow.blocked != from) return;
+  deliver_front(flow, from);  // its peer has ended before what it acknowledges
+  deliver(flow);
 }
 
 /// Gives up on everything of this direction before `to` that is not there.
@@ -189,49 +218,44 @@ void Engine::catch_up(Flow& flow, int from, uint32_t to) {
     const uint32_t missing = to - half.next();
     const uint32_t hole = half.waiting() ? std::min(half.gap(), missing) : missing;
     if (hole != 0) lose(flow, from, hole);
-    if (half.waiting()) drain(flow, from, true);
+    const uint32_t before = half.next();
+    deliver(flow);
+    if (half.front() != nullptr && half.next() == before) deliver_front(flow, from);
   }
+  deliver(flow);
 }
 
-void Engine::check_hole(Flow& flow, int from, Timestamp time, bool give_up) {
-  Half& half = flow.half[from];
-  while (half.tcp.waiting() && flow.blocked != from) {
-    const uint32_t hole = half.tcp.gap();
-    if (hole != 0) {
-      const Duration waited = time - half.tcp.waiting_since();
-      // What the receiver has acknowledged will not be sent again: it was lost on its way to us.
-      const bool acknowledged = half.ack_known && !seq_less(half.acked, half.tcp.next() + hole);
-      const bool enough = waited > options_.reorder_wait || half.tcp.waiting_segments() > options_.reorder_packets;
-      const bool full = half.tcp.waiting_bytes() > options_.early_limit_stream ||
-                        half.tcp.waiting_segments() >= net::TcpHalf::kMostEarlySegments ||
-                        store_.bytes() > options_.early_limit / 4 * 3;
-      if (!give_up && !full && waited <= options_.hole_wait && !(acknowledged && enough)) return;
-      lose(flow, from, hole);
-    }
-    drain(flow, from, give_up);
-  }
+/// Whether the bytes before the first early segment of this direction are waited for no longer.
+bool Engine::is_hole_final(const Flow& flow, int from, Timestamp time) const {
+  const Half& half = flow.half[from];
+  if (!half.tcp.waiting() || half.tcp.gap() == 0) return false;
+  const Duration waited = time - half.tcp.waiting_since();
+  // What the receiver has acknowledged will not be sent again: it was lost on its way to us.
+  const bool acknowledged = half.ack_known && !seq_less(half.acked, half.tcp.next() + half.tcp.gap());
+  const bool enough = waited > options_.reorder_wait || half.tcp.waiting_segments() > options_.reorder_packets;
+  const bool full = half.tcp.waiting_bytes() > options_.early_limit_stream ||
+                    half.tcp.waiting_segments() >= net::TcpHalf::kMostEarlySegments ||
+                    store_.bytes() > options_.early_limit / 4 * 3;
+  return full || waited > options_.hole_wait || (acknowledged && enough);
+}
+
+void Engine::skip_hole(Flow& flow, int from) {
+  lose(flow, from, flow.half[from].tcp.gap());
+  deliver(flow);
 }
 
 void Engine::give_up_holes(Flow& flow) {
-  if (flow.state != Flow::State::kIgnored && is_waiting(flow)) check_waiting(flow, flow.last, true);
+  // Each turn hands on a segment or passes a hole.
+  while (flow.state != Flow::State::kIgnored && is_waiting(flow)) {
+    if (flow.blocked != 2) {
+      unblock(flow);
+    } else {
+      skip_hole(flow, flow.half[0].tcp.waiting() ? 0 : 1);
+    }
+  }
   for (int from = 0; from < 2; ++from) {  // a FIN may be known and the bytes before it missing
     const net::TcpHalf& half = flow.half[from].tcp;
     if (half.started() && half.end_known() && !half.ended()) catch_up(flow, from, half.end());
-  }
-}
-
-/// Delivers what waited and whose turn has come. `heedless` of what it acknowledges.
-void Engine::drain(Flow& flow, int from, bool heedless) {
-  Half& half = flow.half[from];
-  while (const net::StoredSegment* next = half.tcp.front()) {
-    if (!heedless && flow.blocked == 2 && waits_for_peer(flow, from, next->arrival)) {
-      block(flow, from, next->arrival.ack, flow.last);
-      return;
-    }
-    Bytes bytes;
-    net::StoredSegment* segment = half.tcp.pop(bytes, counters_.tcp);
-    if (!bytes.empty()) feed(flow, from, bytes, segment->arrival.time);
-    store_.give(segment);
   }
 }
 

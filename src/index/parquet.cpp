@@ -2,9 +2,13 @@
 
 #include <duckdb.h>
 #include <fmt/core.h>
+#include <simdjson.h>
 
+#include <array>
 #include <memory>
 #include <unordered_map>
+
+#include "base/check.h"
 
 namespace baleen::index {
 namespace {
@@ -48,7 +52,7 @@ class Database {
   duckdb_connection connection_ = nullptr;
 };
 
-std::string quoted(std::string_view text) {
+std::string sql_text(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     out += c;
@@ -57,81 +61,181 @@ std::string quoted(std::string_view text) {
   return out + "'";
 }
 
-constexpr const char* kTable =
-    "CREATE TABLE items (time_ns BIGINT, elapsed_us BIGINT, protocol VARCHAR, protocol_abbr VARCHAR, protocol_version "
-    "VARCHAR, error VARCHAR, "
-    "src_ip VARCHAR, src_port INTEGER, src_name VARCHAR, src_namespace VARCHAR, src_pod VARCHAR, src_service VARCHAR, "
-    "src_process VARCHAR, "
-    "dst_ip VARCHAR, dst_port INTEGER, dst_name VARCHAR, dst_namespace VARCHAR, dst_pod VARCHAR, dst_service VARCHAR, "
-    "dst_process VARCHAR, "
-    "node VARCHAR, method VARCHAR, path VARCHAR, host VARCHAR, status INTEGER, status_text VARCHAR, request_size "
-    "BIGINT, response_size BIGINT, "
-    "stream VARCHAR, item_index BIGINT, item_id VARCHAR, vlan INTEGER, tls BOOLEAN, packets_object VARCHAR, "
-    "packets_offset BIGINT, "
-    "packets_length BIGINT, json VARCHAR)";
+enum class ColumnType : uint8_t { kTime, kBigint, kInteger, kBoolean, kText };
 
-/// Text columns of rows are valid UTF-8 or mended: Parquet strings are UTF-8.
-void append_text(duckdb_appender appender, const std::string& text) {
-  if (duckdb_append_varchar_length(appender, text.data(), text.size()) == DuckDBSuccess) return;
-  std::string mended;
-  for (const char c : text) mended += static_cast<unsigned char>(c) < 0x80 ? c : '?';
-  duckdb_append_varchar_length(appender, mended.data(), mended.size());
-}
+struct Column {
+  const char* name;
+  ColumnType type;
+};
 
-void append_row(duckdb_appender a, const ItemRow& r, const StreamPlace* place, const std::string& packets_key) {
-  const auto text = [a](const std::string& t) { append_text(a, t); };
-  const auto number = [a](int64_t n) { duckdb_append_int64(a, n); };
-  number(r.time_ns);
-  number(r.elapsed_us);
-  for (const std::string* t : {&r.protocol, &r.abbreviation, &r.version, &r.error, &r.src_ip}) text(*t);
-  duckdb_append_int32(a, static_cast<int32_t>(r.src_port));
+/// In the order in which put_row() writes them.
+constexpr std::array kColumns = {
+    Column{"time", ColumnType::kTime},
+    Column{"elapsed_us", ColumnType::kBigint},
+    Column{"protocol", ColumnType::kText},
+    Column{"protocol_abbr", ColumnType::kText},
+    Column{"protocol_version", ColumnType::kText},
+    Column{"error", ColumnType::kText},
+    Column{"src_ip", ColumnType::kText},
+    Column{"src_port", ColumnType::kInteger},
+    Column{"src_name", ColumnType::kText},
+    Column{"src_namespace", ColumnType::kText},
+    Column{"src_pod", ColumnType::kText},
+    Column{"src_service", ColumnType::kText},
+    Column{"src_process", ColumnType::kText},
+    Column{"dst_ip", ColumnType::kText},
+    Column{"dst_port", ColumnType::kInteger},
+    Column{"dst_name", ColumnType::kText},
+    Column{"dst_namespace", ColumnType::kText},
+    Column{"dst_pod", ColumnType::kText},
+    Column{"dst_service", ColumnType::kText},
+    Column{"dst_process", ColumnType::kText},
+    Column{"node", ColumnType::kText},
+    Column{"method", ColumnType::kText},
+    Column{"path", ColumnType::kText},
+    Column{"host", ColumnType::kText},
+    Column{"status", ColumnType::kInteger},
+    Column{"status_text", ColumnType::kText},
+    Column{"request_size", ColumnType::kBigint},
+    Column{"response_size", ColumnType::kBigint},
+    Column{"stream", ColumnType::kText},
+    Column{"item_index", ColumnType::kBigint},
+    Column{"item_id", ColumnType::kText},
+    Column{"vlan", ColumnType::kInteger},
+    Column{"tls", ColumnType::kBoolean},
+    Column{"packets_object", ColumnType::kText},
+    Column{"packets_offset", ColumnType::kBigint},
+    Column{"packets_length", ColumnType::kBigint},
+    Column{"json", ColumnType::kText},
+};
+
+/// Writes one row of a chunk, column after column.
+class RowWriter {
+ public:
+  explicit RowWriter(std::span<const duckdb_vector> vectors) : vectors_(vectors) {}
+  void begin(idx_t row) {
+    row_ = row;
+    column_ = 0;
+  }
+  template <class T>
+  void number(T value) {
+    static_cast<T*>(duckdb_vector_get_data(vectors_[column_++]))[row_] = value;
+  }
+  /// Parquet strings are UTF-8: bytes that are not become question marks.
+  void text(std::string_view value) {
+    if (simdjson::validate_utf8(value.data(), value.size()))
+      return duckdb_vector_assign_string_element_len(vectors_[column_++], row_, value.data(), value.size());
+    mended_.assign(value);
+    for (char& c : mended_)
+      if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+    duckdb_vector_assign_string_element_len(vectors_[column_++], row_, mended_.data(), mended_.size());
+  }
+  void null() {
+    const duckdb_vector vector = vectors_[column_++];
+    duckdb_vector_ensure_validity_writable(vector);
+    duckdb_validity_set_row_invalid(duckdb_vector_get_validity(vector), row_);
+  }
+  bool whole() const { return column_ == vectors_.size(); }
+
+ private:
+  std::span<const duckdb_vector> vectors_;
+  idx_t row_ = 0;
+  size_t column_ = 0;
+  std::string mended_;
+};
+
+void put_row(RowWriter& w, const ItemRow& r, const StreamPlace* place, const std::string& packets_key) {
+  w.number(r.time_ns);
+  w.number(r.elapsed_us);
+  for (const std::string* t : {&r.protocol, &r.abbreviation, &r.version, &r.error, &r.src_ip}) w.text(*t);
+  w.number(static_cast<int32_t>(r.src_port));
   for (const std::string* t : {&r.src_name, &r.src_namespace, &r.src_pod, &r.src_service, &r.src_process, &r.dst_ip})
-    text(*t);
-  duckdb_append_int32(a, static_cast<int32_t>(r.dst_port));
+    w.text(*t);
+  w.number(static_cast<int32_t>(r.dst_port));
   for (const std::string* t : {&r.dst_name, &r.dst_namespace, &r.dst_pod, &r.dst_service, &r.dst_process, &r.node,
                                &r.method, &r.path, &r.host})
-    text(*t);
+    w.text(*t);
   if (r.status >= 0 && r.status <= INT32_MAX) {
-    duckdb_append_int32(a, static_cast<int32_t>(r.status));
+    w.number(static_cast<int32_t>(r.status));
   } else {
-    duckdb_append_null(a);
+    w.null();
   }
-  text(r.status_text);
-  number(r.request_size);
-  number(r.response_size);
-  text(r.stream);
-  number(r.index);
-  text(r.id);
-  duckdb_append_int32(a, static_cast<int32_t>(r.vlan));
-  duckdb_append_bool(a, r.tls);
+  w.text(r.status_text);
+  w.number(r.request_size);
+  w.number(r.response_size);
+  w.text(r.stream);
+  w.number(r.index);
+  w.text(r.id);
+  w.number(static_cast<int32_t>(r.vlan));
+  w.number(r.tls);
   if (place != nullptr) {
-    text(packets_key);
-    number(static_cast<int64_t>(place->offset));
-    number(static_cast<int64_t>(place->length));
+    w.text(packets_key);
+    w.number(static_cast<int64_t>(place->offset));
+    w.number(static_cast<int64_t>(place->length));
   } else {
-    for (int i = 0; i < 3; ++i) duckdb_append_null(a);
+    for (int i = 0; i < 3; ++i) w.null();
   }
-  text(r.json);
-  duckdb_appender_end_row(a);
+  w.text(r.json);
+  BALEEN_CHECK(w.whole());
 }
 
-Result<> fill(Database& db, std::span<const ItemRow> rows, std::span<const StreamPlace> places,
-              const std::string& packets_key) {
-  std::unordered_map<std::string_view, const StreamPlace*> by_stream;
-  for (const StreamPlace& place : places) by_stream.emplace(place.stream, &place);
-  duckdb_appender appender = nullptr;
-  if (duckdb_appender_create(db.connection(), nullptr, "items", &appender) != DuckDBSuccess)
-    return Error{Code::kInternal, "DuckDB gives no appender"};
-  for (const ItemRow& row : rows) {
-    const auto place = by_stream.find(row.stream);
-    append_row(appender, row, place == by_stream.end() ? nullptr : place->second, packets_key);
+/// Rows on their way into DuckDB as a table function of one run: a chunk at a time, never all of them in memory.
+struct RowSource {
+  const NextRow* next;
+  std::unordered_map<std::string_view, const StreamPlace*> places;
+  const std::string* packets_key;
+  ItemRow row;  // used again and again: its strings keep their room
+  bool over = false;
+};
+
+duckdb_type duckdb_type_of(ColumnType type) {
+  switch (type) {
+    case ColumnType::kTime: return DUCKDB_TYPE_TIMESTAMP_NS;
+    case ColumnType::kBigint: return DUCKDB_TYPE_BIGINT;
+    case ColumnType::kInteger: return DUCKDB_TYPE_INTEGER;
+    case ColumnType::kBoolean: return DUCKDB_TYPE_BOOLEAN;
+    case ColumnType::kText: return DUCKDB_TYPE_VARCHAR;
   }
-  const bool ok = duckdb_appender_close(appender) == DuckDBSuccess;
-  const char* message = ok ? nullptr : duckdb_appender_error(appender);
-  Result<> outcome =
-      ok ? Result<>() : Result<>(Error{Code::kIo, message != nullptr ? message : "DuckDB does not take the rows"});
-  duckdb_appender_destroy(&appender);
-  return outcome;
+  return DUCKDB_TYPE_INVALID;
+}
+
+void bind_rows(duckdb_bind_info info) {
+  for (const Column& column : kColumns) {
+    duckdb_logical_type type = duckdb_create_logical_type(duckdb_type_of(column.type));
+    duckdb_bind_add_result_column(info, column.name, type);
+    duckdb_destroy_logical_type(&type);
+  }
+}
+
+void next_rows(duckdb_function_info info, duckdb_data_chunk chunk) {
+  auto* source = static_cast<RowSource*>(duckdb_function_get_extra_info(info));
+  std::array<duckdb_vector, kColumns.size()> vectors;
+  for (size_t i = 0; i < vectors.size(); ++i) vectors[i] = duckdb_data_chunk_get_vector(chunk, i);
+  RowWriter writer(vectors);
+  idx_t n = 0;
+  for (; n < duckdb_vector_size() && !source->over; ++n) {
+    if (!(*source->next)(source->row)) {
+      source->over = true;
+      break;
+    }
+    const auto place = source->places.find(source->row.stream);
+    writer.begin(n);
+    put_row(writer, source->row, place == source->places.end() ? nullptr : place->second, *source->packets_key);
+  }
+  duckdb_data_chunk_set_size(chunk, n);
+}
+
+Result<> add_rows_function(Database& db, RowSource& source) {
+  duckdb_table_function function = duckdb_create_table_function();
+  duckdb_table_function_set_name(function, "rows_to_write");
+  duckdb_table_function_set_extra_info(function, &source, nullptr);
+  duckdb_table_function_set_bind(function, bind_rows);
+  duckdb_table_function_set_init(function, [](duckdb_init_info info) { duckdb_init_set_max_threads(info, 1); });
+  duckdb_table_function_set_function(function, next_rows);
+  const bool ok = duckdb_register_table_function(db.connection(), function) == DuckDBSuccess;
+  duckdb_destroy_table_function(&function);
+  if (!ok) return Error{Code::kInternal, "DuckDB takes no table function"};
+  return {};
 }
 
 std::string_view text_at(const duckdb_string_t* strings, idx_t row) {
@@ -139,9 +243,10 @@ std::string_view text_at(const duckdb_string_t* strings, idx_t row) {
   return {duckdb_string_is_inlined(s) ? s.value.inlined.inlined : s.value.pointer.ptr, s.value.inlined.length};
 }
 
-/// Hands on the rows of a result of (time_ns BIGINT, stream, json, packets_object VARCHAR); false when `each` said
-/// stop.
-bool hand_on(duckdb_data_chunk chunk, const std::function<bool(const StoredItem&)>& each) {
+/// Hands on the rows of a result of (time_ns BIGINT, stream, json, packets_object, filename VARCHAR); false when `each`
+/// said stop.
+bool hand_on(duckdb_data_chunk chunk, const std::unordered_map<std::string_view, size_t>& files,
+             const std::function<bool(const StoredItem&)>& each) {
   const auto* times = static_cast<const int64_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0)));
   const auto* streams =
       static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1)));
@@ -149,12 +254,16 @@ bool hand_on(duckdb_data_chunk chunk, const std::function<bool(const StoredItem&
       static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 2)));
   const auto* objects =
       static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 3)));
+  const auto* names =
+      static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 4)));
   StoredItem item;
   for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); ++row) {
     item.time_ns = times[row];
     item.stream = text_at(streams, row);
     item.json = text_at(jsons, row);
     item.packets_object = text_at(objects, row);
+    const auto file = files.find(text_at(names, row));
+    item.file = file == files.end() ? 0 : file->second;
     if (!each(item)) return false;
   }
   return true;
@@ -162,29 +271,32 @@ bool hand_on(duckdb_data_chunk chunk, const std::function<bool(const StoredItem&
 
 }  // namespace
 
-Result<> write_parquet(const std::string& path, std::span<const ItemRow> rows, std::span<const StreamPlace> places,
+Result<> write_parquet(const std::string& path, const NextRow& next, std::span<const StreamPlace> places,
                        const std::string& packets_key) {
+  RowSource source{&next, {}, &packets_key, {}};
+  for (const StreamPlace& place : places) source.places.emplace(place.stream, &place);
   BALEEN_TRY(const auto db, Database::open());
-  BALEEN_TRY_DO(db->run(kTable));
-  BALEEN_TRY_DO(fill(*db, rows, places, packets_key));
+  BALEEN_TRY_DO(add_rows_function(*db, source));
   return db->run(
-      fmt::format("COPY (SELECT make_timestamp_ns(time_ns) AS time, * EXCLUDE (time_ns) FROM items ORDER BY time_ns, "
-                  "stream, item_index) TO {} "
-                  "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720)",
-                  quoted(path)));
+      fmt::format("COPY (SELECT * FROM rows_to_write()) TO {} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720)",
+                  sql_text(path)));
 }
 
 Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const StoredItem&)>& each) {
   if (query.files.empty()) return {};
   BALEEN_TRY(const auto db, Database::open());
   std::string files;
-  for (const std::string& file : query.files) files += (files.empty() ? "" : ", ") + quoted(file);
+  std::unordered_map<std::string_view, size_t> numbers;
+  for (const std::string& file : query.files) {
+    files += (files.empty() ? "" : ", ") + sql_text(file);
+    numbers.emplace(file, numbers.size());
+  }
   std::string where = fmt::format("epoch_ns(time) >= {} AND epoch_ns(time) <= {}",
                                   query.since_ns == INT64_MIN ? INT64_MIN + 1 : query.since_ns, query.until_ns);
   if (!query.condition.empty()) where += " AND (" + query.condition + ")";
   const std::string sql = fmt::format(
-      "SELECT epoch_ns(time), stream, json, coalesce(packets_object, '') FROM read_parquet([{}], union_by_name = true) "
-      "WHERE {} ORDER BY time, node, "
+      "SELECT epoch_ns(time), stream, json, coalesce(packets_object, ''), filename "
+      "FROM read_parquet([{}], union_by_name = true, filename = true) WHERE {} ORDER BY time, node, "
       "stream, item_index",
       files, where);
   duckdb_result result;
@@ -198,7 +310,7 @@ Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const 
   while (go_on) {
     duckdb_data_chunk chunk = duckdb_fetch_chunk(result);
     if (chunk == nullptr) break;
-    go_on = hand_on(chunk, each);
+    go_on = hand_on(chunk, numbers, each);
     duckdb_destroy_data_chunk(&chunk);
   }
   duckdb_destroy_result(&result);

@@ -11,9 +11,13 @@
 
 namespace baleen::index {
 
-/// Writes rows, sorted by time, as a Parquet file (zstd, statistics, bloom filters) that DuckDB, BigQuery, ClickHouse
-/// and Spark read as it lies. `places` tells where each stream's packets are; `packets_key` names their object.
-Result<> write_parquet(const std::string& path, std::span<const ItemRow> rows, std::span<const StreamPlace> places,
+/// Fills in the next row; false when there is none. The row is the same object each time: every field is to be set.
+using NextRow = std::function<bool(ItemRow&)>;
+
+/// Writes rows in the order in which they come (by time, for statistics to be of use) as a Parquet file (zstd,
+/// statistics, bloom filters) that DuckDB, BigQuery, ClickHouse and Spark read as it lies. Memory is bounded by a row
+/// group. `places` tells where each stream's packets are; `packets_key` names their object.
+Result<> write_parquet(const std::string& path, const NextRow& next, std::span<const StreamPlace> places,
                        const std::string& packets_key);
 
 /// What is read back of a row.
@@ -21,6 +25,7 @@ struct StoredItem {
   int64_t time_ns = 0;
   std::string stream, json;
   std::string packets_object;  // key of the object that has its stream's packets; empty when there are none
+  size_t file = 0;             // which of the query's files has it
 };
 
 struct ParquetQuery {

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -93,6 +94,14 @@ bool RecordingReader::may_match(const BlockRecord& block, const ReadQuery& query
   return true;
 }
 
+/// Keeps in mind what one object's trouble is; an error again when it is not of one object.
+Result<> RecordingReader::leave_out(Error error) {
+  if (error.retryable() || error.code == Code::kDenied) return error;
+  const auto same = [&](const Error& known) { return known.message == error.message; };
+  if (std::none_of(problems_.begin(), problems_.end(), same)) problems_.push_back(std::move(error));
+  return {};
+}
+
 Result<std::vector<BlockRecord>> RecordingReader::blocks(const ReadQuery& query) {
   std::vector<std::string> names = {query.recording};
   if (query.recording.empty()) {
@@ -104,10 +113,12 @@ Result<std::vector<BlockRecord>> RecordingReader::blocks(const ReadQuery& query)
     for (const std::string& key : keys) {
       auto text = store_.get(key);
       ++statistics_.requests;
-      if (!text) return std::move(text).error().in(key);
-      statistics_.bytes += text->size();
-      auto record = BlockRecord::from_json(*text);
-      if (!record) return std::move(record).error().in(key);
+      if (text) statistics_.bytes += text->size();
+      auto record = text ? BlockRecord::from_json(*text) : Result<BlockRecord>(std::move(text).error());
+      if (!record) {
+        BALEEN_TRY_DO(leave_out(std::move(record).error().in(key)));
+        continue;
+      }
       ++statistics_.blocks;
       if (may_match(*record, query)) {
         out.push_back(std::move(*record));
@@ -135,8 +146,9 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     facts.bytes += block.packets_object.size + block.items_object.size;
     facts.filter = block.filter;
     for (const auto& [protocol, n] : block.items_by_protocol) facts.items_by_protocol[protocol] += n;
+    // Counters only grow: the block that has seen most closed last. One that was taken up after a crash has no ledger.
     const BlockRecord*& last = last_of_run[{block.recording, block.node + "/" + block.run}];
-    if (last == nullptr || last->block < block.block) last = &block;
+    if (last == nullptr || last->ledger.items_seen <= block.ledger.items_seen) last = &block;
   }
   for (const auto& [key, block] : last_of_run) {
     LossLedger& sum = by_name[key.first].ledger;
@@ -151,6 +163,7 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     sum.packets_stored += l.packets_stored;
     sum.packets_lost_recorder += l.packets_lost_recorder;
     sum.packets_truncated += l.packets_truncated;
+    sum.items_failed += l.items_failed;
   }
   std::vector<RecordingFacts> out;
   for (auto& [name, facts] : by_name) out.push_back(std::move(facts));
@@ -161,26 +174,33 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
 Result<std::string> RecordingReader::local_copy(const ObjectRecord& object) {
   const fs::path path = fs::path(cache_) / fmt::format("{:08x}-{}-{}", object.crc32c, object.size,
                                                        fs::path(object.key).filename().string());
-  std::error_code missing;
-  if (fs::file_size(path, missing) == object.size && !missing) {
+  const auto have = store::sum_file(path.string());
+  if (have && have->size == object.size && have->crc32c == object.crc32c) {
     ++statistics_.cached;
-    fs::last_write_time(path, fs::file_time_type::clock::now(), missing);
+    std::error_code ignored;
+    fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
     return path.string();
   }
   BALEEN_TRY(const std::string content, store_.get(prefix_ + object.key));
   ++statistics_.requests;
   statistics_.bytes += content.size();
-  if (content.size() != object.size || crc32c(as_bytes(content)) != object.crc32c)
-    return Error{
-        Code::kIo,
-        fmt::format(
-            "{}: its content is not what its block record says: {} bytes, CRC32C {:08x}; expected {} bytes, {:08x}",
-            object.key, content.size(), crc32c(as_bytes(content)), object.size, object.crc32c)};
-  const fs::path temporary = path.string() + ".part";
-  std::ofstream(temporary, std::ios::binary) << content;
+  const uint32_t crc = crc32c(as_bytes(content));
+  if (content.size() != object.size || crc != object.crc32c)
+    return Error{Code::kIo, fmt::format("its content is not what its block record says: {} bytes, CRC32C {:08x}; "
+                                        "expected {} bytes, {:08x}",
+                                        content.size(), crc, object.size, object.crc32c)};
+  // Other processes may use the same cache.
+  const fs::path temporary = fmt::format("{}.{}.part", path.string(), ::getpid());
+  std::ofstream out(temporary, std::ios::binary);
+  out << content;
+  out.close();
   std::error_code failed;
-  fs::rename(temporary, path, failed);
-  if (failed) return Error{Code::kIo, fmt::format("{}: {}", path.string(), failed.message())};
+  if (out) fs::rename(temporary, path, failed);
+  if (!out || failed) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);
+    return Error{Code::kIo, fmt::format("{}: cannot be written: is the disk full?", path.string())};
+  }
   trim_cache();
   return path.string();
 }
@@ -204,20 +224,31 @@ void RecordingReader::trim_cache() {
 
 Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each) {
   BALEEN_TRY(const std::vector<BlockRecord> chosen, blocks(query));
+  return items_of(chosen, query, [&](const StoredItem& item, const BlockRecord&) { return each(item); });
+}
+
+Result<> RecordingReader::items_of(const std::vector<BlockRecord>& blocks, const ReadQuery& query,
+                                   const EachItem& each) {
   const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
   uint64_t found = 0;
   Arena arena;
   // Blocks that overlap in time are read together, so that the order holds over nodes; others one group after the
   // other, so that a limit stops early.
-  for (size_t begin = 0; begin < chosen.size();) {
+  for (size_t begin = 0; begin < blocks.size();) {
     ParquetQuery parquet;
-    Timestamp last = chosen[begin].last;
+    std::vector<const BlockRecord*> block_of_file;
+    Timestamp last = blocks[begin].last;
     size_t end = begin;
-    for (; end < chosen.size() && (end == begin || chosen[end].first <= last); ++end) {
-      last = std::max(last, chosen[end].last);
-      if (chosen[end].items == 0) continue;
-      BALEEN_TRY(std::string file, local_copy(chosen[end].items_object));
-      parquet.files.push_back(std::move(file));
+    for (; end < blocks.size() && (end == begin || blocks[end].first <= last); ++end) {
+      last = std::max(last, blocks[end].last);
+      if (blocks[end].items == 0) continue;
+      auto file = local_copy(blocks[end].items_object);
+      if (!file) {
+        BALEEN_TRY_DO(leave_out(std::move(file).error().in(blocks[end].items_object.key)));
+        continue;
+      }
+      parquet.files.push_back(*std::move(file));
+      block_of_file.push_back(&blocks[end]);
     }
     parquet.since_ns = to_ns(query.since);
     parquet.until_ns = to_ns(query.until);
@@ -228,7 +259,7 @@ Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool
       const auto root = item::parse_json(item.json, arena);
       if (!root || !query.filter.matches_json(*root)) return true;
       ++statistics_.matches;
-      stopped = !each(item) || ++found == limit;
+      stopped = !each(item, *block_of_file[item.file]) || ++found == limit;
       return !stopped;
     }));
     if (stopped) break;
@@ -242,37 +273,55 @@ Result<std::string> RecordingReader::range(const std::string& key, uint64_t offs
   ++statistics_.requests;
   statistics_.bytes += bytes.size();
   if (bytes.size() != length)
-    return Error{Code::kIo, fmt::format("{}: {} bytes at {} expected, {} found", key, length, offset, bytes.size())};
+    return Error{Code::kIo, fmt::format("{} bytes at {} expected, {} found", length, offset, bytes.size())};
   return bytes;
 }
 
+/// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block
+/// brings its own (pcapng allows several sections in a file).
+Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block,
+                                                const std::function<bool(const StreamPlace&)>& wanted,
+                                                const std::function<void(std::string_view)>& write) {
+  uint64_t packets = 0;
+  std::string header;
+  for (const StreamPlace& place : block.streams) {
+    if (!wanted(place)) continue;
+    const bool first = header.empty();
+    if (first) {
+      BALEEN_TRY(header, range(block.packets_object.key, 0, block.header_length));
+    }
+    BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
+    if (first) write(header);
+    write(bytes);
+    packets += place.packets;
+  }
+  return packets;
+}
+
 Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::function<void(std::string_view)>& write) {
-  BALEEN_TRY(const std::vector<BlockRecord> chosen, blocks(query));
-  const auto run_of = [](const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; };
-  std::map<std::string, std::string> run_of_object;
-  for (const BlockRecord& block : chosen) run_of_object[block.packets_object.key] = run_of(block);
-  std::set<std::pair<std::string, std::string>> wanted;  // run and stream: numbers of streams begin anew in each run
-  BALEEN_TRY_DO(items(query, [&](const StoredItem& item) {
-    wanted.emplace(run_of_object[item.packets_object], item.stream);
-    return true;
-  }));
   // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
   ReadQuery whole;
   whole.recording = query.recording;
   BALEEN_TRY(const std::vector<BlockRecord> all, blocks(whole));
+  std::vector<BlockRecord> chosen;
+  for (const BlockRecord& block : all)
+    if (may_match(block, query)) chosen.push_back(block);
+  // Numbers of streams begin anew in each run.
+  const auto run_of = [](const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; };
+  std::set<std::pair<std::string, std::string>> wanted;
+  BALEEN_TRY_DO(items_of(chosen, query, [&](const StoredItem& item, const BlockRecord& block) {
+    wanted.emplace(run_of(block), item.stream);
+    return true;
+  }));
   uint64_t packets = 0;
   for (const BlockRecord& block : all) {
-    bool header_written = false;
-    for (const StreamPlace& place : block.streams) {
-      if (!wanted.contains({run_of(block), place.stream})) continue;
-      if (!std::exchange(header_written, true)) {
-        // Each block brings its own section with its interfaces (pcapng allows several sections in a file).
-        BALEEN_TRY(const std::string header, range(block.packets_object.key, 0, block.header_length));
-        write(header);
-      }
-      BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
-      write(bytes);
-      packets += place.packets;
+    const std::string run = run_of(block);
+    auto written =
+        write_streams(block, [&](const StreamPlace& place) { return wanted.contains({run, place.stream}); }, write);
+    if (written) {
+      packets += *written;
+    } else {
+      BALEEN_TRY_DO(leave_out(std::move(written).error().in(block.packets_object.key)));
     }
   }
   return packets;

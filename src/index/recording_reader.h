@@ -36,6 +36,9 @@ struct ReadStatistics {
 
 /// Reads recordings where they lie, without the program that wrote them: lists block records, prunes by them, fetches
 /// only the items it needs (into a local cache of limited size), and streams' packets by range. One thread.
+///
+/// An object that is missing or damaged spoils no other: what cannot be read is left out and stands in problems(). Only
+/// what concerns the whole bucket (credentials, no answer) ends a call with an error.
 class RecordingReader {
  public:
   /// `prefix`: what keys begin with, "" or "p/" (store::Location::key_prefix()). `cache_folder` may be empty: then a
@@ -51,8 +54,15 @@ class RecordingReader {
   Result<uint64_t> packets(const ReadQuery& query, const std::function<void(std::string_view)>& write);
 
   const ReadStatistics& statistics() const { return statistics_; }
+  /// What was left out so far and why, each object once.
+  const std::vector<Error>& problems() const { return problems_; }
 
  private:
+  using EachItem = std::function<bool(const StoredItem&, const BlockRecord&)>;
+  Result<> leave_out(Error error);
+  Result<> items_of(const std::vector<BlockRecord>& blocks, const ReadQuery& query, const EachItem& each);
+  Result<uint64_t> write_streams(const BlockRecord& block, const std::function<bool(const StreamPlace&)>& wanted,
+                                 const std::function<void(std::string_view)>& write);
   Result<std::vector<std::string>> recording_names();
   Result<std::vector<BlockRecord>> blocks(const ReadQuery& query);
   Result<std::vector<std::string>> list_records(const std::string& recording);
@@ -66,6 +76,7 @@ class RecordingReader {
   bool temporary_ = false;
   uint64_t cache_limit_;
   ReadStatistics statistics_;
+  std::vector<Error> problems_;
 };
 
 }  // namespace baleen::index

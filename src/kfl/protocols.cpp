@@ -31,6 +31,21 @@ constexpr FlagCard kFlags[] = {
     {"udp_conn", kUdpConn, "A UDP connection."},
     {"tcp_flow", kTcpFlow, "A TCP flow."},
     {"udp_flow", kUdpFlow, "A UDP flow."},
+    // Beyond the reference.
+    {"http2", kHttp2, "HTTP/2 alone."},
+    {"mqtt", kMqtt, "MQTT."},
+    {"nats", kNats, "NATS."},
+    {"memcached", kMemcached, "memcached."},
+    {"cassandra", kCassandra, "Cassandra CQL."},
+    {"sip", kSip, "SIP."},
+    {"smtp", kSmtp, "SMTP."},
+    {"ftp", kFtp, "FTP."},
+    {"ntp", kNtp, "NTP."},
+    {"dhcp", kDhcp, "DHCP."},
+    {"thrift", kThrift, "Thrift."},
+    {"zookeeper", kZookeeper, "ZooKeeper."},
+    {"mdns", kMdns, "Multicast DNS."},
+    {"llmnr", kLlmnr, "Link-Local Multicast Name Resolution."},
 };
 
 struct Known {
@@ -65,6 +80,19 @@ constexpr Known kByMacro[] = {
     {"tcp_flow", kTcpFlow},
     {"udp_flow", kUdpFlow},
     {"websocket", kWs},
+    {"mqtt", kMqtt},
+    {"nats", kNats},
+    {"memcached", kMemcached},
+    {"cassandra", kCassandra},
+    {"sip", kSip},
+    {"smtp", kSmtp},
+    {"ftp", kFtp},
+    {"ntp", kNtp},
+    {"dhcp", kDhcp},
+    {"thrift", kThrift},
+    {"zookeeper", kZookeeper},
+    {"mdns", kMdns},
+    {"llmnr", kLlmnr},
 };
 
 bool alike(std::string_view a, std::string_view b) {

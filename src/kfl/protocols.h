@@ -35,6 +35,20 @@ enum ProtocolBit : uint64_t {
   kTcpFlow = 1ull << 23,
   kUdpFlow = 1ull << 24,
   kOther = 1ull << 25,
+  // Beyond the reference.
+  kMqtt = 1ull << 26,
+  kNats = 1ull << 27,
+  kMemcached = 1ull << 28,
+  kCassandra = 1ull << 29,
+  kSip = 1ull << 30,
+  kSmtp = 1ull << 31,
+  kFtp = 1ull << 32,
+  kNtp = 1ull << 33,
+  kDhcp = 1ull << 34,
+  kThrift = 1ull << 35,
+  kZookeeper = 1ull << 36,
+  kMdns = 1ull << 37,
+  kLlmnr = 1ull << 38,
   kKnown = 1ull << 63,
 };
 constexpr uint64_t kHttpFamily = kHttp1 | kHttp2 | kGrpc | kGql1 | kGql2;

@@ -22,7 +22,8 @@ constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kI
                   kFragmentHeader = 44, kGre = 47, kAuthentication = 51, kIcmp6 = 58, kNoNext = 59,
                   kDestinationOptions = 60, kSctp = 132, kMobility = 135;
 // UDP ports of tunnels (IANA).
-constexpr uint16_t kVxlanPort = 4789, kVxlanLinuxPort = 8472, kGenevePort = 6081, kGtpPort = 2152, kMplsPort = 6635;
+constexpr uint16_t kVxlanPort = 4789, kVxlanLinuxPort = 8472, kVxlanGpePort = 4790, kGenevePort = 6081, kGtpPort = 2152,
+                   kMplsPort = 6635;
 
 enum class Layer : uint8_t { kEthernet, kEtherType, kMpls, kIp, kTransport, kGre, kErspan, kDone };
 
@@ -378,6 +379,7 @@ class Chain {
   DecodeStatus udp_tunnel() {
     const uint16_t dst = out_.tuple.dst.port, src = out_.tuple.src.port;
     if (dst == kVxlanPort || dst == kVxlanLinuxPort) return vxlan();
+    if (dst == kVxlanGpePort) return vxlan_gpe();
     if (dst == kGenevePort) return geneve();
     if (dst == kGtpPort || src == kGtpPort) return gtp();
     if (dst == kMplsPort && looks_like_mpls()) return next(Layer::kMpls);
@@ -424,6 +426,16 @@ class Chain {
     take(8);
     ++out_.tunnels;
     return next(Layer::kEthernet);
+  }
+
+  DecodeStatus vxlan_gpe() {  // draft-ietf-nvo3-vxlan-gpe 3.1: with the P flag byte 3 says what is carried
+    if (!have(8) || (at_[0] & 0x38) != 0x08 || at_[7] != 0) return kGoOn;
+    const int carried = (at_[0] & 0x04) != 0 ? at_[3] : 3;
+    const bool ip = (carried == 1 || carried == 2) && looks_like_ip(8);
+    if (!ip && !(carried == 3 && looks_like_ethernet(8))) return kGoOn;
+    take(8);
+    ++out_.tunnels;
+    return next(ip ? Layer::kIp : Layer::kEthernet);
   }
 
   DecodeStatus geneve() {  // RFC 8926 3.4

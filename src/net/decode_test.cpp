@@ -96,6 +96,9 @@ std::vector<Row> wrappings() {
        1},
       {"VXLAN", kEthernet, outer_udp(4789, vxlan + inner_ethernet()), 1},
       {"VXLAN of flannel", kEthernet, outer_udp(8472, vxlan + inner_ethernet()), 1},
+      {"VXLAN-GPE with Ethernet", kEthernet, outer_udp(4790, text({12, 0, 0, 3, 0, 0, 42, 0}) + inner_ethernet()), 1},
+      {"VXLAN-GPE with IPv4", kEthernet, outer_udp(4790, text({12, 0, 0, 1, 0, 0, 42, 0}) + inner4()), 1},
+      {"VXLAN-GPE without P", kEthernet, outer_udp(4790, vxlan + inner_ethernet()), 1},
       {"VLAN in VXLAN", kEthernet, outer_udp(4789, vxlan + ethernet_frame(0x8100, vlan_tag(9, 0x0800, inner4()))), 1,
        9},
       {"Geneve with options", kEthernet,
@@ -152,7 +155,7 @@ TEST(Decode, every_truncation_is_a_counter_or_says_what_is_missing) {
 
 TEST(Decode, what_only_looks_like_a_tunnel_stays_udp) {
   const string query = text({0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1}) + string(40, 'x');
-  for (const uint16_t port : {4789, 8472, 6081, 2152, 6635}) {
+  for (const uint16_t port : {4789, 4790, 8472, 6081, 2152, 6635}) {
     Decoder decoder;
     Decoded d;
     const OwnedPacket packet{{}, outer_udp(port, query), 0, LinkType::kEthernet};

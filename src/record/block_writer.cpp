@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <tuple>
+#include <unordered_set>
 
 #include "base/crc32c.h"
 #include "codec/pcap/writer.h"
@@ -26,6 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBuffer = 1 << 20;
+constexpr size_t kBufferLimit = 8 << 20;  // of a journal, in memory, while the disk takes nothing
 constexpr size_t kPacketHeader = 4 + 8 + 4 + 4 + 2 + 2;
 constexpr size_t kZoneMapLimit = 1000;
 
@@ -111,6 +114,25 @@ bool read_packet(Bytes journal, uint64_t at, JournalPacket& out, uint32_t& size)
   return r.ok();
 }
 
+/// What a block's record says about its items.
+void note(const index::ItemRow& row, index::BlockRecord& record) {
+  ++record.items_by_protocol[row.protocol];
+  for (const std::string* name_space : {&row.src_namespace, &row.dst_namespace})
+    if (!name_space->empty()) record.namespaces.insert(*name_space);
+  for (const std::string* pod : {&row.src_pod, &row.dst_pod})
+    if (!pod->empty()) record.pods.insert(*pod);
+  if (row.status >= 100 && row.status < 1000) record.status_classes.insert(fmt::format("{}xx", row.status / 100));
+}
+
+/// Where the items journal has a row, and what rows are sorted by.
+struct RowPlace {
+  int64_t time_ns, index;
+  std::string_view stream, bytes;
+  bool operator<(const RowPlace& other) const {
+    return std::tie(time_ns, stream, index) < std::tie(other.time_ns, other.stream, other.index);
+  }
+};
+
 nlohmann::json owner_json(const BlockOwner& o) {
   return {{"recording", o.recording}, {"filter", o.filter}, {"destination", o.destination}, {"node", o.node},
           {"cluster", o.cluster},     {"run", o.run},       {"sequence", o.sequence}};
@@ -137,8 +159,8 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& fol
   BlockOwner owner{j.at("recording"),      j.at("filter"), j.at("destination"), j.at("node"),
                    j.value("cluster", ""), j.at("run"),    j.at("sequence")};
   std::unique_ptr<BlockWriter> writer(new BlockWriter(folder, std::move(owner)));
+  BALEEN_TRY_DO(writer->open_journals());  // makes one that is not there
   BALEEN_TRY_DO(writer->load_journals());
-  BALEEN_TRY_DO(writer->open_journals());
   return writer;
 } catch (const nlohmann::json::exception& e) {
   return Error{Code::kInvalid, fmt::format("{}/owner.json: {}", folder, e.what())};
@@ -157,7 +179,6 @@ Result<> BlockWriter::open_journals() {
 
 Result<> BlockWriter::load_journals() {
   const std::string packets_path = folder_ + "/packets.journal", items_path = folder_ + "/items.journal";
-  if (!fs::exists(packets_path) || !fs::exists(items_path)) return {};
   {
     BALEEN_TRY(const auto journal, MappedFile::open(packets_path));
     uint64_t at = 0;
@@ -201,6 +222,7 @@ Result<> BlockWriter::load_journals() {
 Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) {
   if (buffer.empty()) return {};
   const Result<> outcome = write_all(fd, buffer, folder_);
+  disk_full_ = !outcome;
   if (!outcome) {
     // Cut off what was written of it: the journal stays a row of whole records, and the buffer is tried again.
     if (::ftruncate(fd, static_cast<off_t>(written)) != 0) return errno_error(folder_, errno);
@@ -211,7 +233,16 @@ Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) 
   return {};
 }
 
+/// For one more record. A disk that takes nothing is asked again by flush(), not by every record.
+Result<> BlockWriter::make_room(std::string& buffer, int fd, uint64_t& written) {
+  if (buffer.size() < kBuffer) return {};
+  if (!disk_full_ && write_out(buffer, fd, written)) return {};
+  if (buffer.size() < kBufferLimit) return {};
+  return Error{Code::kIo, folder_ + ": the disk takes nothing, and memory has its limit"};
+}
+
 Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket& packet) {
+  BALEEN_TRY_DO(make_room(packet_buffer_, packets_fd_.get(), packets_written_));
   const auto [number, fresh] = stream_numbers_.try_emplace(stream, static_cast<uint32_t>(stream_names_.size()));
   if (fresh) {
     stream_names_.push_back(stream);
@@ -232,21 +263,33 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
   ++packets_;
   first_ = std::min(first_, packet.time);
   last_ = std::max(last_, packet.time);
-  return packet_buffer_.size() < kBuffer ? Result<>() : write_out(packet_buffer_, packets_fd_.get(), packets_written_);
+  return {};
 }
 
 Result<> BlockWriter::add_item(const item::Item& item) {
+  BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
   const index::ItemRow row = index::row_from(item);
   index::append_row(row, item_buffer_);
   ++items_;
   first_ = std::min(first_, item.time());
   last_ = std::max(last_, item.time());
-  return item_buffer_.size() < kBuffer ? Result<>() : write_out(item_buffer_, items_fd_.get(), items_written_);
+  return {};
+}
+
+Result<> BlockWriter::flush() {
+  BALEEN_TRY_DO(write_out(packet_buffer_, packets_fd_.get(), packets_written_));
+  return write_out(item_buffer_, items_fd_.get(), items_written_);
+}
+
+std::vector<UniqueFd> BlockWriter::journals() const {
+  std::vector<UniqueFd> copies;
+  for (const UniqueFd* fd : {&packets_fd_, &items_fd_})
+    if (UniqueFd copy(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0)); copy) copies.push_back(std::move(copy));
+  return copies;
 }
 
 Result<> BlockWriter::sync() {
-  BALEEN_TRY_DO(write_out(packet_buffer_, packets_fd_.get(), packets_written_));
-  BALEEN_TRY_DO(write_out(item_buffer_, items_fd_.get(), items_written_));
+  BALEEN_TRY_DO(flush());
   if (::fdatasync(packets_fd_.get()) != 0 || ::fdatasync(items_fd_.get()) != 0) return errno_error(folder_, errno);
   return {};
 }
@@ -328,35 +371,36 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
   return {};
 }
 
+/// The rows in order of time out of the journal, which has them in the order in which they were taken in.
+Result<> BlockWriter::write_rows(const std::string& path, index::BlockRecord& record) {
+  BALEEN_TRY(const auto journal, MappedFile::open(folder_ + "/items.journal"));
+  std::vector<RowPlace> places;
+  places.reserve(items_);
+  std::unordered_set<std::string> streams;
+  index::ItemRow row;
+  ByteReader r(journal->bytes());
+  while (r.remaining() >= 4) {
+    const std::string_view bytes = r.text(r.le32());
+    if (!r.ok() || !index::read_row(bytes, row))
+      return Error{Code::kInternal, folder_ + ": the items journal is not what was written"};
+    note(row, record);
+    places.push_back({row.time_ns, row.index, *streams.insert(row.stream).first, bytes});
+  }
+  std::sort(places.begin(), places.end());
+  auto next = places.begin();
+  return index::write_parquet(
+      path, [&](index::ItemRow& out) { return next != places.end() && index::read_row((next++)->bytes, out); },
+      record.streams, record.packets_object.key);
+}
+
 Result<> BlockWriter::write_items(index::BlockRecord& record) {
-  std::vector<index::ItemRow> rows;
-  {
-    BALEEN_TRY(const auto journal, MappedFile::open(folder_ + "/items.journal"));
-    ByteReader r(journal->bytes());
-    rows.reserve(items_);
-    while (r.remaining() >= 4) {
-      const std::string_view bytes = r.text(r.le32());
-      index::ItemRow row;
-      if (!r.ok() || !index::read_row(bytes, row))
-        return Error{Code::kInternal, folder_ + ": the items journal is not what was written"};
-      rows.push_back(std::move(row));
-    }
-  }
-  for (const index::ItemRow& row : rows) {
-    ++record.items_by_protocol[row.protocol];
-    for (const std::string* name_space : {&row.src_namespace, &row.dst_namespace})
-      if (!name_space->empty()) record.namespaces.insert(*name_space);
-    for (const std::string* pod : {&row.src_pod, &row.dst_pod})
-      if (!pod->empty()) record.pods.insert(*pod);
-    if (row.status >= 100 && row.status < 1000) record.status_classes.insert(fmt::format("{}xx", row.status / 100));
-  }
+  const std::string path = folder_ + "/items.parquet", temporary = path + ".part";
+  BALEEN_TRY_DO(write_rows(temporary, record));
   if (record.namespaces.size() > kZoneMapLimit || record.pods.size() > kZoneMapLimit) {
     record.namespaces.clear();
     record.pods.clear();
     record.zone_map_complete = false;
   }
-  const std::string path = folder_ + "/items.parquet", temporary = path + ".part";
-  BALEEN_TRY_DO(index::write_parquet(temporary, rows, record.streams, record.packets_object.key));
   {
     const UniqueFd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return errno_error(temporary, errno);

@@ -38,12 +38,19 @@ class BlockWriter {
   /// Takes up what a crashed process left; what its journals hold in whole records is kept.
   static Result<std::unique_ptr<BlockWriter>> recover(const std::string& folder);
 
+  /// An error means that it was not added: the disk takes nothing, and what waits for it in memory has reached its
+  /// limit. Below that limit what the disk does not take now is tried again by flush().
   Result<> add_packet(const std::string& stream, const RecordedPacket& packet);
   Result<> add_item(const item::Item& item);
-  /// What was added is on disk when this returns.
+  /// What was added is in the journals when this returns: it survives the process.
+  Result<> flush();
+  /// flush(), and the disk has it: it survives the machine.
   Result<> sync();
+  /// The journals once more, for a thread that syncs them while this one goes on. Empty when there are no descriptors.
+  std::vector<UniqueFd> journals() const;
 
   uint64_t packet_bytes() const { return packet_bytes_; }
+  uint64_t item_bytes() const { return items_written_ + item_buffer_.size(); }
   uint64_t packets() const { return packets_; }
   uint64_t items() const { return items_; }
   bool empty() const { return packets_ == 0 && items_ == 0; }
@@ -64,15 +71,18 @@ class BlockWriter {
       : folder_(std::move(folder)), owner_(std::move(owner)), opened_(now()) {}
   Result<> open_journals();
   Result<> write_out(std::string& buffer, int fd, uint64_t& written);
+  Result<> make_room(std::string& buffer, int fd, uint64_t& written);
   Result<> load_journals();
   Result<> write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record);
   Result<> write_items(index::BlockRecord& record);
+  Result<> write_rows(const std::string& path, index::BlockRecord& record);
 
   std::string folder_;
   BlockOwner owner_;
   Timestamp opened_;
   UniqueFd packets_fd_, items_fd_;
   std::string packet_buffer_, item_buffer_;
+  bool disk_full_ = false;  // the last write failed
   uint64_t packets_written_ = 0, items_written_ = 0;
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
   std::vector<std::string> stream_names_;  // by number in this block, in the order of their first packet

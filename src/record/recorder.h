@@ -2,14 +2,17 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/ring.h"
+#include "base/task_thread.h"
 #include "index/block.h"
 #include "item/item.h"
 #include "kfl/kfl.h"
@@ -43,6 +46,8 @@ struct CaptureNumbers {
 /// Turns matching items into blocks on a thread of its own. The shard's side is offer() and stream_ended(): they
 /// filter, push to a ring and never wait.
 ///
+/// Nothing on that thread waits for a disk: blocks are finished, and journals synced, on two threads more.
+///
 /// A stream that has matched is followed: a few times a second its new packets are copied from the flight recorder to
 /// the open block's journal, from its first packet that is still there, until it ends or the recording stops.
 class Recorder {
@@ -60,7 +65,8 @@ class Recorder {
   void offer(const item::ItemRef& item);
   void stream_ended(uint64_t stream);
 
-  /// Waits until what was offered so far is taken in and the streams' packets are copied: for input that can wait.
+  /// Waits until what was offered so far is taken in and the streams' packets are copied, and until few closed blocks
+  /// wait to be finished: for input that can wait.
   void settle();
 
   /// Takes in what was offered, closes all blocks, uploads for at most `patience`. What is left stays in the spool.
@@ -71,6 +77,7 @@ class Recorder {
     SpoolProgress spool;
     uint64_t streams = 0;
     uint64_t write_errors = 0;
+    uint64_t finishing_blocks = 0;  // closed, and not yet in the spool
     std::string last_error;
   };
   Status status() const;
@@ -86,13 +93,17 @@ class Recorder {
   struct Followed {
     std::string name;
     Cursor cursor;
-    int turns_left = -1;  // after its end: late packets; -1: it goes on
+    std::optional<std::chrono::steady_clock::time_point> until;  // after its end: late packets
   };
   struct Open {
     Recording recording;
     std::unique_ptr<BlockWriter> block;
     std::map<uint64_t, Followed> streams;
-    uint64_t sequence = 0;
+    std::map<uint64_t, Cursor> ended;  // the newest that have ended: an item that comes late reads nothing twice
+  };
+  struct Closed {
+    std::shared_ptr<BlockWriter> block;
+    index::LossLedger ledger;
   };
   struct Generation {
     uint64_t number = 0;
@@ -104,9 +115,13 @@ class Recorder {
   void run();
   bool take_events();
   void adopt(const std::shared_ptr<const Generation>& generation);
-  void take_item(Open& open, const item::Item& item);
+  bool take_item(Open& open, const item::Item& item);
   void follow_streams(Open& open, bool last_turn);
   void close_block(Open& open);
+  void finish_blocks();
+  Result<> finish_block(const Closed& closed);
+  void sync_later(Open& open);
+  bool is_full(const BlockWriter& block) const;
   void check_age(Open& open);
   BlockWriter* block_of(Open& open);
   void failed(const Error& error);
@@ -119,11 +134,14 @@ class Recorder {
   Ring<Event> ring_;
   std::atomic<std::shared_ptr<const Generation>> generation_;
   // Shard's numbers.
-  std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0}, items_offered_{0};
+  std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0};
   // Recorder's numbers.
   std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, packets_stored_{0}, packets_lost_{0}, packets_truncated_{0},
       streams_{0}, write_errors_{0};
-  std::map<std::string, Open> open_;  // by name; recorder thread
+  std::map<std::string, Open> open_;           // by name; recorder thread
+  std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread
+  std::vector<Closed> closed_;                 // and not yet finished; finisher's thread
+  std::atomic<uint64_t> unfinished_{0};        // those that could not be finished
   uint64_t adopted_ = 0;
   std::shared_ptr<const Generation> in_force_;
   mutable std::mutex mutex_;
@@ -132,6 +150,7 @@ class Recorder {
   std::atomic<uint64_t> turns_{0};
   std::atomic<bool> hurry_{false};
   std::atomic<bool> stopping_{false};
+  TaskThread syncer_{"bl-sync"}, finisher_{"bl-finish"};
   std::thread thread_;
 };
 

@@ -261,6 +261,20 @@ class Judge final : public dissect::EngineObserver {
   size_t next_ = 0;
 };
 
+TEST(Protocols, each_is_a_macro_of_v1_and_a_flag_of_v2) {
+  for (const item::Protocol* card : dissect::cards()) {
+    for (const Dialect dialect : {Dialect::kV1, Dialect::kV2}) {
+      const Compiled compiled = compile(card->macro, options(dialect));
+      ASSERT_TRUE(compiled.filter) << card->macro;
+      item::ItemPool pool;
+      item::Item* taken = pool.take();
+      taken->protocol = card;
+      const item::ItemRef item(taken);
+      EXPECT_TRUE(compiled.filter->matches(*item)) << card->macro;
+    }
+  }
+}
+
 TEST(RealItems, LiveStoredAndPushedDownAgree) {
   if (!std::filesystem::exists(captures())) GTEST_SKIP() << "no captures at " << captures() << " (BALEEN_SHARED)";
   std::vector<std::filesystem::path> files;

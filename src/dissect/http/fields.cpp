@@ -1,4 +1,6 @@
-#include "dissect/http/field_table.h"
+#include "dissect/http/fields.h"
+
+#include "dissect/graphql/graphql.h"
 #include "dissect/http/http.h"
 
 namespace baleen::dissect::http {
@@ -31,5 +33,7 @@ const item::Protocol Http::kProtocol =
     card("1.1", "Hypertext Transfer Protocol -- HTTP/1.1", "https://datatracker.ietf.org/doc/html/rfc9112");
 const item::Protocol Http::kProtocol10 =
     card("1.0", "Hypertext Transfer Protocol -- HTTP/1.0", "https://datatracker.ietf.org/doc/html/rfc1945");
+
+const item::Protocol* const Http::kCards[3] = {&kProtocol, &kProtocol10, &graphql::kProtocol};
 
 }  // namespace baleen::dissect::http

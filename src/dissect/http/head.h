@@ -30,6 +30,7 @@ size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines);
 struct Head {
   std::string_view text;  // with its empty line
   std::string_view line;  // the start line, without its end
+  size_t line_end;        // where its LF stands
   const LineEnds& lines;
   bool all_lines;  // whether `lines` holds them from the first on
 };
@@ -81,8 +82,9 @@ struct Fields {
 /// forbids the comma). What is joined lives in the arena, all else is viewed.
 class FieldParser {
  public:
-  /// At most `room` lines or fields. `crumbs`: cookies come in pieces, to be joined with "; " (RFC 9113 8.2.3).
-  FieldParser(Arena& arena, size_t room, bool crumbs = false);
+  /// At most `room` lines or fields. `end`: of the bytes that may be read behind a line; needed for line() only.
+  /// `crumbs`: cookies come in pieces, to be joined with "; " (RFC 9113 8.2.3).
+  FieldParser(Arena& arena, size_t room, const char* end, bool crumbs = false);
   void line(std::string_view text);
   /// REQUIRES: the name is not empty.
   void add(std::string_view name, std::string_view value);
@@ -100,6 +102,7 @@ class FieldParser {
   void join(uint32_t member);
 
   Arena& arena_;
+  const char* end_;
   size_t room_;
   item::Member* members_;
   More* more_ = nullptr;

@@ -1,6 +1,7 @@
+#include "dissect/http/fields.h"
+
 #include <array>
 
-#include "dissect/http/field_table.h"
 #include "dissect/http2/http2.h"
 
 namespace baleen::dissect::http2 {

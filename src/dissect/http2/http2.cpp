@@ -36,7 +36,7 @@ Step Http2::begin(Side& side, const Input& in) {
   if (in.direction == Direction::kToServer) {
     const size_t n = std::min(in.bytes.size(), kPreface.size());
     if (as_text(in.bytes.first(n)) == kPreface.substr(0, n)) {
-      if (n < kPreface.size()) return Step::need(kPreface.size());
+      if (n < kPreface.size()) return Step::need(n + 1);  // the next byte may show that it is none
       side.begun = true;
       return Step::took(n);
     }

@@ -26,7 +26,7 @@ std::string_view value_of(const Block& block, std::string_view name) {
 }
 
 http::Fields fields_of(const Block& block, Arena& arena) {
-  http::FieldParser parser(arena, block.fields.size(), true);
+  http::FieldParser parser(arena, block.fields.size(), nullptr, true);
   for (const Member& m : block.fields.kept()) parser.add(m.name.empty() ? kNameless : m.name, m.value.text());
   http::Fields fields = parser.done();
   fields.as_sent = true;  // there is no head as text to be shown beside the map

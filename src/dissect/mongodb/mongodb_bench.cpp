@@ -44,7 +44,7 @@ void find(benchmark::State& state) {
     feed(Direction::kToServer, request);
     feed(Direction::kToClient, answer);
   }
-  if (out.finished != state.iterations()) std::abort();
+  if (out.finished != static_cast<uint64_t>(state.iterations())) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(out.finished));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (request.size() + answer.size())));
 }

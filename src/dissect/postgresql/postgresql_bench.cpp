@@ -34,7 +34,7 @@ void run(benchmark::State& state, const std::string& request, const std::string&
     feed(session, out, Direction::kToServer, request, messages);
     feed(session, out, Direction::kToClient, answer, messages);
   }
-  if (out.finished != state.iterations()) std::abort();
+  if (out.finished != static_cast<uint64_t>(state.iterations())) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(messages));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (request.size() + answer.size())));
   state.counters["items"] = benchmark::Counter(static_cast<double>(out.finished), benchmark::Counter::kIsRate);

@@ -149,6 +149,7 @@ Probe Zookeeper::probe(const Input& in) {
   const Probe first = opening(in.direction, b);
   if (first != Probe::kNo || in.direction == Direction::kToClient) return first;
   // In the middle: an operation on a path.
+  if (b.size() < 4) return b.empty() || b[0] == 0 ? Probe::kUnsure : Probe::kNo;
   const uint32_t size = load_be32(b.data());
   if (size < 12 || size > 1 << 20 || b[0] != 0) return Probe::kNo;
   if (b.size() < 17) return Probe::kUnsure;

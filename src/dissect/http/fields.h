@@ -4,7 +4,7 @@
 
 namespace baleen::dissect::http {
 
-/// The fields of a request and a response, whatever version of HTTP carried them.
+/// What can be asked of an HTTP item: of every version, and of what is spoken over them.
 inline constexpr item::Field kFields[] = {
     {"request.method", "method", item::FieldType::kString, "The request's method, as sent: \"GET\"."},
     {"request.url", "url", item::FieldType::kString,
