@@ -5,8 +5,8 @@
 
 #include "base/check.h"
 
-// The engine in four files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
-// detection.cpp; what sessions are told in conversation.cpp.
+// The engine in five files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
+// detection.cpp; what sessions are told in conversation.cpp; items of packets and flows themselves in layer4.cpp.
 
 namespace baleen::dissect {
 namespace {
@@ -78,7 +78,7 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
     case net::Transport::kUdp: on_udp(packet, slot); break;
     case net::Transport::kSctp: ++counters_.sctp_packets; break;
-    default: ++counters_.icmp_packets; break;
+    default: on_icmp(packet, slot); break;
   }
 }
 
@@ -135,12 +135,16 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
   flow->vlan = slot.decoded.vlan;
   flow->expire_checked = packet.time;
   ++counters_.streams;
-  // Without the table's secret: the same streams of a file are chosen each time.
-  if (options_.sample_percent < 100 && static_cast<int>(net::hash(slot.key.key) % 100) >= options_.sample_percent) {
+  if (!is_sampled(slot.key.key)) {
     ++counters_.sampled_out;
     flow->state = Flow::State::kIgnored;
   }
   return flow;
+}
+
+/// Without the table's secret: the same streams of a file are chosen each time.
+bool Engine::is_sampled(const net::FlowKey& key) const {
+  return options_.sample_percent >= 100 || static_cast<int>(net::hash(key) % 100) < options_.sample_percent;
 }
 
 /// Those go first of which least is lost. A flood of SYNs only drives out its own.
@@ -205,12 +209,16 @@ void Engine::release(Flow& flow) {
 
 // ---- UDP ----
 
+void Engine::touch_udp(Flow& flow, Timestamp time) {
+  flow.last = time;
+  if (flow.list != Flow::List::kUdp || now_ - flow.listed >= kListing) table_.move(&flow, Flow::List::kUdp, now_);
+}
+
 void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
   ++counters_.udp_packets;
   Flow* flow = table_.find(slot.key.key, slot.hash);
   if (flow == nullptr) flow = open(slot, Flow::List::kUdp, packet);
-  flow->last = packet.time;
-  if (flow->list != Flow::List::kUdp || now_ - flow->listed >= kListing) table_.move(flow, Flow::List::kUdp, now_);
+  touch_udp(*flow, packet.time);
   flow_ = flow;
   tell(*flow, packet, slot.decoded);
   const Duration timeout = options_.settings.answer_timeout;
@@ -234,10 +242,12 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
   return item;
 }
 
-void Engine::finish(item::Item* item) {
+void Engine::finish(item::Item* item) { finish_between(item, flow_->client(), flow_->server()); }
+
+void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
   item->index = flow_->items++;
-  item->client.address = flow_->client();
-  item->server.address = flow_->server();
+  item->client.address = client;
+  item->server.address = server;
   count(Counter::kItems, 1);
   observer_.on_item(item::ItemRef(item));
 }

@@ -7,6 +7,7 @@
 
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
+#include "dissect/selection.h"
 #include "net/decode.h"
 #include "net/tcp.h"
 
@@ -35,6 +36,7 @@ struct EngineOptions {
   Settings settings;
   const item::Origin* origin = nullptr;  // outlives the engine's items
   item::CaptureSource source = item::CaptureSource::kUnspecified;
+  L4Items l4{};
   bool tell_packets = false;
   uint64_t first_stream = 0, stream_step = 1;  // so that several engines number without meeting
   int sample_percent = 100;                    // of the streams; the others are only counted
@@ -119,13 +121,19 @@ class Engine final : private Output {
   void prepare(const net::Packet& packet, Slot& slot);
   void take(const net::Packet& packet, const Slot& slot);
   void on_udp(const net::Packet& packet, const Slot& slot);
+  void touch_udp(Flow& flow, Timestamp time);
   Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
   void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
   void close(Flow& flow, StreamEnd end);
   void release(Flow& flow);
   void evict_one();
+  bool is_sampled(const net::FlowKey& key) const;
   void end_idle(Flow::List list, Duration idle, StreamEnd end);
   StreamRef stream_of(const Flow& flow) const;
+
+  // layer4.cpp: items of packets and flows
+  void on_icmp(const net::Packet& packet, const Slot& slot);
+  void finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server);
 
   // order.cpp: TCP, and the order of bytes within and between directions
   void on_tcp(const net::Packet& packet, const Slot& slot);
