@@ -145,6 +145,7 @@ void add_dissect_command(CLI::App& app, int& code) {
       ->option_text("table|ndjson|count");
   dissect->add_option("--dissectors", options->names, "look only for these, as in http,dns,icmp (default: all of them)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->option_text("NAME,...");
   dissect->add_option("--limit", options->limit, "stop after this many items");
   dissect->add_flag("--stats", options->statistics, "print what was counted to standard error");

@@ -26,7 +26,8 @@ Engine::Engine(const EngineOptions& options, EngineObserver& observer)
       table_(options.flow_limit),
       store_(options.early_limit),
       next_stream_(options.first_stream),
-      order_(options.protocols.size()) {
+      order_(options.protocols.size()),
+      groups_(options.l4_groups) {
   BALEEN_CHECK(options.protocols.size() <= 64 && options.flow_limit > 0);
   std::iota(order_.begin(), order_.end(), uint8_t{0});
   std::stable_sort(order_.begin(), order_.end(), [&](uint8_t a, uint8_t b) {
@@ -106,6 +107,7 @@ void Engine::advance(Timestamp time) {
   end_idle(Flow::List::kTcp, options_.tcp_idle, StreamEnd::kIdle);
   end_idle(Flow::List::kTcpClosed, options_.closed_linger, StreamEnd::kFin);
   end_idle(Flow::List::kUdpStale, options_.udp_idle, StreamEnd::kIdle);
+  report_due();
   const Duration timeout = options_.settings.answer_timeout;
   for (Flow* flow = table_.oldest(Flow::List::kUdp); flow != nullptr && now_ - flow->listed > timeout + kListing;
        flow = table_.oldest(Flow::List::kUdp)) {
@@ -122,6 +124,7 @@ void Engine::finish() {
       release(*flow);
     }
   }
+  close_quiet_groups(true);
 }
 
 // ---- flows ----
@@ -138,7 +141,12 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
   if (!is_sampled(slot.key.key)) {
     ++counters_.sampled_out;
     flow->state = Flow::State::kIgnored;
+    return flow;
   }
+  const net::Transport transport = slot.key.key.transport;
+  if (transport == net::Transport::kTcp ? options_.l4.of_tcp()
+                                        : transport == net::Transport::kUdp && options_.l4.of_udp())
+    watch(*flow, packet.time);
   return flow;
 }
 
@@ -199,10 +207,13 @@ void Engine::close(Flow& flow, StreamEnd end) {
     half.tcp.clear(store_);
     drop_pending(half);
   }
+  // Of what FINs closed the last acknowledgement is still to come.
+  if (flow.connection != nullptr && (end != StreamEnd::kFin || flow.connection->is_over())) end_watch(flow, end);
   observer_.on_stream_end(stream_of(flow), end);
 }
 
 void Engine::release(Flow& flow) {
+  if (flow.connection != nullptr) end_watch(flow, StreamEnd::kFin);
   if (flow_ == &flow) flow_ = nullptr;
   table_.erase(&flow);
 }
@@ -221,6 +232,7 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
   touch_udp(*flow, packet.time);
   flow_ = flow;
   tell(*flow, packet, slot.decoded);
+  if (flow->connection != nullptr) flow->connection->observe(slot.key.from_low ? 0 : 1, slot.decoded, packet.time);
   const Duration timeout = options_.settings.answer_timeout;
   if (flow->session && packet.time - flow->expire_checked > timeout) {
     flow->expire_checked = packet.time;
@@ -242,7 +254,10 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
   return item;
 }
 
-void Engine::finish(item::Item* item) { finish_between(item, flow_->client(), flow_->server()); }
+void Engine::finish(item::Item* item) {
+  if (flow_->connection != nullptr) flow_->connection->found(*item->protocol);
+  finish_between(item, flow_->client(), flow_->server());
+}
 
 void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
   item->index = flow_->items++;

@@ -14,7 +14,9 @@ struct L4Name {
   bool by_default;
 };
 constexpr L4Name kL4Names[] = {
-    {"icmp", &L4Items::icmp, true},
+    {"icmp", &L4Items::icmp, true},         {"tcp_conn", &L4Items::tcp_conn, true},
+    {"udp_conn", &L4Items::udp_conn, true}, {"tcp_flow", &L4Items::tcp_flow, true},
+    {"udp_flow", &L4Items::udp_flow, true},
 };
 
 // What the installation of the reference product lists by itself and is made by another's dissector here.

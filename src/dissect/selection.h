@@ -11,6 +11,11 @@ namespace baleen::dissect {
 /// Items that the engine makes by itself, of packets and flows: which ones are wanted.
 struct L4Items {
   bool icmp = false;
+  bool tcp_conn = false, udp_conn = false;  // connections, one by one
+  bool tcp_flow = false, udp_flow = false;  // all connections of a client to a server's port
+
+  bool of_tcp() const { return tcp_conn || tcp_flow; }
+  bool of_udp() const { return udp_conn || udp_flow; }
 };
 
 /// What an engine is to look for.
