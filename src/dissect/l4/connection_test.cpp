@@ -66,7 +66,10 @@ struct Replay {
     for (const OwnedPacket& p : script.packets) engine->on_packet(p.view());
     if (advance_ms != 0) engine->advance(Script::at(advance_ms));
   }
-  ~Replay() { told.items.clear(); }
+  ~Replay() {
+    engine->finish();
+    told.items.clear();  // the pool goes with the engine
+  }
   std::vector<const item::Item*> of(const item::Protocol& card) const {
     std::vector<const item::Item*> out;
     for (const item::ItemRef& item : told.items)
