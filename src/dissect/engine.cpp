@@ -5,8 +5,9 @@
 
 #include "base/check.h"
 
-// The engine in five files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
-// detection.cpp; what sessions are told in conversation.cpp; items of packets and flows themselves in layer4.cpp.
+// The engine in six files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
+// detection.cpp; what sessions are told in conversation.cpp; items of packets and flows themselves in layer4.cpp;
+// SCTP in sctp.cpp.
 
 namespace baleen::dissect {
 namespace {
@@ -78,7 +79,7 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
     case net::Transport::kUdp: on_udp(packet, slot); break;
-    case net::Transport::kSctp: ++counters_.sctp_packets; break;
+    case net::Transport::kSctp: on_sctp(packet, slot); break;
     default: on_icmp(packet, slot); break;
   }
 }
@@ -152,7 +153,10 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
 
 /// Without the table's secret: the same streams of a file are chosen each time.
 bool Engine::is_sampled(const net::FlowKey& key) const {
-  return options_.sample_percent >= 100 || static_cast<int>(net::hash(key) % 100) < options_.sample_percent;
+  if (options_.sample_percent >= 100) return true;
+  net::FlowKey whole = key;
+  whole.channel = 0;
+  return static_cast<int>(net::hash(whole) % 100) < options_.sample_percent;
 }
 
 /// Those go first of which least is lost. A flood of SYNs only drives out its own.
@@ -191,7 +195,8 @@ void Engine::file(Flow& flow) {
 void Engine::close(Flow& flow, StreamEnd end) {
   if (flow.closed) return;
   flow_ = &flow;
-  if (flow.key.transport == net::Transport::kTcp) {
+  if (is_association(flow)) end_channels(flow, end);
+  if (flow.key.transport == net::Transport::kTcp || is_channel(flow)) {
     give_up_holes(flow);
     last_chance(flow);
     // The stream ends here for us; a body that lasts until the end is over now.
@@ -209,7 +214,7 @@ void Engine::close(Flow& flow, StreamEnd end) {
   }
   // Of what FINs closed the last acknowledgement is still to come.
   if (flow.connection != nullptr && (end != StreamEnd::kFin || flow.connection->is_over())) end_watch(flow, end);
-  observer_.on_stream_end(stream_of(flow), end);
+  if (!is_channel(flow)) observer_.on_stream_end(stream_of(flow), end);
 }
 
 void Engine::release(Flow& flow) {

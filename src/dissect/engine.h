@@ -10,6 +10,7 @@
 #include "dissect/l4/tables.h"
 #include "dissect/selection.h"
 #include "net/decode.h"
+#include "net/sctp.h"
 #include "net/tcp.h"
 
 namespace baleen::dissect {
@@ -72,6 +73,7 @@ struct EngineCounters {
   uint64_t ungrouped = 0;         // connections that found no room among the flows that are counted
   uint64_t pending_overflow = 0;  // times that the limit of pending bytes was reached
   net::TcpCounters tcp;
+  net::SctpCounters sctp;
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> dissect{};
   uint64_t of(Counter c) const { return dissect[static_cast<size_t>(c)]; }
 };
@@ -136,6 +138,22 @@ class Engine final : private Output {
   bool is_sampled(const net::FlowKey& key) const;
   void end_idle(Flow::List list, Duration idle, StreamEnd end);
   StreamRef stream_of(const Flow& flow) const;
+
+  // sctp.cpp: associations, and the conversations in them
+  void on_sctp(const net::Packet& packet, const Slot& slot);
+  bool on_chunk(Flow& flow, int from, const net::SctpChunk& chunk, const Slot& slot, const net::Packet& packet);
+  bool deliver_chunks(Flow& flow, int from, const Slot& slot, const net::Packet& packet);
+  void skip_chunks(Flow& flow, int from);
+  void give_up_chunks(Flow& flow, const Slot& slot, const net::Packet& packet);
+  Flow* find_channel(const Flow& flow, uint32_t channel) const;
+  bool feed_channel(Flow& flow, int from, const net::SctpData& data, uint32_t missing, Timestamp time, const Slot& slot,
+                    const net::Packet& packet);
+  Flow* open_channel(Flow& flow, uint32_t channel, const Slot& slot, const net::Packet& packet);
+  void end_channels(Flow& flow, StreamEnd end);
+  static bool is_channel(const Flow& flow) { return flow.key.channel != 0; }
+  static bool is_association(const Flow& flow) {
+    return flow.key.transport == net::Transport::kSctp && flow.key.channel == 0;
+  }
 
   // layer4.cpp: items of packets and flows
   void on_icmp(const net::Packet& packet, const Slot& slot);
