@@ -24,7 +24,7 @@ def main():
             refused = subprocess.run(tool + wrong + ["--root", root], capture_output=True, text=True)
             assert refused.returncode != 0 and "new_protocol:" in refused.stderr, wrong
         made = root / "src/dissect/sample"
-        common = [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers", *flags,
+        common = [compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers", "-Wno-unused-parameter", *flags,
                   f"-I{root}/src", f"-I{source}/src", str(made / "sample.cpp")]
         subprocess.run(common + [str(made / "sample_test.cpp"), "-o", str(root / "test"), *libraries, "-lgmock",
                                  "-lgtest", "-lgtest_main", "-lfmt", "-lpthread"], check=True)

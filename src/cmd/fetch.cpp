@@ -3,12 +3,14 @@
 #include <fmt/core.h>
 #include <stdlib.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 
 #include "base/units.h"
 #include "cmd/printing.h"
 #include "store/retrying_store.h"
+#include "worker/stores.h"
 
 namespace baleen::cmd {
 namespace {
@@ -35,22 +37,46 @@ Result<std::string> TemporaryFolder::path() {
   return path_ = pattern;
 }
 
-Result<OpenedStore> open_location(const std::string& url) {
+void Access::add_to(CLI::App& command) {
+  command.add_option("--config,--config-path", request_.path, "configuration file, for credentials")
+      ->option_text("FILE");
+  command.add_option("--set", request_.sets, "a configuration key, as in --set gcs.serviceAccountKeyFile=key.json")
+      ->option_text("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+Result<> Access::load() {
+  worker::LoadedConfig loaded = worker::load_config(request_);
+  const bool named = !request_.path.empty() || !request_.sets.empty();
+  for (const worker::ConfigProblem& problem : loaded.problems)
+    if (problem.fatal) fmt::print(stderr, "baleen: {}\n", worker::render(problem, loaded.file));
+  if (!loaded.ok() && named) return Error{Code::kInvalid, "the configuration is wrong"};
+  config_ = loaded.ok() ? std::move(loaded.config) : worker::Config();
+  return {};
+}
+
+Result<std::unique_ptr<store::ObjectStore>> Access::open(const store::Location& location) {
+  if (!config_ && location.scheme != "file") BALEEN_TRY_DO(load());
+  BALEEN_TRY(const store::OpenOptions options, worker::open_options(config_ ? *config_ : worker::Config(), location));
+  return store::open(location, options);
+}
+
+Result<OpenedStore> open_location(const std::string& url, Access& access) {
   BALEEN_TRY(const store::Location location, store::Location::parse(url));
   if (location.scheme == "file" && !fs::is_directory(location.prefix))
     return Error{Code::kNotFound, fmt::format("{}: no such folder", url)};
-  BALEEN_TRY(auto store, store::open(location));
+  BALEEN_TRY(auto store, access.open(location));
   store::RetryPolicy policy;
   policy.total_time = std::chrono::seconds(60);  // somebody is waiting
   policy.attempts = 5;
   return OpenedStore{std::make_unique<store::RetryingStore>(std::move(store), policy), location.key_prefix()};
 }
 
-Result<std::string> local_captures(const std::string& url, TemporaryFolder& folder) {
+Result<std::string> local_captures(const std::string& url, Access& access, TemporaryFolder& folder) {
   if (url.find("://") == std::string::npos) return url;
   BALEEN_TRY(const store::Location location, store::Location::parse(url));
   if (location.scheme == "file") return location.prefix;
-  BALEEN_TRY(auto store, store::open(location));
+  BALEEN_TRY(auto store, access.open(location));
   store::RetryingStore source(std::move(store));
   BALEEN_TRY(const std::string target, folder.path());
   Progress progress("fetching captures");

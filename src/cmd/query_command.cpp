@@ -20,6 +20,7 @@ struct QueryOptions {
   std::string from, filter, since, until, recording, output = "table", cache;
   uint64_t limit = 0;
   bool explain = false;
+  Access access;
 };
 
 std::optional<Timestamp> time_option(const char* name, const std::string& text, Timestamp otherwise) {
@@ -116,7 +117,7 @@ class Query {
   index::RecordingReader reader_;
 };
 
-int run(const QueryOptions& options) {
+int run(QueryOptions& options) {
   index::ReadQuery query;
   const auto filter = compile_filter(options.filter);
   const auto since = time_option("--since", options.since, query.since),
@@ -127,7 +128,7 @@ int run(const QueryOptions& options) {
   query.until = *until;
   query.recording = options.recording;
   query.limit = options.limit;
-  auto opened = open_location(options.from);
+  auto opened = open_location(options.from, options.access);
   if (!opened) {
     fmt::print(stderr, "baleen: {}\n", opened.error().message);
     return exit_code::kFailed;
@@ -164,8 +165,8 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
       l.packets_captured, l.packets_dropped_kernel, l.packets_stored, l.packets_lost_recorder, l.packets_truncated);
 }
 
-int run_recordings(const std::string& from, const std::string& name, bool json) {
-  auto opened = open_location(from);
+int run_recordings(const std::string& from, const std::string& name, bool json, Access& access) {
+  auto opened = open_location(from, access);
   if (!opened) {
     fmt::print(stderr, "baleen: {}\n", opened.error().message);
     return exit_code::kFailed;
@@ -230,6 +231,7 @@ void add_query_command(CLI::App& app, int& code) {
       ->option_text("FOLDER");
   query->add_flag("--explain", options->explain,
                   "say on standard error what was read: requests, bytes, blocks skipped");
+  options->access.add_to(*query);
   query->callback([options, &code] { code = run(*options); });
 }
 
@@ -237,6 +239,7 @@ void add_recordings_command(CLI::App& app, int& code) {
   struct Options {
     std::string from, name;
     std::string output = "table";
+    Access access;
   };
   auto options = std::make_shared<Options>();
   CLI::App* recordings = app.add_subcommand("recordings", "List and describe recordings in a bucket or folder");
@@ -248,15 +251,18 @@ void add_recordings_command(CLI::App& app, int& code) {
     command->add_option("-o,--output", options->output, "table or ndjson")
         ->check(CLI::IsMember({"table", "ndjson"}))
         ->capture_default_str();
+    options->access.add_to(*command);
   };
   CLI::App* ls = recordings->add_subcommand("ls", "List the recordings");
   common(ls);
-  ls->callback([options, &code] { code = run_recordings(options->from, {}, options->output == "ndjson"); });
+  ls->callback(
+      [options, &code] { code = run_recordings(options->from, {}, options->output == "ndjson", options->access); });
   CLI::App* show = recordings->add_subcommand("show", "Describe one: its size, its protocols, its loss ledger");
   common(show);
   show->add_option("NAME", options->name, "name of the recording")->required();
-  show->callback(
-      [options, &code] { code = run_recordings(options->from, options->name, options->output == "ndjson"); });
+  show->callback([options, &code] {
+    code = run_recordings(options->from, options->name, options->output == "ndjson", options->access);
+  });
 }
 
 }  // namespace baleen::cmd

@@ -111,7 +111,9 @@ class Tap {
     worker::WorkerOptions worker;
     worker.config = loaded.config;
     if (!options_.pcap.empty()) {
-      auto path = local_captures(options_.pcap, fetched_);
+      Access access;
+      access.use(loaded.config);
+      auto path = local_captures(options_.pcap, access, fetched_);
       if (!path) return fail(path.error());
       worker.pcap = *path;
     }

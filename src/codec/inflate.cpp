@@ -132,6 +132,77 @@ Ending run_zstd(Bytes in, Scratch& out) {
   }
 }
 
+/// RFC 7692 7.2.2, with a decompressor of the thread's own: what a connection keeps between messages is its window.
+class MessageInflater {
+ public:
+  MessageInflater() { ready_ = inflateInit2(&z_, -15) == Z_OK; }
+  ~MessageInflater() {
+    if (ready_) inflateEnd(&z_);
+  }
+
+  /// Writes the first bytes into `out`, the others nowhere, and counts them all.
+  Ending run(Bytes in, Bytes before, Scratch& out, size_t work, uint64_t& size) {
+    static constexpr uint8_t kTail[] = {0x00, 0x00, 0xFF, 0xFF};
+    if (!ready_ || !begin(before)) return Ending::kFailed;
+    int finals = 0;
+    for (const Bytes part : {in, Bytes(kTail)}) {
+      z_.next_in = const_cast<Bytef*>(part.data());
+      z_.avail_in = static_cast<uInt>(part.size());
+      for (;;) {
+        const int rc = step(out, size);
+        if (size > work) return Ending::kCapped;
+        if (rc == Z_STREAM_END) {
+          // 7.2.3.4: a final block may end a message, and blocks after it begin a stream of their own.
+          if (++finals > kMostFinals || !go_on()) return Ending::kFailed;
+        } else if (rc != Z_OK && rc != Z_BUF_ERROR) {
+          return Ending::kFailed;
+        }
+        if (z_.avail_in == 0 && z_.avail_out > 0) break;
+      }
+    }
+    return Ending::kWhole;
+  }
+  /// The last bytes that came out, with what was there before them. Valid until the next call.
+  Bytes last() {
+    uInt n = 0;
+    if (inflateGetDictionary(&z_, window_, &n) != Z_OK) n = 0;
+    return {window_, n};
+  }
+
+ private:
+  static constexpr int kMostFinals = 16;  // each costs a window's copy
+
+  bool begin(Bytes before) {
+    if (inflateReset2(&z_, -15) != Z_OK) return false;
+    return before.empty() || inflateSetDictionary(&z_, before.data(), static_cast<uInt>(before.size())) == Z_OK;
+  }
+  bool go_on() {
+    const Bytef* const next = z_.next_in;
+    const uInt left = z_.avail_in;
+    if (!begin(last())) return false;
+    z_.next_in = const_cast<Bytef*>(next);
+    z_.avail_in = left;
+    return true;
+  }
+  int step(Scratch& out, uint64_t& size) {
+    if (out.left() == 0 && !out.full()) out.grow();
+    const bool keeps = out.left() > 0;
+    const size_t room = keeps ? out.left() : sizeof nowhere_;
+    z_.next_out = keeps ? out.at() : nowhere_;
+    z_.avail_out = static_cast<uInt>(room);
+    const int rc = inflate(&z_, Z_SYNC_FLUSH);
+    const size_t came = room - z_.avail_out;
+    if (keeps) out.wrote(came);
+    size += came;
+    return rc;
+  }
+
+  z_stream z_{};
+  bool ready_;
+  uint8_t window_[32 << 10];
+  uint8_t nowhere_[16 << 10];
+};
+
 bool alike(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() && std::equal(text.begin(), text.end(), lower.begin(), [](char a, char b) {
            return (a >= 'A' && a <= 'Z' ? static_cast<char>(a | 0x20) : a) == b;
@@ -161,6 +232,44 @@ Decoded decode(Coding coding, Bytes input, size_t cap, Arena& arena) {
                                                   : run_inflate(coding, input, out);
   if (ending == Ending::kFailed) return {};
   return {arena.copy(out.bytes()), ending};
+}
+
+std::atomic<size_t> InflateWindow::in_use_{0};
+
+void InflateWindow::set(Bytes last) {
+  if (last.size() > bytes_.capacity()) {
+    const size_t room = std::min<size_t>(std::max(last.size(), bytes_.capacity() * 2), size_t{32} << 10);
+    const size_t more = room - bytes_.capacity();
+    if (in_use_.fetch_add(more, std::memory_order_relaxed) + more > kBudget) {
+      in_use_.fetch_sub(more, std::memory_order_relaxed);
+      return clear();
+    }
+    bytes_.reserve(room);
+  }
+  bytes_.assign(last.begin(), last.end());
+}
+
+void InflateWindow::clear() {
+  in_use_.fetch_sub(bytes_.capacity(), std::memory_order_relaxed);
+  std::vector<uint8_t>().swap(bytes_);
+}
+
+InflatedMessage inflate_message(Bytes input, InflateWindow* window, int window_bits, size_t cap, size_t work,
+                                Arena& arena) {
+  static thread_local const auto inflater = std::make_unique<MessageInflater>();
+  Scratch out(cap);
+  InflatedMessage message;
+  message.ending = inflater->run(input, window != nullptr ? window->bytes() : Bytes(), out, work, message.size);
+  if (window != nullptr) {
+    if (message.ending == Ending::kWhole) {
+      const Bytes last = inflater->last();
+      window->set(last.last(std::min(last.size(), size_t{1} << window_bits)));
+    } else {
+      window->clear();
+    }
+  }
+  if (message.ending != Ending::kFailed) message.bytes = arena.copy(out.bytes());
+  return message;
 }
 
 }  // namespace baleen::codec

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "dissect/engine.h"
@@ -157,7 +158,24 @@ int Engine::older_side(const Flow& flow) const {
   return time[0] == time[1] ? flow.client_half : time[0] < time[1] ? 0 : 1;
 }
 
+/// Whether this half certainly has nothing to do, cheaper than runnable().
+bool is_quiet(const Half& half) { return half.stalled || (half.pending == nullptr && (!half.ended || half.told)); }
+
+/// What is in hand, as long as the other half has nothing to do: most often a whole message. Returns whether that was
+/// all.
+bool Engine::pump_hand(Flow& flow) {
+  const int from = hand_.from;
+  if (from == 2) return false;
+  Half& half = flow.half[from];
+  while (flow.state == Flow::State::kDissecting && !half.lost && !half.ended && is_quiet(flow.half[1 - from])) {
+    if (hand_.bytes.empty() || hand_.bytes.size() < half.need || half.stalled) return true;
+    if (!dissect_step(flow, from)) half.stalled = true;
+  }
+  return false;
+}
+
 void Engine::pump(Flow& flow) {
+  if (pump_hand(flow)) return;
   while (flow.state != Flow::State::kIgnored) {
     const int side = older_side(flow);
     if (side == 2) return;
@@ -225,6 +243,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
       BALEEN_CHECK(step.bytes <= bytes.size());
       consume(flow, from, step.bytes);
       if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
+        opening_.reset();
         ignore(flow);
       } else {
         switch_session(flow, step.to);
@@ -244,6 +263,7 @@ void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
 }
 
 void Engine::switch_session(Flow& flow, std::string_view to) {
+  const item::ItemRef opening = std::exchange(opening_, {});
   flow.session->close(false, *this);
   flow.session.reset();
   for (Half& half : flow.half) {
@@ -259,6 +279,7 @@ void Engine::switch_session(Flow& flow, std::string_view to) {
   const ProtocolEntry* entry = find_protocol(options_.protocols, to);
   if (entry == nullptr) return ignore(flow);
   start_session(flow, *entry);
+  if (opening) flow.session->inherit(*opening);
 }
 
 void Engine::ignore(Flow& flow) {
@@ -275,7 +296,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
   if (flow.state == Flow::State::kIgnored) return;
   if (flow.state == Flow::State::kDetecting) {
     bool unsure = false;
-    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true}, true, unsure);
+    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true, true}, true, unsure);
     if (entry == nullptr) {
       forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return;
@@ -285,7 +306,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
     start_session(flow, *entry);
   }
   while (!bytes.empty() && flow.state == Flow::State::kDissecting) {
-    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true}, *this);
+    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true, true}, *this);
     const auto n = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
     switch (step.kind) {
       case Step::Kind::kTook:

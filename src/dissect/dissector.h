@@ -28,12 +28,13 @@ inline Direction opposite(Direction d) {
   return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer;
 }
 
-/// The front of one direction's stream, as far as it is there. A datagram is one Input with end_of_stream set.
+/// The front of one direction's stream, as far as it is there; or a datagram, which has end_of_stream set as well.
 struct Input {
   Direction direction;
   Bytes bytes;         // contiguous; valid until dissect() returns
   Timestamp time;      // of the packet that brought the first of `bytes`
   bool end_of_stream;  // no more will come in this direction
+  bool datagram = false;
 };
 
 /// What a dissector made of the front of its input.
@@ -107,7 +108,13 @@ class Output {
  public:
   virtual item::Item* begin(const item::Protocol& protocol) = 0;
   virtual void finish(item::Item* item) = 0;
+  /// The same for an item that asked for another protocol and was granted it: the session that follows in this step, by
+  /// kSwitch, is shown it (Session::inherit).
+  virtual void finish_opening(item::Item* item) { finish(item); }
   virtual void drop(item::Item* item) = 0;
+  /// What that direction holds back (its session answered kNeed to bytes that it had no use for yet) is to be shown to
+  /// the session again after this step.
+  virtual void wake(Direction) {}
   virtual void count(Counter counter, uint64_t n = 1) = 0;
   virtual const Settings& settings() const = 0;
   /// The ends of the conversation in hand, as the engine knows them now.
@@ -124,6 +131,9 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual Step dissect(const Input& in, Output& out) = 0;
+  /// The item by which another protocol handed this conversation over, with what was agreed on in it. Called before
+  /// everything else, if at all; the item is not to be kept.
+  virtual void inherit(const item::Item& opening) {}
   /// `bytes` of this direction were lost (0: unknown number): what waits for them waits in vain. Returns true when
   /// the dissector skips over exactly these bytes by itself (they lay inside a body) and needs no resync.
   virtual bool gap(Direction direction, uint64_t bytes, Output& out) = 0;

@@ -272,6 +272,11 @@ void Engine::finish_between(item::Item* item, const net::Endpoint& client, const
   observer_.on_item(item::ItemRef(item));
 }
 
+void Engine::finish_opening(item::Item* item) {
+  opening_ = item::ItemRef(item);
+  finish(item);
+}
+
 void Engine::drop(item::Item* item) { items_.give(item); }
 
 }  // namespace baleen::dissect

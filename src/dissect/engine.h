@@ -105,7 +105,12 @@ class Engine final : private Output {
   // Output
   item::Item* begin(const item::Protocol& protocol) override;
   void finish(item::Item* item) override;
+  void finish_opening(item::Item* item) override;
   void drop(item::Item* item) override;
+  void wake(Direction direction) override {
+    const bool client = direction == Direction::kToServer;
+    flow_->half[client ? flow_->client_half : 1 - flow_->client_half].stalled = false;
+  }
   void count(Counter counter, uint64_t n) override { counters_.dissect[static_cast<size_t>(counter)] += n; }
   const Settings& settings() const override { return options_.settings; }
   const net::Endpoint& client() const override { return flow_->client(); }
@@ -197,6 +202,7 @@ class Engine final : private Output {
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
   void last_chance(Flow& flow);
   void pump(Flow& flow);
+  bool pump_hand(Flow& flow);
   bool runnable(const Flow& flow, int from) const;
   int older_side(const Flow& flow) const;
   Bytes front(const Flow& flow, int from) const;
@@ -227,6 +233,7 @@ class Engine final : private Output {
   EngineCounters counters_;
   Flow* flow_ = nullptr;  // in hand
   Hand hand_;
+  item::ItemRef opening_;  // of the session that the step in hand switches to
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};

@@ -20,8 +20,8 @@ int fuzz(const uint8_t* data, size_t size) {
   }
   for (const Said& said : script) {
     const std::vector<uint8_t> exact(said.bytes.begin(), said.bytes.end());
-    for (const bool end : {false, true}) {
-      const Input in{said.direction, {exact.data(), exact.size()}, {}, end};
+    for (const auto& [end, datagram] : {std::pair{false, false}, {true, false}, {true, D::kUdp}}) {
+      const Input in{said.direction, {exact.data(), exact.size()}, {}, end, datagram};
       D::probe(in);
       Collected out;
       D session;

@@ -59,7 +59,7 @@ std::vector<std::string> play_datagrams(const std::vector<Said>& script) {
   int64_t t = 0;
   for (const Said& said : script) {
     const std::vector<uint8_t> exact(said.bytes.begin(), said.bytes.end());
-    session->dissect({said.direction, {exact.data(), exact.size()}, timestamp_from_ns(++t), true}, out);
+    session->dissect({said.direction, {exact.data(), exact.size()}, timestamp_from_ns(++t), true, true}, out);
   }
   session->close(false, out);
   EXPECT_EQ(out.held(), 0);
@@ -75,7 +75,7 @@ void check_datagrams(const std::vector<Row>& rows) {
         std::vector<Said> cut = row.script;
         cut[turn].bytes.resize(n);
         play_datagrams<D>(cut);
-        D::probe({cut[turn].direction, as_bytes(cut[turn].bytes), {}, true});
+        D::probe({cut[turn].direction, as_bytes(cut[turn].bytes), {}, true, true});
       }
   }
 }

@@ -2,9 +2,11 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <vector>
 
 // The item's JSON has the reference's shape (section 5.1). One function makes each top-level member; as_value() calls
 // all of them, member() one, and JSON text is printed from the tree: so a filter over a live item, a script's lazy
@@ -423,9 +425,14 @@ void append_json(const Item& item, std::string& out) {
 }
 
 std::optional<Value> parse_json(std::string_view text, Arena& arena) {
+  // simdjson reads beyond the end; a padded copy in memory that stays calls no malloc in the steady state.
   thread_local simdjson::dom::parser parser;
+  thread_local std::vector<char> padded;
+  if (padded.size() < text.size() + simdjson::SIMDJSON_PADDING)
+    padded.resize(text.size() * 2 + simdjson::SIMDJSON_PADDING);
+  std::copy(text.begin(), text.end(), padded.begin());
   simdjson::dom::element root;
-  if (parser.parse(text.data(), text.size()).get(root) != simdjson::SUCCESS) return std::nullopt;
+  if (parser.parse(padded.data(), text.size(), false).get(root) != simdjson::SUCCESS) return std::nullopt;
   return TreeBuilder(arena).build(root, false, 0);
 }
 

@@ -45,8 +45,12 @@ Value at_path(const Value& root, std::string_view path) {
 
 Row row_of(const Item& item) {
   if (item.protocol == nullptr) return {};
-  return {at_path(item, item.protocol->method_path), at_path(item, item.protocol->summary_path),
-          at_path(item, item.protocol->status_path)};
+  // A message that goes either way (WebSocket) says the same of itself on the other side.
+  const auto cell = [&item](std::string_view path) {
+    const bool other_side = !item.request.present && item.response.present && path.starts_with("request.");
+    return other_side ? at_path(item.response.payload, path.substr(8)) : at_path(item, path);
+  };
+  return {cell(item.protocol->method_path), cell(item.protocol->summary_path), cell(item.protocol->status_path)};
 }
 
 std::string display(const Value& value) {

@@ -44,6 +44,8 @@ constexpr FlagCard kFlags[] = {
     {"dhcp", kDhcp, "DHCP."},
     {"thrift", kThrift, "Thrift."},
     {"zookeeper", kZookeeper, "ZooKeeper."},
+    {"mdns", kMdns, "Multicast DNS."},
+    {"llmnr", kLlmnr, "Link-Local Multicast Name Resolution."},
 };
 
 struct Known {
@@ -89,6 +91,8 @@ constexpr Known kByMacro[] = {
     {"dhcp", kDhcp},
     {"thrift", kThrift},
     {"zookeeper", kZookeeper},
+    {"mdns", kMdns},
+    {"llmnr", kLlmnr},
 };
 
 bool alike(std::string_view a, std::string_view b) {

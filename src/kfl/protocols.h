@@ -47,6 +47,8 @@ enum ProtocolBit : uint64_t {
   kDhcp = 1ull << 34,
   kThrift = 1ull << 35,
   kZookeeper = 1ull << 36,
+  kMdns = 1ull << 37,
+  kLlmnr = 1ull << 38,
   kKnown = 1ull << 63,
 };
 constexpr uint64_t kHttpFamily = kHttp1 | kHttp2 | kGrpc | kGql1 | kGql2;

@@ -20,7 +20,7 @@ namespace baleen::record {
 struct FlightRecorderOptions {
   std::string folder;  // where segment files are made; they have no name and vanish with the process
   uint64_t limit_bytes = uint64_t{1} << 30;
-  uint64_t segment_bytes = 64 << 20;
+  uint64_t segment_bytes = 64 << 20;        // at most half of the limit is used, so that the limit can hold
   Duration ttl = std::chrono::seconds(10);  // the least that packets stay, unless limit_bytes forbids it
 };
 
@@ -53,12 +53,13 @@ class FlightRecorder {
   static Result<std::unique_ptr<FlightRecorder>> open(const FlightRecorderOptions& options);
   ~FlightRecorder();
 
-  /// False when the packet is larger than a segment. Errors of the disk: see error().
+  /// False when the packet is not kept: it is larger than a segment, or the disk is full and every segment in hand is
+  /// being read. It counts as one of its stream's packets that are lost.
   bool append(StreamKey stream, const net::Packet& packet);
 
   /// Calls `each` for the packets of a stream that came after `cursor`, in the order of their capture, and moves it.
-  /// Returns how many packets before them have been overwritten already. Packets appended meanwhile may be left for the
-  /// next call.
+  /// Returns how many packets of it have been overwritten, or refused, since the last call. Packets appended meanwhile
+  /// may be left for the next call.
   uint64_t read(uint64_t stream, Cursor& cursor, const std::function<void(const RecordedPacket&)>& each) const;
   /// Every packet since `since`, in the order of their capture, of all streams.
   void read_all(Timestamp since, const std::function<void(StreamKey, const RecordedPacket&)>& each) const;
@@ -68,7 +69,10 @@ class FlightRecorder {
 
   uint64_t packets() const { return packets_.load(std::memory_order_relaxed); }
   uint64_t overwritten_packets() const { return overwritten_.load(std::memory_order_relaxed); }
+  /// Packets that append() has refused.
+  uint64_t refused_packets() const { return refused_.load(std::memory_order_relaxed); }
   uint64_t bytes_on_disk() const;
+  /// How often the disk had no room for another segment, and the oldest one's was used again.
   uint64_t failed_segments() const { return failed_.load(std::memory_order_relaxed); }
 
  private:
@@ -78,10 +82,14 @@ class FlightRecorder {
     uint32_t packets = 0;
     item::StreamKind kind = item::StreamKind::kTcp;
   };
+  class Walk;
   explicit FlightRecorder(const FlightRecorderOptions& options) : options_(options) {}
-  bool next_segment(Timestamp time);
+  bool next_segment();
   void drop_old(Timestamp time);
-  std::vector<std::shared_ptr<Segment>> snapshot() const;
+  bool reuse_oldest();
+  bool refuse(uint64_t stream);
+  void forget_before(uint64_t position);
+  void remember_gone(uint64_t stream, uint32_t packets);
 
   FlightRecorderOptions options_;
   // Guards what follows up to next_number_; held for a few instructions per packet, never while reading packets.
@@ -93,7 +101,7 @@ class FlightRecorder {
   std::unordered_map<uint64_t, uint32_t> gone_;
   std::deque<uint64_t> gone_order_;
   uint64_t next_number_ = 0;
-  std::atomic<uint64_t> packets_{0}, overwritten_{0}, failed_{0};
+  std::atomic<uint64_t> packets_{0}, overwritten_{0}, refused_{0}, failed_{0};
 };
 
 }  // namespace baleen::record

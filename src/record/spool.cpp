@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <sstream>
 
 #include "base/log.h"
@@ -44,15 +43,33 @@ std::vector<std::string> folders_in(const std::string& parent) {
   return out;
 }
 
+/// What a folder under ready/ says of itself.
+struct Finished {
+  index::BlockRecord record;
+  store::Location location;
+};
+
+Result<Finished> read_finished(const std::string& folder) {
+  BALEEN_TRY(const std::string text, read_text(folder + "/block.json"));
+  BALEEN_TRY(index::BlockRecord record, index::BlockRecord::from_json(text));
+  BALEEN_TRY(const std::string owner, read_text(folder + "/owner.json"));
+  const auto j = nlohmann::json::parse(owner, nullptr, false);
+  if (!j.is_object() || !j.contains("destination") || !j["destination"].is_string())
+    return Error{Code::kInvalid, folder + "/owner.json names no destination"};
+  BALEEN_TRY(store::Location location, store::Location::parse(j["destination"].get<std::string>()));
+  return Finished{std::move(record), std::move(location)};
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore open_store) {
+Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore open_store,
+                                           const SpoolOptions& options) {
   std::error_code failed;
   for (const char* part : {"/open", "/ready", "/done"}) {
     fs::create_directories(folder + part, failed);
     if (failed) return Error{Code::kIo, fmt::format("spool {}: {}", folder, failed.message())};
   }
-  std::unique_ptr<Spool> spool(new Spool(folder, std::move(open_store)));
+  std::unique_ptr<Spool> spool(new Spool(folder, std::move(open_store), options));
   const std::string path = folder + "/lock";
   spool->lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!spool->lock_) return errno_error(path, errno);
@@ -61,28 +78,35 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore 
                  fmt::format("another process uses the data folder {}: stop it, or choose another with dataDir",
                              fs::path(folder).parent_path().string())};
   for (const std::string& done : folders_in(folder + "/done")) fs::remove_all(done, failed);
-  spool->measure();
+  for (const std::string& ready : folders_in(folder + "/ready")) spool->waiting_[ready].bytes = folder_bytes(ready);
+  spool->random_.seed(static_cast<unsigned>(to_ns(now())) ^ static_cast<unsigned>(::getpid()));
   return spool;
 }
 
 Spool::~Spool() { stop(Duration{0}); }
 
 std::string Spool::new_folder() {
-  return fmt::format("{}/open/{}-{}-{:06}", folder_, to_ns(now()), ::getpid(), next_folder_++);
+  std::string name;
+  do {
+    name = fmt::format("{}-{}-{:06}", to_ns(now()), ::getpid(), next_folder_++);
+  } while (fs::exists(folder_ + "/open/" + name) || fs::exists(folder_ + "/ready/" + name));
+  return folder_ + "/open/" + name;
 }
 
 std::vector<std::string> Spool::left_open() const { return folders_in(folder_ + "/open"); }
 
 Result<> Spool::ready(const std::string& open_folder) {
   const std::string target = folder_ + "/ready/" + fs::path(open_folder).filename().string();
-  if (::rename(open_folder.c_str(), target.c_str()) != 0) return errno_error(target, errno);
+  const uint64_t bytes = folder_bytes(open_folder);
+  {
+    // Moved and noted in one step: at no moment does it count twice, or lie there uncounted.
+    const std::lock_guard lock(mutex_);
+    if (::rename(open_folder.c_str(), target.c_str()) != 0) return errno_error(target, errno);
+    waiting_[target].bytes = bytes;
+    changed_.notify_all();
+  }
   const UniqueFd parent(::open((folder_ + "/ready").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent || ::fsync(parent.get()) != 0) return errno_error(folder_, errno);
-  const std::lock_guard lock(mutex_);
-  ++progress_.waiting_blocks;
-  progress_.waiting_bytes += folder_bytes(target);
-  idle_ = false;
-  changed_.notify_all();
   return {};
 }
 
@@ -96,7 +120,8 @@ void Spool::stop(Duration patience) {
     std::unique_lock lock(mutex_);
     stopping_ = true;
     changed_.notify_all();
-    changed_.wait_for(lock, patience, [this] { return idle_; });
+    changed_.wait_for(lock, std::min<Duration>(patience, std::chrono::hours(24 * 365)),
+                      [this] { return to_try() == 0; });
     cancel_ = true;
     changed_.notify_all();
   }
@@ -105,63 +130,90 @@ void Spool::stop(Duration patience) {
 
 SpoolProgress Spool::progress() const {
   const std::lock_guard lock(mutex_);
-  return progress_;
+  SpoolProgress progress = progress_;
+  progress.waiting_blocks = waiting_.size();
+  for (const auto& [folder, block] : waiting_) {
+    progress.waiting_bytes += block.bytes;
+    progress.refused_blocks += block.refused ? 1 : 0;
+  }
+  return progress;
 }
 
-std::vector<std::string> Spool::waiting() const { return folders_in(folder_ + "/ready"); }
-
-void Spool::measure() {
-  for (const std::string& folder : waiting()) {
-    ++progress_.waiting_blocks;
-    progress_.waiting_bytes += folder_bytes(folder);
-  }
+/// REQUIRES: the mutex is held.
+uint64_t Spool::to_try() const {
+  return static_cast<uint64_t>(
+      std::count_if(waiting_.begin(), waiting_.end(), [](const auto& entry) { return !entry.second.refused; }));
 }
 
 void Spool::run() {
-  std::minstd_rand random(static_cast<unsigned>(to_ns(now())) ^ static_cast<unsigned>(::getpid()));
   Duration pause{0};
+  bool idle = true, hurried = false;
   while (true) {
-    const auto folders = waiting();
-    bool failed = false;
-    for (const std::string& folder : folders) {
-      if (cancel_) break;
-      const uint64_t bytes = folder_bytes(folder);
-      const Result<> outcome = upload(folder);
-      const std::lock_guard lock(mutex_);
-      if (outcome) {
-        --progress_.waiting_blocks;
-        progress_.waiting_bytes -= std::min(bytes, progress_.waiting_bytes);
-        ++progress_.uploaded_blocks;
-        progress_.uploaded_bytes += bytes;
-        pause = Duration{0};
-        continue;
-      }
-      failed = true;
-      ++progress_.failed_tries;
-      if (outcome.error().code == Code::kConflict) ++progress_.refused_blocks;
-      if (progress_.last_error != outcome.error().message)
-        log::warning("upload: {}; it is kept and tried again", outcome.error().message);
-      progress_.last_error = outcome.error().message;
-    }
+    if (idle) wait_for_work();
+    const bool all = !cancel_ && try_all();
     std::unique_lock lock(mutex_);
-    if (cancel_) return;
-    if (!failed && progress_.waiting_blocks == 0) {
-      idle_ = true;
-      changed_.notify_all();
-      if (stopping_) return;
-      changed_.wait(lock, [this] { return stopping_ || !idle_; });
-      idle_ = false;
+    idle = to_try() == 0;
+    if (cancel_ || (stopping_ && idle)) return;
+    if (all) {
+      pause = Duration{0};
       continue;
     }
-    if (!failed) continue;
-    // Exponential, with jitter: nodes that lost a bucket together do not come back in the same second.
-    pause = std::clamp<Duration>(pause * 2, std::chrono::seconds(1), std::chrono::minutes(2));
-    const Duration jittered =
-        pause / 2 +
-        Duration(static_cast<int64_t>(static_cast<double>(pause.count()) / 2 * random() / std::minstd_rand::max()));
-    changed_.wait_for(lock, jittered, [this] { return cancel_.load(); });
-    if (cancel_) return;
+    // Exponential, with jitter: nodes that lost a bucket together do not come back in the same second. Whoever wants
+    // to stop gets a try at once, and then from the first pause on.
+    pause = std::clamp<Duration>(pause * 2, options_.first_pause, options_.longest_pause);
+    const Duration half = pause / 2;
+    changed_.wait_for(lock, half + random_part(half), [&] { return cancel_ || (stopping_ && !hurried); });
+    if (stopping_ && !std::exchange(hurried, true)) pause = Duration{0};
   }
+}
+
+Duration Spool::random_part(Duration whole) {
+  return Duration(static_cast<int64_t>(static_cast<double>(whole.count()) * static_cast<double>(random_()) /
+                                       static_cast<double>(std::minstd_rand::max())));
+}
+
+/// Until there is something to upload, or the end.
+void Spool::wait_for_work() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return stopping_ || to_try() != 0; });
+  changed_.wait_for(lock, random_part(options_.spread), [this] { return stopping_; });
+}
+
+/// False when one failed that is to be tried again.
+bool Spool::try_all() {
+  std::vector<std::string> folders;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [folder, block] : waiting_)
+      if (!block.refused) folders.push_back(folder);
+  }
+  bool all = true;
+  for (const std::string& folder : folders) {
+    if (cancel_) return false;
+    bool refused = false;
+    const Result<> outcome = upload(folder, refused);
+    note(folder, outcome, refused);
+    all = all && (outcome || refused);
+  }
+  return all;
+}
+
+void Spool::note(const std::string& folder, const Result<>& outcome, bool refused) {
+  const std::lock_guard lock(mutex_);
+  const auto block = waiting_.find(folder);
+  if (outcome) {
+    ++progress_.uploaded_blocks;
+    progress_.uploaded_bytes += block->second.bytes;
+    waiting_.erase(block);
+  } else {
+    ++progress_.failed_tries;
+    block->second.refused = refused;
+    const std::string& message = outcome.error().message;
+    if (progress_.last_error != message)
+      log::warning("upload: {}; it is kept and tried again{}", message, refused ? " at the next start" : "");
+    progress_.last_error = message;
+  }
+  changed_.notify_all();
 }
 
 Result<store::ObjectStore*> Spool::store_for(const store::Location& location) {
@@ -172,37 +224,39 @@ Result<store::ObjectStore*> Spool::store_for(const store::Location& location) {
   return store.get();
 }
 
-Result<> Spool::upload(const std::string& folder) {
-  BALEEN_TRY(const std::string text, read_text(folder + "/block.json"));
-  BALEEN_TRY(const index::BlockRecord record, index::BlockRecord::from_json(text));
-  BALEEN_TRY(const std::string owner, read_text(folder + "/owner.json"));
-  const auto j = nlohmann::json::parse(owner, nullptr, false);
-  if (!j.is_object() || !j.contains("destination"))
-    return Error{Code::kInvalid, folder + "/owner.json names no destination"};
-  BALEEN_TRY(const store::Location location, store::Location::parse(j["destination"].get<std::string>()));
+/// `refused`: trying again gives the same answer. Credentials, buckets and disks are mended while a program runs; a
+/// damaged block, and a name that something else has, are not.
+Result<> Spool::upload(const std::string& folder, bool& refused) {
+  auto finished = read_finished(folder);
+  if (!finished) {
+    refused = finished.error().code == Code::kInvalid || finished.error().code == Code::kNotFound;
+    return std::move(finished).error().in(folder);
+  }
+  const auto& [record, location] = *finished;
   BALEEN_TRY(store::ObjectStore* const store, store_for(location));
 
   store::PutOptions options;
   options.cancel = &cancel_;
   const std::string prefix = location.key_prefix();
-  const auto put = [&](const index::ObjectRecord& object, const char* file, const char* type) -> Result<> {
-    options.crc32c = object.crc32c;
+  const auto put = [&](const std::string& key, const char* file, const char* type,
+                       std::optional<uint32_t> crc) -> Result<> {
+    options.crc32c = crc;
     options.content_type = type;
-    BALEEN_TRY_DO(store::put_file_once(*store, prefix + object.key, folder + "/" + file, options));
-    return {};
+    const auto done = store::put_file_once(*store, prefix + key, folder + "/" + file, options);
+    if (done) return {};
+    refused = done.error().code == Code::kConflict || done.error().code == Code::kInvalid;
+    return done.error();
   };
-  BALEEN_TRY_DO(put(record.packets_object, "packets.pcapng", "application/x-pcapng"));
-  BALEEN_TRY_DO(put(record.items_object, "items.parquet", "application/vnd.apache.parquet"));
-  options.crc32c.reset();
-  options.content_type = "application/json";
+  const index::ObjectRecord &packets = record.packets_object, &items = record.items_object;
+  BALEEN_TRY_DO(put(packets.key, "packets.pcapng", "application/x-pcapng", packets.crc32c));
+  BALEEN_TRY_DO(put(items.key, "items.parquet", "application/vnd.apache.parquet", items.crc32c));
   const index::BlockKeys keys = index::block_keys(record.recording, record.first, record.block);
-  BALEEN_TRY_DO(store::put_file_once(*store, prefix + keys.record, folder + "/block.json", options));
+  BALEEN_TRY_DO(put(keys.record, "block.json", "application/json", std::nullopt));
   // Out of the way in one step, then removed: a crash in between leaves no half folder to be uploaded again.
   const std::string done = folder_ + "/done/" + fs::path(folder).filename().string();
   if (::rename(folder.c_str(), done.c_str()) != 0) return errno_error(done, errno);
-  std::error_code failed;
-  fs::remove_all(done, failed);
-  if (failed) return Error{Code::kIo, fmt::format("{}: {}", folder, failed.message())};
+  std::error_code ignored;  // what is left of it goes with the next start
+  fs::remove_all(done, ignored);
   return {};
 }
 

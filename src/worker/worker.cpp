@@ -20,6 +20,7 @@
 #include "dissect/registry.h"
 #include "io/http_client.h"
 #include "store/retrying_store.h"
+#include "worker/stores.h"
 
 namespace baleen::worker {
 namespace {
@@ -74,14 +75,6 @@ std::string env_json(const ScriptingConfig& scripting) {
   auto env = nlohmann::json::object();
   for (const auto& [name, value] : scripting.env) env[name] = nlohmann::json::parse(value, nullptr, false);
   return env.dump();
-}
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return errno_error(path, errno);
-  std::ostringstream content;
-  content << in.rdbuf();
-  return content.str();
 }
 
 }  // namespace
@@ -293,9 +286,10 @@ Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources
 Result<std::unique_ptr<store::ObjectStore>> Worker::open_store(const store::Location& location,
                                                                const std::string& key_json) const {
   store::OpenOptions options;
-  options.gcs_service_account_json = key_json;
-  if (location.scheme == "gs" && key_json.empty() && !options_.config.gcs_key_file.empty()) {
-    BALEEN_TRY(options.gcs_service_account_json, read_text(options_.config.gcs_key_file));
+  if (key_json.empty()) {
+    BALEEN_TRY(options, open_options(options_.config, location));
+  } else {
+    options.gcs_service_account_json = key_json;
   }
   BALEEN_TRY(auto store, store::open(location, options));
   return std::unique_ptr<store::ObjectStore>(std::make_unique<store::RetryingStore>(std::move(store)));

@@ -38,7 +38,11 @@ check("nothing was lost", "LOST" not in said and "DROPPED" not in said, said.str
 # The first line is the test's own "is nginx up?", before the capture began. wrk leaves with requests on the way: nginx
 # logs those that it answered, and an item needs the request only.
 logged = [line.split()[1] for line in log.read_text().splitlines() if " /ready " not in line]
-kept = items_of(bench.baleen("query", "--from", "gs://kept/p", "-o", "ndjson"))
+bench.control({"public_read": False})
+kept = items_of(bench.baleen("query", "--from", "gs://kept/p", "-o", "ndjson", "--config", config))
+listed = bench.baleen("recordings", "ls", "--from", "gs://kept/p", *bench.credentials()).decode()
+check("reading with the key of the configuration lists the recording", "\nall " in listed, listed)
+bench.control({"public_read": True})
 of = lambda name: [i for i in kept if i["protocol"]["name"] == name]
 pages = lambda paths: sorted(p for p in paths if not p.startswith("/wrk"))
 http_paths = [i["request"]["path"] for i in of("http")]

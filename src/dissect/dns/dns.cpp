@@ -27,18 +27,9 @@ using item::Outcome;
 constexpr size_t kMaxTransferRecords = 1024;
 constexpr uint16_t kMdnsPort = 5353, kLlmnrPort = 5355;
 
-/// A stream's message with its length in front (RFC 1035 4.2.2, RFC 7766 8).
-Bytes framed(Bytes bytes) {
-  if (bytes.size() < 2) return {};
-  const size_t size = load_be16(bytes.data());
-  return size + 2 <= bytes.size() ? bytes.subspan(2, size) : Bytes();
-}
-
-bool is_datagram(const Input& in) {
-  if (!in.end_of_stream) return false;
-  const Shape s = survey(in.bytes);
-  return s.whole && s.size == in.bytes.size() && plausible(s);
-}
+/// What may stand behind the last record: nothing, or what Windows adds to a query for a zone transfer, to say that it
+/// takes several records in a message.
+bool is_end(Bytes rest) { return rest.empty() || as_text(rest) == "MS"; }
 
 const item::Protocol* multicast_card(const Output& out) {
   const uint16_t a = out.client().port, b = out.server().port;
@@ -85,36 +76,27 @@ void set(item::Message& message, item::Value payload, Timestamp time, uint64_t s
 }  // namespace
 
 Probe Dns::probe(const Input& in) {
-  if (is_datagram(in)) return Probe::kYes;
   const Bytes b = in.bytes;
+  if (in.datagram) {
+    const Shape s = survey(b);
+    return s.whole && s.size == b.size() && plausible(s) ? Probe::kYes : Probe::kNo;
+  }
   const Probe more = in.end_of_stream ? Probe::kNo : Probe::kUnsure;
   if (b.size() < 2) return more;
   const size_t size = load_be16(b.data());
   if (size < kHeaderBytes + 5) return Probe::kNo;  // with the shortest question
-  if (b.size() < 6) return more;
-  // Flags that no message has (RFC 1035 4.1.1, RFC 6895 2) end the question early.
-  const unsigned flags = load_be16(b.data() + 4), opcode = flags >> 11 & 15;
-  if (opcode > 6 || opcode == 3 || (flags & 0x0040) != 0) return Probe::kNo;
-  if (b.size() < size + 2) {
-    const Shape s = survey(b.subspan(2));
-    if (b.size() >= 2 + kHeaderBytes && !plausible(s) && s.question_ok) return Probe::kNo;
-    return more;
-  }
-  const Bytes message = framed(b);
+  if (b.size() < size + 2) return may_become_plausible(b.subspan(2)) ? more : Probe::kNo;
+  const Bytes message = b.subspan(2, size);
   const Shape s = survey(message);
-  return s.whole && s.size == message.size() && plausible(s) ? Probe::kYes : Probe::kNo;
+  return s.whole && plausible(s) && is_end(message.subspan(s.size)) ? Probe::kYes : Probe::kNo;
 }
 
 Step Dns::dissect(const Input& in, Output& out) {
-  if (in.bytes.empty()) return Step::need(1);
-  if (framing_ == Framing::kUnknown)
-    framing_ = is_datagram(in)                                ? Framing::kDatagram
-               : framed(in.bytes).empty() && in.end_of_stream ? Framing::kDatagram
-                                                              : Framing::kStream;
-  if (framing_ == Framing::kDatagram) {
+  if (in.datagram) {
     message(in, in.bytes, in.bytes.size(), out);
     return Step::took(in.bytes.size());
   }
+  // RFC 1035 4.2.2, RFC 7766 8: the length in front.
   if (in.bytes.size() < 2) return Step::need(2);
   const size_t size = load_be16(in.bytes.data());
   if (size < kHeaderBytes) return Step::lost();
@@ -182,7 +164,7 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
     out.count(Counter::kHalfResponses);
   }
   mark_malformed(item, shape, out);
-  const bool transfer = framing_ == Framing::kStream && (shape.question_type == kAxfr || shape.question_type == kIxfr);
+  const bool transfer = !in.datagram && (shape.question_type == kAxfr || shape.question_type == kIxfr);
   if (transfer && soas.first && soas.count == 1 && shape.answers > (shape.question_type == kIxfr ? 1 : 0) &&
       shape.whole && shape.header.rcode() == 0) {
     end_transfer("another transfer began", out);
@@ -212,9 +194,9 @@ void Dns::end_transfer(const char* error, Output& out) {
   out.finish(item);
 }
 
-bool Dns::gap(Direction, uint64_t, Output& out) {
+bool Dns::gap(Direction direction, uint64_t, Output& out) {
   // Queries and answers are known by their ids: what was lost spoils nothing else. Only a transfer has lost its order.
-  end_transfer("bytes of the transfer were lost", out);
+  if (direction == Direction::kToClient) end_transfer("bytes of the transfer were lost", out);
   return false;
 }
 
@@ -235,7 +217,7 @@ Resync Dns::resync(const Input& in) {
       continue;
     }
     const Shape s = survey(rest.subspan(2, size));
-    if (s.whole && s.size == size && plausible(s)) return {at, true};
+    if (s.whole && plausible(s) && is_end(rest.subspan(2 + s.size, size - s.size))) return {at, true};
   }
 }
 

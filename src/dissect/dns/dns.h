@@ -15,6 +15,7 @@ struct Shape;
 class Dns final : public Session {
  public:
   static const item::Protocol kProtocol, kMulticast, kLinkLocal;
+  static const item::Protocol* const kCards[3];
   static constexpr bool kTcp = true, kUdp = true;
   static Probe probe(const Input& in);
 
@@ -25,8 +26,6 @@ class Dns final : public Session {
   void close(bool reset, Output& out) override;
 
  private:
-  enum class Framing : uint8_t { kUnknown, kDatagram, kStream };
-
   void message(const Input& in, Bytes message, uint64_t wire_size, Output& out);
   void query(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out);
   void answer(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out);
@@ -37,7 +36,6 @@ class Dns final : public Session {
 
   InOrderMatcher waiting_;
   Transfer* transfer_ = nullptr;  // a zone transfer under way; in its item's arena
-  Framing framing_ = Framing::kUnknown;
 };
 
 }  // namespace baleen::dissect::dns

@@ -72,5 +72,6 @@ const item::Protocol Dns::kMulticast =
     card("mdns", "mDNS", "Multicast DNS", "https://datatracker.ietf.org/doc/html/rfc6762", "0", kMulticastPorts);
 const item::Protocol Dns::kLinkLocal = card("llmnr", "LLMNR", "Link-Local Multicast Name Resolution",
                                             "https://datatracker.ietf.org/doc/html/rfc4795", "0", kLinkLocalPorts);
+const item::Protocol* const Dns::kCards[] = {&kProtocol, &kMulticast, &kLinkLocal};
 
 }  // namespace baleen::dissect::dns

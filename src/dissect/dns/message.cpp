@@ -41,7 +41,7 @@ bool question_class_ok(uint16_t klass) { return !class_name(klass & 0x7FFF).empt
 
 /// RFC 1001 14.1: the first level is 32 letters A to P; types NB and NBSTAT.
 bool is_netbios(Bytes m, uint16_t type) {
-  if ((type != 0x20 && type != 0x21) || m[kHeaderBytes] != 32) return false;
+  if ((type != 0x20 && type != 0x21) || m.size() < kHeaderBytes + 33 || m[kHeaderBytes] != 32) return false;
   const Bytes label = m.subspan(kHeaderBytes + 1, 32);
   return std::all_of(label.begin(), label.end(), [](uint8_t c) { return c >= 'A' && c <= 'P'; });
 }
@@ -264,6 +264,9 @@ Shape survey(Bytes m) {
   }
   s.key = hash << 16 | s.header.id;
   s.question_ok = true;
+  if (s.questions == 0)  // an answer of NetBIOS repeats no question
+    if (const size_t behind = skip_name(m, at); behind != 0 && behind + 2 <= m.size())
+      s.netbios = is_netbios(m, load_be16(&m[behind]));
   const struct {
     uint16_t promised;
     uint16_t* found;
@@ -284,14 +287,36 @@ Shape survey(Bytes m) {
   return s;
 }
 
-bool plausible(const Shape& s) {
-  const Header& h = s.header;
+namespace {
+
+/// RFC 1035 4.1.1, RFC 6895 2: an opcode in use, the reserved bit zero; a query has no rcode.
+bool plausible_flags(const Header& h) {
   const unsigned opcode = h.opcode();
-  if (!s.question_ok || s.netbios || opcode > 6 || opcode == 3 || (h.flags & 0x0040) != 0) return false;
-  if (s.questions + h.answers + h.authorities + h.additionals == 0) return false;
-  // RFC 1035 4.1.1: a query has no rcode. Only mDNS asks more than one question.
-  if (!h.is_response() && h.rcode() != 0) return false;
-  return h.questions <= (h.id == 0 ? 64 : 1);
+  return opcode <= 6 && opcode != 3 && (h.flags & 0x0040) == 0 && (h.is_response() || h.rcode() == 0);
+}
+
+/// Something is in it, and only mDNS asks several questions.
+bool plausible(const Header& h) {
+  return plausible_flags(h) && h.questions + h.answers + h.authorities + h.additionals != 0 &&
+         h.questions <= (h.id == 0 ? 64 : 1);
+}
+
+}  // namespace
+
+bool plausible(const Shape& s) { return s.question_ok && !s.netbios && plausible(s.header); }
+
+bool may_become_plausible(Bytes m) {
+  if (m.size() < 4) return true;
+  if (m.size() < kHeaderBytes) return plausible_flags({.flags = load_be16(&m[2])});
+  const Header h = read_header(m);
+  if (!plausible(h)) return false;
+  if (h.questions == 0) return true;
+  size_t at = kHeaderBytes;
+  while (at < m.size() && m[at] != 0) {  // nothing is before the first name that a pointer could mean
+    if (m[at] > 63 || at - kHeaderBytes > 255) return false;
+    at += 1u + m[at];
+  }
+  return at + 5 > m.size() || question_class_ok(load_be16(&m[at + 3]));
 }
 
 Value request_payload(Bytes m, const Shape& s, bool multicast, Arena& arena) {

@@ -22,6 +22,9 @@ Shape survey(Bytes message);
 /// Whether what was followed looks like DNS rather than like bytes that happen to parse.
 bool plausible(const Shape& shape);
 
+/// Whether these first bytes of a message of a stream may become a plausible one. False for good.
+bool may_become_plausible(Bytes beginning);
+
 /// The payload of a request or response (reference row I-25), in `arena`. `multicast`: the top bit of a class is a flag
 /// (RFC 6762 5.4, 10.2).
 item::Value request_payload(Bytes message, const Shape& shape, bool multicast, Arena& arena);

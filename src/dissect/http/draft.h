@@ -21,6 +21,7 @@ struct Draft {
   bool chunked = false;
   bool holed = false;  // bytes inside the body were lost: nothing after them is kept
   bool capped = false;
+  bool maybe_graphql = false;  // a request that has to be looked at as a call of GraphQL
   const char* error = nullptr;
   std::string_view content_type, content_encoding, transfer_encoding;
   char* text = nullptr;  // the body as far as it is kept, without chunk framing
@@ -32,7 +33,14 @@ struct Draft {
   Interim* interim = nullptr;
 
   static constexpr size_t kMembers = 16;
-  void add(std::string_view name, item::Value value) { members[used++] = {name, value}; }
+  void add(std::string_view name, item::Value value) { new (members + used++) item::Member{name, value}; }
+  /// Several at once.
+  template <size_t kCount>
+  void add_all(const item::Member (&more)[kCount]) {
+    item::Member* at = members + used;
+    for (const item::Member& member : more) new (at++) item::Member(member);
+    used = static_cast<uint8_t>(used + kCount);
+  }
   Arena& arena() const { return item->arena; }
 
   /// Keeps the next bytes of the body, up to `cap` in all. `expected`: how many will still come, if that is known.

@@ -33,6 +33,23 @@ std::string_view known_name(Known k) {
   return kNames[static_cast<size_t>(k)];
 }
 
+/// Whether a token of 6 bytes or more is this name without regard to case. Known names are letters and '-' in lower
+/// case, so setting bit 5 of a token's characters folds their case and makes nothing else equal to them.
+bool same_known(std::string_view token, std::string_view known) {
+  const auto equal = [&]<class Word>(Word, size_t at) {
+    constexpr auto kCaseBits = static_cast<Word>(0x2020202020202020u);
+    Word a, b;
+    std::memcpy(&a, token.data() + at, sizeof a);
+    std::memcpy(&b, known.data() + at, sizeof b);
+    return (a | kCaseBits) == b;
+  };
+  const size_t size = token.size();
+  if (size < 8) return equal(uint32_t{}, 0) && equal(uint32_t{}, size - 4);
+  for (size_t at = 0; at + 8 < size; at += 8)
+    if (!equal(uint64_t{}, at)) return false;
+  return equal(uint64_t{}, size - 8);
+}
+
 Known known_field(std::string_view name) {
   Known k = Known::kNone;
   switch (name.size()) {
@@ -46,7 +63,7 @@ Known known_field(std::string_view name) {
     case 17: k = Known::kTransferEncoding; break;
     default: return Known::kNone;
   }
-  return alike(name, known_name(k)) ? k : Known::kNone;
+  return same_known(name, known_name(k)) ? k : Known::kNone;
 }
 
 /// More text for a member that exists: a folded line, or a repeated name. They are joined once, at the end: joining at
@@ -59,7 +76,8 @@ struct More {
 
 class FieldParser {
  public:
-  FieldParser(Arena& arena, size_t lines) : arena_(arena), lines_(lines) {
+  /// `end`: of the bytes that may be read.
+  FieldParser(Arena& arena, size_t lines, const char* end) : arena_(arena), lines_(lines), end_(end) {
     members_ = static_cast<Member*>(arena.allocate(lines * sizeof(Member), alignof(Member)));
   }
 
@@ -70,12 +88,14 @@ class FieldParser {
       append(last_, ' ', trim(text));
       return;
     }
-    size_t colon = 0;
-    while (colon < text.size() && is_token_char(text[colon])) ++colon;
+    size_t colon = token_size(text, static_cast<size_t>(end_ - text.data()));
     const std::string_view name = text.substr(0, colon);
     while (colon < text.size() && is_blank(text[colon])) ++colon;  // RFC 9112 5.1: to be refused; we only look
     if (name.empty() || colon == text.size() || text[colon] != ':') return bad();
-    add(name, trim(text.substr(colon + 1)));
+    text.remove_prefix(colon + 1);
+    // Most often there is one space in front and nothing behind.
+    const bool as_usual = text.size() > 1 && text[0] == ' ' && !is_blank(text[1]) && !is_blank(text.back());
+    add(name, as_usual ? text.substr(1) : trim(text));
   }
 
   Fields done() {
@@ -138,6 +158,7 @@ class FieldParser {
 
   Arena& arena_;
   size_t lines_;
+  const char* end_;
   Member* members_;
   More* more_ = nullptr;
   size_t more_count_ = 0;
@@ -156,6 +177,7 @@ bool is_version(std::string_view v) {  // RFC 9112 2.3; major version 1 only
 size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
   const uint8_t* p = bytes.data();
   size_t i = from;
+  size_t last = from;  // behind the LF before, as far as it is known: an empty line is two bytes at most
 #ifdef __SSE2__
   const __m128i lf = _mm_set1_epi8('\n');
   for (; i + 16 <= bytes.size(); i += 16) {
@@ -164,14 +186,16 @@ size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
     for (; mask != 0; mask &= mask - 1) {
       const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
       note(lines, at);
-      if (ends_head(p, at)) return at + 1;
+      if (at - last < 2 && ends_head(p, at)) return at + 1;
+      last = at + 1;
     }
   }
 #endif
   for (; i < bytes.size(); ++i) {
     if (p[i] != '\n') continue;
     note(lines, i);
-    if (ends_head(p, i)) return i + 1;
+    if (i - last < 2 && ends_head(p, i)) return i + 1;
+    last = i + 1;
   }
   return 0;
 }
@@ -185,7 +209,8 @@ RequestLine parse_request_line(std::string_view line) {
   while (is_token_char(line[method])) ++method;  // ends at the space before the version at the latest
   if (method == 0 || method > kMaxMethod || line[method] != ' ') return r;
   r.method = line.substr(0, method);
-  if (method + 1 >= line.size() - 9) return r;
+  // A control character cannot begin a target; may_become_request_line() says so, too.
+  if (method + 1 >= line.size() - 9 || static_cast<uint8_t>(line[method + 1]) < 0x20) return r;
   r.target = trim(line.substr(method + 1, line.size() - 9 - method - 1));
   r.ok = !r.target.empty();
   return r;
@@ -216,6 +241,9 @@ bool may_become_request_line(std::string_view start) {
 
 bool may_become_status_line(std::string_view start) {
   static constexpr std::string_view kPattern = "HTTP/1.d ddd";
+  if (start.size() >= kPattern.size())
+    return std::memcmp(start.data(), kPattern.data(), 7) == 0 && is_digit(start[7]) && start[8] == ' ' &&
+           start[9] >= '1' && start[9] <= '9' && is_digit(start[10]) && is_digit(start[11]);
   for (size_t i = 0; i < start.size() && i < kPattern.size(); ++i) {
     const bool fits = kPattern[i] == 'd' ? is_digit(start[i]) : start[i] == kPattern[i];
     if (!fits) return false;
@@ -224,7 +252,7 @@ bool may_become_status_line(std::string_view start) {
 }
 
 Fields parse_fields(std::string_view text, size_t begin, std::span<const uint32_t> ends, Arena& arena) {
-  FieldParser parser(arena, ends.size());
+  FieldParser parser(arena, ends.size(), text.data() + text.size());
   for (const uint32_t end : ends) {
     parser.line(text.substr(begin, end - begin));
     begin = end + 1;

@@ -30,6 +30,7 @@ size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines);
 struct Head {
   std::string_view text;  // with its empty line
   std::string_view line;  // the start line, without its end
+  size_t line_end;        // where its LF stands
   const LineEnds& lines;
   bool all_lines;  // whether `lines` holds them from the first on
 };

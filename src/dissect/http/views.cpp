@@ -185,8 +185,8 @@ Target parse_target(std::string_view target, Arena& arena) {
     rest = end == std::string_view::npos ? std::string_view() : target.substr(end);
     authority = true;
   }
-  size_t end = 0;
-  while (end < rest.size() && rest[end] != '?' && rest[end] != '#') ++end;
+  size_t end = std::min(rest.find('?'), rest.size());
+  end = std::min(rest.substr(0, end).find('#'), end);
   Target out;
   out.path = rest.substr(0, end);
   if (end < rest.size() && rest[end] == '?') out.query = rest.substr(end + 1, rest.find('#', end) - end - 1);
@@ -309,8 +309,14 @@ bool is_utf8(std::string_view text) {
   const uint8_t* const end = p + text.size();
   while (p < end) {
 #ifdef __SSE2__
+    const auto at = [&p](ptrdiff_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i)); };
+    while (end - p >= 64 &&
+           _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(at(0), at(16)), _mm_or_si128(at(32), at(48)))) == 0)
+      p += 64;
     while (end - p >= 16 && _mm_movemask_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))) == 0) p += 16;
     if (p == end) return true;
+    // The last few together with some that are known to be good.
+    if (end - p < 16 && text.size() >= 16 && _mm_movemask_epi8(at(end - p - 16)) == 0) return true;
 #endif
     if (*p < 0x80) {
       ++p;

@@ -1,0 +1,397 @@
+#include "record/block_writer.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/crc32c.h"
+#include "index/parquet.h"
+#include "record/harness.h"
+
+namespace baleen::record {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kStreams = 3, kPackets = 12, kItems = 6;
+
+BlockOwner owner() { return {"shop", "http", "file:///nowhere", "node-1", "cluster-1", "0a1b2c3d", 7}; }
+
+/// A packet of one of the streams; the streams take turns.
+PacketName packet_at(uint64_t n) { return {n % kStreams + 1, n}; }
+
+Result<> add_packet(BlockWriter& block, uint64_t n, size_t size = 20) {
+  const PacketName name = packet_at(n);
+  const net::OwnedPacket packet = named_packet(name, size + n % 5);
+  return block.add_packet(stream_file(name.stream), recorded(packet, n % 2));
+}
+
+Result<> add_item(BlockWriter& block, item::ItemPool& pool, uint64_t n) {
+  return block.add_item(*http_item(pool, n % kStreams + 1, n));
+}
+
+/// What finish() has left in a folder, against the first packets and items of the numbering above.
+void expect_block(const std::string& folder, const index::BlockRecord& record, uint64_t packets, uint64_t items) {
+  EXPECT_EQ(record.packets, packets);
+  EXPECT_EQ(record.items, items);
+  const auto written = index::BlockRecord::from_json(read_whole(folder + "/block.json"));
+  ASSERT_TRUE(written);
+  EXPECT_EQ(written->to_json(), record.to_json());
+  EXPECT_TRUE(files_below(folder, ".journal").empty());
+  EXPECT_TRUE(files_below(folder, ".part").empty());
+
+  const std::string pcapng = read_whole(folder + "/packets.pcapng");
+  EXPECT_EQ(record.packets_object.size, pcapng.size());
+  EXPECT_EQ(record.packets_object.crc32c, crc32c(as_bytes(pcapng)));
+  std::vector<PacketName> expected, found;
+  for (uint64_t n = 0; n < packets; ++n) expected.push_back(packet_at(n));
+  std::stable_sort(expected.begin(), expected.end());
+  for (const PacketRead& packet : read_pcapng(pcapng)) {
+    found.push_back(name_of(packet.bytes));
+    EXPECT_EQ(packet.bytes, named_packet(found.back(), 20 + found.back().number % 5).bytes);
+    EXPECT_EQ(packet.time, named_packet(found.back()).time);
+  }
+  std::stable_sort(found.begin(), found.end());
+  EXPECT_EQ(found, expected);
+  uint64_t at = record.header_length;
+  for (const index::StreamPlace& place : record.streams) {
+    EXPECT_EQ(place.offset, at);
+    at += place.length;
+    const auto alone = read_pcapng(pcapng.substr(0, record.header_length) + pcapng.substr(place.offset, place.length));
+    EXPECT_EQ(alone.size(), place.packets);
+    for (const PacketRead& packet : alone) EXPECT_EQ(stream_file(name_of(packet.bytes).stream), place.stream);
+  }
+  EXPECT_EQ(at, pcapng.size());
+
+  const std::string parquet = read_whole(folder + "/items.parquet");
+  EXPECT_EQ(record.items_object.size, parquet.size());
+  EXPECT_EQ(record.items_object.crc32c, crc32c(as_bytes(parquet)));
+  std::vector<std::string> paths;
+  index::ParquetQuery query;
+  query.files = {folder + "/items.parquet"};
+  const auto read = index::read_parquet(query, [&](const index::StoredItem& item) {
+    paths.push_back(path_of(item.json));
+    return true;
+  });
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(paths.size(), items);
+  for (uint64_t n = 0; n < items; ++n)
+    EXPECT_EQ(paths[n], "/s/" + std::to_string(n % kStreams + 1) + "/" + std::to_string(n));
+}
+
+/// The ends of a journal's records, the beginning included.
+std::vector<size_t> record_ends(const std::string& journal, bool size_counts_itself) {
+  std::vector<size_t> ends = {0};
+  while (ends.back() < journal.size()) {
+    const uint32_t size = load_le32(as_bytes(journal).data() + ends.back());
+    ends.push_back(ends.back() + size + (size_counts_itself ? 0 : 4));
+  }
+  return ends;
+}
+
+uint64_t whole_records(const std::vector<size_t>& ends, size_t cut) {
+  return static_cast<uint64_t>(std::upper_bound(ends.begin(), ends.end(), cut) - ends.begin()) - 1;
+}
+
+class BlockWriterTest : public testing::Test {
+ protected:
+  /// An open block's folder as a killed process leaves it.
+  void write_block() {
+    auto block = BlockWriter::create(folder_ / "whole", owner());
+    ASSERT_TRUE(block) << block.error().message;
+    for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+    for (uint64_t n = 0; n < kItems; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
+    ASSERT_TRUE((*block)->sync());
+    owner_json_ = read_whole(folder_ / "whole/owner.json");
+    packets_ = read_whole(folder_ / "whole/packets.journal");
+    items_ = read_whole(folder_ / "whole/items.journal");
+  }
+
+  /// The same with other journals.
+  std::string folder_with(std::string_view packets, std::string_view items) {
+    const std::string folder = folder_ / "cut";
+    fs::remove_all(folder);  // not written over: file systems wait for the disk then
+    fs::create_directories(folder);
+    write_whole(folder + "/owner.json", owner_json_);
+    write_whole(folder + "/packets.journal", packets);
+    write_whole(folder + "/items.journal", items);
+    return folder;
+  }
+
+  ScratchFolder folder_;
+  item::ItemPool pool_;
+  std::string owner_json_, packets_, items_;
+};
+
+TEST_F(BlockWriterTest, WhatIsFinishedReadsBack) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  EXPECT_TRUE((*block)->empty());
+  for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+  for (uint64_t n = kItems; n-- > 0;) ASSERT_TRUE(add_item(**block, pool_, n)) << "the order of arrival is any";
+  EXPECT_FALSE(BlockWriter::is_finished(folder_ / "b"));
+  index::LossLedger ledger;
+  ledger.items_seen = ledger.items_stored = kItems;
+  const auto record = (*block)->finish({{"eth0"}, {"eth1"}}, ledger);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_TRUE(BlockWriter::is_finished(folder_ / "b"));
+  expect_block(folder_ / "b", *record, kPackets, kItems);
+  EXPECT_EQ(record->ledger, ledger);
+  EXPECT_EQ(record->recording, "shop");
+  EXPECT_EQ(record->filter, "http");
+  EXPECT_EQ(record->node, "node-1");
+  EXPECT_EQ(record->cluster, "cluster-1");
+  EXPECT_EQ(record->first, named_packet(packet_at(0)).time);
+  EXPECT_EQ(record->last, named_packet(packet_at(kPackets - 1)).time);
+  EXPECT_EQ(record->items_by_protocol, (std::map<std::string, uint64_t>{{"http", kItems}}));
+  EXPECT_EQ(record->namespaces, std::set<std::string>{"shop"});
+  EXPECT_EQ(record->pods, std::set<std::string>{"frontend-1"});
+  EXPECT_EQ(record->status_classes, std::set<std::string>{"2xx"});
+  EXPECT_EQ(record->streams.size(), kStreams);
+  EXPECT_TRUE(record->zone_map_complete);
+  for (const PacketRead& packet : read_pcapng(read_whole(folder_ / "b/packets.pcapng")))
+    EXPECT_EQ(packet.interface, name_of(packet.bytes).number % 2 == 0 ? "eth0" : "eth1");
+}
+
+TEST_F(BlockWriterTest, PacketsWithoutItemsAndItemsWithoutPackets) {
+  for (const bool packets : {true, false}) {
+    const std::string folder = folder_ / (packets ? "p" : "i");
+    auto block = BlockWriter::create(folder, owner());
+    ASSERT_TRUE(block);
+    ASSERT_TRUE(packets ? add_packet(**block, 0) : add_item(**block, pool_, 0));
+    const auto record = (*block)->finish({}, {});
+    ASSERT_TRUE(record) << record.error().message;
+    expect_block(folder, *record, packets ? 1 : 0, packets ? 0 : 1);
+  }
+}
+
+TEST_F(BlockWriterTest, APacketIsKeptAsItWasCaptured) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  net::OwnedPacket cut = named_packet({1, 0}), raw = named_packet({1, 1}), empty = named_packet({1, 2});
+  cut.wire_length = 9000;
+  raw.link = net::LinkType::kRaw;
+  empty.bytes.clear();
+  for (const net::OwnedPacket* packet : {&cut, &raw, &empty})
+    ASSERT_TRUE((*block)->add_packet(stream_file(1), recorded(*packet, 3)));
+  const auto record = (*block)->finish({{"eth0"}}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  const auto read = read_pcapng(read_whole(folder_ / "b/packets.pcapng"));
+  ASSERT_EQ(read.size(), 3u);
+  EXPECT_EQ(read[0].wire_length, 9000u);
+  EXPECT_EQ(read[0].bytes, cut.bytes);
+  EXPECT_EQ(read[0].interface, "if3") << "an interface that nobody named";
+  EXPECT_EQ(read[1].link, 101);
+  EXPECT_EQ(read[1].bytes, raw.bytes);
+  EXPECT_EQ(read[2].bytes, "");
+}
+
+TEST_F(BlockWriterTest, JournalsCutAtEveryByte) {
+  write_block();
+  const auto packet_ends = record_ends(packets_, true), item_ends = record_ends(items_, false);
+  ASSERT_EQ(packet_ends.size(), kPackets + 1);
+  ASSERT_EQ(item_ends.size(), kItems + 1);
+  for (size_t cut = 0; cut <= packets_.size(); ++cut) {
+    const auto block = BlockWriter::recover(folder_with(packets_.substr(0, cut), items_));
+    ASSERT_TRUE(block) << cut;
+    ASSERT_EQ((*block)->packets(), whole_records(packet_ends, cut)) << cut;
+    ASSERT_EQ((*block)->items(), kItems);
+    ASSERT_EQ(fs::file_size(folder_ / "cut/packets.journal"), packet_ends[(*block)->packets()]);
+  }
+  for (size_t cut = 0; cut <= items_.size(); ++cut) {
+    const auto block = BlockWriter::recover(folder_with(packets_, items_.substr(0, cut)));
+    ASSERT_TRUE(block) << cut;
+    ASSERT_EQ((*block)->items(), whole_records(item_ends, cut)) << cut;
+    ASSERT_EQ((*block)->packets(), kPackets);
+    ASSERT_EQ(fs::file_size(folder_ / "cut/items.journal"), item_ends[(*block)->items()]);
+  }
+}
+
+TEST_F(BlockWriterTest, WhatIsRecoveredIsFinishedWithTheRightCounts) {
+  write_block();
+  const auto packet_ends = record_ends(packets_, true), item_ends = record_ends(items_, false);
+  for (uint64_t n = 0; n <= kPackets; n += 3) {
+    for (const size_t cut : {packet_ends[n], packet_ends[n] + 1, packet_ends[n] + 27}) {
+      const uint64_t items = n % (kItems + 1);
+      const std::string folder = folder_with(packets_.substr(0, cut), items_.substr(0, item_ends[items] + 5));
+      auto block = BlockWriter::recover(folder);
+      ASSERT_TRUE(block);
+      if ((*block)->empty()) continue;
+      const auto record = (*block)->finish({}, {});
+      ASSERT_TRUE(record) << record.error().message;
+      expect_block(folder, *record, n, items);
+      EXPECT_EQ(record->run, owner().run);
+      EXPECT_EQ(record->block.substr(record->block.size() - 6), "000007") << "the name was decided before the crash";
+    }
+  }
+}
+
+TEST_F(BlockWriterTest, TailsThatAPowerCutLeavesAreCutOff) {
+  write_block();
+  for (const std::string& tail : {std::string(1, '\0'), std::string(4096, '\0'), std::string(100, '\xff'),
+                                  std::string("\x1c\0\0\0", 4), std::string("\x08\0\0\0xxxxxxxx", 12)}) {
+    const std::string folder = folder_with(packets_ + tail, items_ + tail);
+    auto block = BlockWriter::recover(folder);
+    ASSERT_TRUE(block);
+    EXPECT_EQ((*block)->packets(), kPackets);
+    EXPECT_EQ((*block)->items(), kItems);
+    EXPECT_EQ(fs::file_size(folder + "/packets.journal"), packets_.size());
+    EXPECT_EQ(fs::file_size(folder + "/items.journal"), items_.size());
+  }
+}
+
+TEST_F(BlockWriterTest, ARecoveredBlockIsWrittenOn) {
+  write_block();
+  const auto packet_ends = record_ends(packets_, true), item_ends = record_ends(items_, false);
+  const std::string folder = folder_with(packets_.substr(0, packet_ends[5] + 9), items_.substr(0, item_ends[2] + 1));
+  auto block = BlockWriter::recover(folder);
+  ASSERT_TRUE(block);
+  for (uint64_t n = 5; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+  for (uint64_t n = 2; n < kItems; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  expect_block(folder, *record, kPackets, kItems);
+}
+
+TEST_F(BlockWriterTest, RecoveringTwiceMakesTheSameBlock) {
+  write_block();
+  std::string names[2], objects[2];
+  for (int turn = 0; turn < 2; ++turn) {
+    const std::string folder = folder_with(packets_, items_);
+    auto block = BlockWriter::recover(folder);
+    ASSERT_TRUE(block);
+    const auto record = (*block)->finish({}, {});
+    ASSERT_TRUE(record);
+    names[turn] = record->block;
+    objects[turn] = read_whole(folder + "/packets.pcapng") + read_whole(folder + "/items.parquet");
+  }
+  EXPECT_EQ(names[0], names[1]);
+  EXPECT_EQ(objects[0], objects[1]) << "what is uploaded twice must be the same bytes";
+}
+
+TEST_F(BlockWriterTest, DamagedOwnersAreErrors) {
+  write_block();
+  const auto recover_with = [&](std::string_view text) {
+    const std::string folder = folder_with(packets_, items_);
+    write_whole(folder + "/owner.json", text);
+    return BlockWriter::recover(folder);
+  };
+  for (size_t cut = 0; cut < owner_json_.size(); ++cut) {
+    const auto block = recover_with(owner_json_.substr(0, cut));
+    ASSERT_FALSE(block) << cut;
+    EXPECT_EQ(block.error().code, Code::kInvalid);
+    EXPECT_NE(block.error().message.find("owner.json"), std::string::npos) << block.error().message;
+  }
+  for (size_t at = 0; at < owner_json_.size(); ++at)
+    for (const char c : {'\0', '"', '{', '9', '\xff'}) {
+      std::string text = owner_json_;
+      text[at] = c;
+      (void)recover_with(text);  // an answer, whichever
+    }
+  for (const char* text :
+       {"[]", "null", "7", R"({"recording":1})", R"({"recording":"a","filter":{},"destination":"x"})"})
+    EXPECT_FALSE(recover_with(text)) << text;
+  const std::string folder = folder_with(packets_, items_);
+  fs::remove(folder + "/owner.json");
+  const auto block = BlockWriter::recover(folder);
+  ASSERT_FALSE(block);
+  EXPECT_EQ(block.error().code, Code::kNotFound);
+  EXPECT_EQ(fs::file_size(folder + "/packets.journal"), packets_.size()) << "nobody's journals are left alone";
+}
+
+TEST_F(BlockWriterTest, AFullDiskTearsNothingAndIsTriedAgain) {
+  write_block();
+  for (size_t limit = 0; limit < packets_.size(); limit += 61) {
+    const std::string folder = folder_ / ("full" + std::to_string(limit));
+    auto block = BlockWriter::create(folder, owner());
+    ASSERT_TRUE(block);
+    for (uint64_t n = 0; n < 4; ++n) ASSERT_TRUE(add_packet(**block, n));
+    for (uint64_t n = 0; n < 2; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
+    {
+      const FileSizeLimit full(limit);
+      for (int turn = 0; turn < 3; ++turn) {
+        const auto synced = (*block)->sync();
+        EXPECT_FALSE(synced);
+        for (uint64_t n = 4; turn == 0 && n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+      }
+    }
+    // A process that dies now loses nothing that lies whole in the journals.
+    const std::string copy = folder_ / "copy";
+    fs::remove_all(copy);
+    fs::copy(folder, copy);
+    const auto survivor = BlockWriter::recover(copy);
+    ASSERT_TRUE(survivor);
+    EXPECT_TRUE((*survivor)->packets() == 0 || (*survivor)->packets() == 4 || (*survivor)->packets() == kPackets);
+    EXPECT_EQ(fs::file_size(copy + "/packets.journal"), fs::file_size(folder + "/packets.journal")) << "a torn tail";
+
+    for (uint64_t n = 2; n < kItems; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
+    ASSERT_TRUE((*block)->sync());
+    if (limit % 4 == 0) {
+      const auto record = (*block)->finish({}, {});
+      ASSERT_TRUE(record) << record.error().message;
+      expect_block(folder, *record, kPackets, kItems);
+    } else {
+      EXPECT_EQ(read_whole(folder + "/packets.journal"), packets_);
+      EXPECT_EQ(read_whole(folder + "/items.journal"), items_);
+    }
+  }
+}
+
+TEST_F(BlockWriterTest, FinishingOnAFullDiskIsTriedAgain) {
+  const std::string folder = folder_ / "b";
+  auto block = BlockWriter::create(folder, owner());
+  ASSERT_TRUE(block);
+  for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+  for (uint64_t n = 0; n < kItems; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
+  ASSERT_TRUE((*block)->sync());
+  for (const uint64_t limit : {0, 100, 1000, 2000, 5000}) {
+    const FileSizeLimit full(limit);
+    const auto record = (*block)->finish({}, {});
+    ASSERT_FALSE(record) << limit;
+    EXPECT_FALSE(BlockWriter::is_finished(folder));
+    EXPECT_EQ(files_below(folder, ".journal").size(), 2u);
+    if (fs::exists(folder + "/packets.pcapng")) {
+      EXPECT_EQ(read_pcapng(read_whole(folder + "/packets.pcapng")).size(), kPackets) << "whole, or not at all";
+    }
+  }
+  // A process that takes up what the failed one has left, and the failed one itself, both finish it.
+  fs::copy(folder, folder_ / "taken-up");
+  for (const bool again : {false, true}) {
+    const std::string at = again ? folder_ / "taken-up" : folder;
+    if (again) {
+      auto recovered = BlockWriter::recover(at);
+      ASSERT_TRUE(recovered);
+      block = std::move(recovered);
+    }
+    const auto record = (*block)->finish({}, {});
+    ASSERT_TRUE(record) << record.error().message;
+    expect_block(at, *record, kPackets, kItems);
+  }
+}
+
+TEST_F(BlockWriterTest, BuffersThatFillUpAreWrittenAsTheyCome) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  constexpr uint64_t kMany = 3000;
+  for (uint64_t n = 0; n < kMany; ++n) ASSERT_TRUE(add_packet(**block, n, 1000));
+  EXPECT_GT(fs::file_size(folder_ / "b/packets.journal"), uint64_t{2} << 20) << "before anybody asks for it";
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->packets, kMany);
+  EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), kMany);
+}
+
+TEST_F(BlockWriterTest, NamesOfABlockAreDecidedByItsContent) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  ASSERT_TRUE(add_packet(**block, 0));
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record);
+  const index::BlockKeys keys = index::block_keys("shop", record->first, record->block);
+  EXPECT_EQ(record->packets_object.key, keys.packets);
+  EXPECT_EQ(record->items_object.key, keys.items);
+  EXPECT_EQ(record->block, index::block_id(record->first, "node-1", "0a1b2c3d", 7));
+}
+
+}  // namespace
+}  // namespace baleen::record
