@@ -2,12 +2,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/suggest.h"
 #include "base/units.h"
 #include "capture/pcap_file/pcap_file.h"
 #include "cmd/commands.h"
 #include "cmd/printing.h"
 #include "dissect/engine.h"
-#include "dissect/registry.h"
+#include "dissect/selection.h"
 
 namespace baleen::cmd {
 namespace {
@@ -18,6 +19,8 @@ struct DissectOptions {
   Format format = Format::kTable;
   uint64_t limit = 0;
   bool statistics = false;
+  std::vector<std::string> names;
+  dissect::Selection dissectors;
 };
 
 constexpr item::Origin kOffline{"offline", "", ""};
@@ -40,7 +43,8 @@ class Dissection final : public dissect::EngineObserver {
   Result<> read(const std::string& path) {
     BALEEN_TRY(const auto source, capture::PcapFileSource::open({.path = path, .follow = false, .events = {}}));
     dissect::EngineOptions engine_options;
-    engine_options.protocols = dissect::registry();
+    engine_options.protocols = options_.dissectors.protocols;
+    engine_options.l4 = options_.dissectors.l4;
     engine_options.origin = &kOffline;
     dissect::Engine engine(engine_options, *this);
     Progress progress(path);
@@ -98,7 +102,14 @@ class Dissection final : public dissect::EngineObserver {
   uint64_t limit_;
 };
 
-int run(const DissectOptions& options) {
+int run(DissectOptions& options) {
+  options.dissectors = dissect::select_dissectors(options.names);
+  for (const std::string& name : options.dissectors.unknown) {
+    const std::string_view near = suggest(name, dissect::dissector_names());
+    fmt::print(stderr, "baleen: --dissectors: there is none called '{}'{}\n", name,
+               near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+    return exit_code::kUsage;
+  }
   auto filter = compile_filter(options.filter);
   if (!filter) return exit_code::kUsage;
   Dissection dissection(options, std::move(*filter));
@@ -132,6 +143,10 @@ void add_dissect_command(CLI::App& app, int& code) {
                                                                         {"count", Format::kCount}})
                       .description(""))
       ->option_text("table|ndjson|count");
+  dissect->add_option("--dissectors", options->names, "look only for these, as in http,dns,icmp (default: all of them)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->option_text("NAME,...");
   dissect->add_option("--limit", options->limit, "stop after this many items");
   dissect->add_flag("--stats", options->statistics, "print what was counted to standard error");
   dissect->callback([options, &code] { code = run(*options); });

@@ -11,6 +11,10 @@
 
 namespace baleen::dissect {
 
+namespace l4 {
+struct Connection;
+}
+
 /// Bytes of one direction that a dissector has seen and could not use yet. Pooled: most directions never need one.
 struct Pending {
   /// From this byte on the bytes came at that time.
@@ -95,6 +99,7 @@ struct alignas(64) Flow {
   uint64_t candidates[2] = {~uint64_t{0}, ~uint64_t{0}};  // by half: protocols whose probes did not say no
   Flow* older = nullptr;
   Flow* newer = nullptr;
+  l4::Connection* connection = nullptr;  // where L4 items are wanted; the engine's
 
   const net::Endpoint& client() const { return client_half == 0 ? key.low : key.high; }
   const net::Endpoint& server() const { return client_half == 0 ? key.high : key.low; }

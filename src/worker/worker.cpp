@@ -225,10 +225,12 @@ Result<> Worker::prepare() {
   const bool keep_packets = scripts_wanted || !config.recordings.empty();
   BALEEN_TRY(auto sources, open_sources());
 
+  dissectors_ = dissect::select_dissectors(config.enabled_dissectors);
   std::vector<const record::FlightRecorder*> flights;
   for (size_t i = 0; i < sources.size(); ++i) {
     dissect::EngineOptions engine;
-    engine.protocols = dissect::registry();
+    engine.protocols = dissectors_.protocols;
+    engine.l4 = dissectors_.l4;
     engine.origin = &origin_;
     engine.source = offline_ ? item::CaptureSource::kUnspecified : item::CaptureSource::kAfPacket;
     engine.tell_packets = keep_packets;

@@ -79,6 +79,7 @@ class Worker {
   record::CaptureNumbers numbers_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<record::Recorder> recorder_;
+  dissect::Selection dissectors_;
   std::unique_ptr<PacketFiles> packet_files_;
   std::unique_ptr<script::ScriptHost> scripts_;
   std::mutex deliver_mutex_, offer_mutex_;

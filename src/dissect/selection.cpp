@@ -1,0 +1,71 @@
+#include "dissect/selection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dissect/registry.h"
+
+namespace baleen::dissect {
+namespace {
+
+struct L4Name {
+  std::string_view name;
+  bool L4Items::* wanted;
+  bool by_default;
+};
+constexpr L4Name kL4Names[] = {
+    {"icmp", &L4Items::icmp, true},         {"tcp_conn", &L4Items::tcp_conn, true},
+    {"udp_conn", &L4Items::udp_conn, true}, {"tcp_flow", &L4Items::tcp_flow, true},
+    {"udp_flow", &L4Items::udp_flow, true},
+};
+
+// What the installation of the reference product lists by itself and is made by another's dissector here.
+constexpr std::pair<std::string_view, std::string_view> kPartOf[] = {{"ws", "http"}, {"grpc", "http"}, {"gql", "http"}};
+
+bool makes(const ProtocolEntry& entry, std::string_view name) {
+  return entry.name == name || std::any_of(entry.cards.begin(), entry.cards.end(),
+                                           [&](const item::Protocol* card) { return card->macro == name; });
+}
+
+}  // namespace
+
+Selection select_dissectors(std::span<const std::string> names) {
+  const std::span<const ProtocolEntry> all = registry();
+  Selection out;
+  if (names.empty()) {
+    out.protocols.assign(all.begin(), all.end());
+    for (const L4Name& l4 : kL4Names) out.l4.*l4.wanted = l4.by_default;
+    return out;
+  }
+  std::vector<bool> wanted(all.size());
+  for (std::string name : names) {
+    std::replace(name.begin(), name.end(), '-', '_');
+    bool known = false;
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (!makes(all[i], name)) continue;
+      wanted[i] = known = true;
+    }
+    for (const L4Name& l4 : kL4Names) {
+      if (l4.name != name) continue;
+      out.l4.*l4.wanted = known = true;
+    }
+    for (const auto& [part, whole] : kPartOf) {
+      if (known || name != part) continue;
+      for (size_t i = 0; i < all.size(); ++i)
+        if (all[i].name == whole) wanted[i] = known = true;
+    }
+    if (!known) out.unknown.push_back(name);
+  }
+  for (size_t i = 0; i < all.size(); ++i)
+    if (wanted[i]) out.protocols.push_back(all[i]);
+  return out;
+}
+
+std::vector<std::string_view> dissector_names() {
+  std::vector<std::string_view> names;
+  for (const ProtocolEntry& entry : registry()) names.push_back(entry.name);
+  for (const L4Name& l4 : kL4Names) names.push_back(l4.name);
+  return names;
+}
+
+}  // namespace baleen::dissect

@@ -1,0 +1,50 @@
+#include "dissect/selection.h"
+
+#include <gtest/gtest.h>
+
+#include "dissect/registry.h"
+
+namespace baleen::dissect {
+namespace {
+
+struct Case {
+  std::vector<std::string> names;
+  std::vector<std::string_view> protocols;
+  bool icmp;
+  std::vector<std::string> unknown;
+};
+
+TEST(Selection, names_are_those_of_protocols_and_their_variants) {
+  const Case cases[] = {
+      {{"dns", "http"}, {"http", "dns"}, false, {}},
+      {{"grpc"}, {"http"}, false, {}},
+      {{"gql", "icmp"}, {"http"}, true, {}},
+      {{"tlsx"}, {"tls"}, false, {}},
+      {{"tls"}, {"tls"}, false, {}},
+      {{"htpp", "icmp"}, {}, true, {"htpp"}},
+  };
+  for (const Case& c : cases) {
+    const Selection got = select_dissectors(c.names);
+    std::vector<std::string_view> protocols;
+    for (const ProtocolEntry& entry : got.protocols) protocols.push_back(entry.name);
+    EXPECT_EQ(protocols, c.protocols) << c.names[0];
+    EXPECT_EQ(got.l4.icmp, c.icmp) << c.names[0];
+    EXPECT_EQ(got.unknown, c.unknown) << c.names[0];
+  }
+}
+
+TEST(Selection, nothing_named_is_the_default) {
+  const Selection got = select_dissectors({});
+  EXPECT_EQ(got.protocols.size(), registry().size());
+  EXPECT_TRUE(got.l4.icmp);
+}
+
+TEST(Selection, every_name_that_is_offered_is_known) {
+  for (const std::string_view name : dissector_names()) {
+    const std::string one[] = {std::string(name)};
+    EXPECT_TRUE(select_dissectors(one).unknown.empty()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace baleen::dissect
