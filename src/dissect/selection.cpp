@@ -19,8 +19,12 @@ constexpr L4Name kL4Names[] = {
     {"udp_flow", &L4Items::udp_flow, true},
 };
 
-// What the installation of the reference product lists by itself and is made by another's dissector here.
-constexpr std::pair<std::string_view, std::string_view> kPartOf[] = {{"ws", "http"}, {"grpc", "http"}, {"gql", "http"}};
+// What a name of the reference product means beside the dissector of that name: versions, and whom they are handed
+// from.
+constexpr std::pair<std::string_view, std::string_view> kWith[] = {
+    {"http", "http2"}, {"http2", "http"}, {"ws", "http"},  {"websocket", "http"}, {"ws", "websocket"},
+    {"grpc", "http"},  {"grpc", "http2"}, {"gql", "http"}, {"gql", "http2"},
+};
 
 bool makes(const ProtocolEntry& entry, std::string_view name) {
   return entry.name == name || std::any_of(entry.cards.begin(), entry.cards.end(),
@@ -49,10 +53,10 @@ Selection select_dissectors(std::span<const std::string> names) {
       if (l4.name != name) continue;
       out.l4.*l4.wanted = known = true;
     }
-    for (const auto& [part, whole] : kPartOf) {
-      if (known || name != part) continue;
+    for (const auto& [given, with] : kWith) {
+      if (name != given) continue;
       for (size_t i = 0; i < all.size(); ++i)
-        if (all[i].name == whole) wanted[i] = known = true;
+        if (all[i].name == with) wanted[i] = known = true;
     }
     if (!known) out.unknown.push_back(name);
   }

@@ -16,9 +16,10 @@ struct Case {
 
 TEST(Selection, names_are_those_of_protocols_and_their_variants) {
   const Case cases[] = {
-      {{"dns", "http"}, {"http", "dns"}, false, {}},
-      {{"grpc"}, {"http"}, false, {}},
-      {{"gql", "icmp"}, {"http"}, true, {}},
+      {{"dns", "http"}, {"http", "http2", "dns"}, false, {}},
+      {{"grpc"}, {"http", "http2"}, false, {}},
+      {{"gql", "icmp"}, {"http", "http2"}, true, {}},
+      {{"ws"}, {"http", "websocket"}, false, {}},
       {{"tlsx"}, {"tls"}, false, {}},
       {{"tls"}, {"tls"}, false, {}},
       {{"htpp", "icmp"}, {}, true, {"htpp"}},

@@ -395,7 +395,9 @@ TEST_F(BlockWriterTest, MemoryHasALimitWhileTheDiskTakesNothing) {
         ++refused;
       }
       if (n % 2 == 0) ++(add_item(**block, pool_, items) ? items : refused_items);
-      if (n % 1000 == 0) EXPECT_FALSE((*block)->flush());
+      if (n % 1000 == 0) {
+        EXPECT_FALSE((*block)->flush());
+      }
     }
     EXPECT_GT(refused, 0u);
     EXPECT_LT(added * 1000, uint64_t{16} << 20);
