@@ -110,6 +110,7 @@ int run(DissectOptions& options) {
                near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
     return exit_code::kUsage;
   }
+  if (options.names.empty()) dissect::add_what_is_asked(options.filter, options.dissectors);
   auto filter = compile_filter(options.filter);
   if (!filter) return exit_code::kUsage;
   Dissection dissection(options, std::move(*filter));
@@ -143,7 +144,10 @@ void add_dissect_command(CLI::App& app, int& code) {
                                                                         {"count", Format::kCount}})
                       .description(""))
       ->option_text("table|ndjson|count");
-  dissect->add_option("--dissectors", options->names, "look only for these, as in http,dns,icmp (default: all of them)")
+  dissect
+      ->add_option("--dissectors", options->names,
+                   "look only for these, as in http,dns,icmp,tcp-conn (default: all; connections and flows when --kfl "
+                   "names them)")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->option_text("NAME,...");

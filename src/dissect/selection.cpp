@@ -1,6 +1,7 @@
 #include "dissect/selection.h"
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "dissect/registry.h"
@@ -14,9 +15,9 @@ struct L4Name {
   bool by_default;
 };
 constexpr L4Name kL4Names[] = {
-    {"icmp", &L4Items::icmp, true},         {"tcp_conn", &L4Items::tcp_conn, true},
-    {"udp_conn", &L4Items::udp_conn, true}, {"tcp_flow", &L4Items::tcp_flow, true},
-    {"udp_flow", &L4Items::udp_flow, true},
+    {"icmp", &L4Items::icmp, true},          {"tcp_conn", &L4Items::tcp_conn, false},
+    {"udp_conn", &L4Items::udp_conn, false}, {"tcp_flow", &L4Items::tcp_flow, false},
+    {"udp_flow", &L4Items::udp_flow, false},
 };
 
 // What a name of the reference product means beside the dissector of that name: versions, and whom they are handed
@@ -63,6 +64,21 @@ Selection select_dissectors(std::span<const std::string> names) {
   for (size_t i = 0; i < all.size(); ++i)
     if (wanted[i]) out.protocols.push_back(all[i]);
   return out;
+}
+
+void add_what_is_asked(std::string_view filter, Selection& selection) {
+  const auto is_word = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  while (!filter.empty()) {
+    const auto end = std::find_if_not(filter.begin(), filter.end(), is_word);
+    const std::string_view word = filter.substr(0, static_cast<size_t>(end - filter.begin()));
+    filter.remove_prefix(std::max<size_t>(word.size(), 1));
+    L4Items& l4 = selection.l4;
+    const bool conn = word == "conn" || word.starts_with("conn_"), flow = word == "flow" || word.starts_with("flow_");
+    l4.tcp_conn |= conn || word == "tcp_conn";
+    l4.udp_conn |= conn || word == "udp_conn";
+    l4.tcp_flow |= flow || word == "tcp_flow";
+    l4.udp_flow |= flow || word == "udp_flow";
+  }
 }
 
 std::vector<std::string_view> dissector_names() {

@@ -26,8 +26,12 @@ struct Selection {
 };
 
 /// The dissectors of these names: of protocols ("http"), of their variants by macro ("tlsx", "grpc": the dissector that
-/// makes them), or of L4 items ("icmp"; '-' and '_' are alike). None at all: the default.
+/// makes them), or of L4 items ("icmp"; '-' and '_' are alike). None at all: the default, all but connections and
+/// flows.
 Selection select_dissectors(std::span<const std::string> names);
+/// Adds the connections or flows that a filter speaks of ("conn", "flow_state"): tracking them costs about 400 bytes
+/// for each, so by default they are made for those who ask.
+void add_what_is_asked(std::string_view filter, Selection& selection);
 /// What can be asked for, for suggestions.
 std::vector<std::string_view> dissector_names();
 

@@ -47,5 +47,16 @@ TEST(Selection, every_name_that_is_offered_is_known) {
   }
 }
 
+TEST(Selection, connections_and_flows_are_made_for_those_who_ask) {
+  Selection got = select_dissectors({});
+  EXPECT_FALSE(got.l4.of_tcp() || got.l4.of_udp());
+  add_what_is_asked("http and connection == 1 or overflow", got);
+  EXPECT_FALSE(got.l4.of_tcp() || got.l4.of_udp());
+  add_what_is_asked("conn_state == \"open\"", got);
+  EXPECT_TRUE(got.l4.tcp_conn && got.l4.udp_conn && !got.l4.tcp_flow);
+  add_what_is_asked("http or udp_flow", got);
+  EXPECT_TRUE(got.l4.udp_flow && !got.l4.tcp_flow);
+}
+
 }  // namespace
 }  // namespace baleen::dissect

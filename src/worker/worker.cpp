@@ -226,6 +226,11 @@ Result<> Worker::prepare() {
   BALEEN_TRY(auto sources, open_sources());
 
   dissectors_ = dissect::select_dissectors(config.enabled_dissectors);
+  if (config.enabled_dissectors.empty()) {
+    dissect::add_what_is_asked(options_.show.text(), dissectors_);
+    for (const RecordingConfig& r : config.recordings) dissect::add_what_is_asked(r.pattern, dissectors_);
+    for (const auto& [name, value] : config.scripting.env) dissect::add_what_is_asked(value, dissectors_);
+  }
   std::vector<const record::FlightRecorder*> flights;
   for (size_t i = 0; i < sources.size(); ++i) {
     dissect::EngineOptions engine;
