@@ -63,7 +63,7 @@ TEST_F(WaysToLose, Way02_AFailedUploadIsTriedAgainAndLosesNoWindow) {
       shard.item(1);
       shard->settle();
     }
-    shard->stop(milliseconds(1));  // nothing has got through yet
+    shard->stop(milliseconds(500));  // nothing has got through yet
     EXPECT_GT(shard->status().spool.waiting_blocks, 1u);
     EXPECT_GT(shard->status().spool.failed_tries, 0u);
   }
