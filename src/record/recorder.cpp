@@ -84,7 +84,7 @@ Result<> Recorder::recover() {
 void Recorder::set_recordings(std::vector<Recording> recordings) {
   auto next = std::make_shared<Generation>();
   next->number = generation_.load()->number + 1;
-  if (recordings.size() > 32) recordings.resize(32);
+  if (recordings.size() > kMostRecordings) recordings.resize(kMostRecordings);
   next->recordings = std::move(recordings);
   generation_.store(std::move(next));
 }

@@ -57,7 +57,9 @@ class Recorder {
                                                 const CaptureNumbers* numbers);
   ~Recorder();
 
-  /// Replaces the recordings in force, between two items. Those that are gone are closed and uploaded. Any thread.
+  static constexpr size_t kMostRecordings = 32;
+  /// Replaces the recordings in force, between two items; at most kMostRecordings. Those that are gone are closed and
+  /// uploaded. Any thread.
   void set_recordings(std::vector<Recording> recordings);
   void set_interfaces(std::vector<InterfaceName> interfaces);
 

@@ -302,6 +302,9 @@ Result<std::unique_ptr<store::ObjectStore>> Worker::open_store(const store::Loca
 
 Result<std::vector<record::Recording>> Worker::compile_recordings(const Config& config) const {
   std::vector<record::Recording> out;
+  if (config.recordings.size() > record::Recorder::kMostRecordings)
+    return Error{Code::kInvalid, fmt::format("{} recordings; a node makes at most {} at a time",
+                                             config.recordings.size(), record::Recorder::kMostRecordings)};
   for (const RecordingConfig& r : config.recordings) {
     kfl::Options options;
     options.protocols = dissect::cards();

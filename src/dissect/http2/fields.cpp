@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "dissect/graphql/graphql.h"
 #include "dissect/http2/http2.h"
 
 namespace baleen::dissect::http2 {
@@ -74,6 +75,6 @@ const item::Protocol Http2::kProtocol = card("HTTP/2", "Hypertext Transfer Proto
                                              "https://datatracker.ietf.org/doc/html/rfc9113");
 const item::Protocol Http2::kGrpc = card("gRPC", "Hypertext Transfer Protocol Version 2 (HTTP/2) [ gRPC over HTTP/2 ]",
                                          "grpc", "https://grpc.github.io/grpc/core/md_doc_statuscodes.html");
-const item::Protocol* const Http2::kCards[2] = {&kProtocol, &kGrpc};
+const item::Protocol* const Http2::kCards[3] = {&kProtocol, &kGrpc, &graphql::kProtocol2};
 
 }  // namespace baleen::dissect::http2

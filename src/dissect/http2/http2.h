@@ -16,7 +16,7 @@ class Http2 final : public Session {
  public:
   static const item::Protocol kProtocol;
   static const item::Protocol kGrpc;
-  static const item::Protocol* const kCards[2];
+  static const item::Protocol* const kCards[3];
   static constexpr bool kTcp = true, kUdp = false;
   static Probe probe(const Input& in) { return probe_frames(in); }
 

@@ -59,6 +59,15 @@ std::vector<Row> rows() {
       {"post",
        {c(hello() + post(1) + data(1, "ab") + data(1, "cd", true)), s(settings() + ok(1, true))},
        {R"~("postData":{"mimeType":"text/plain","params":[],"text":"abcd"})~"}},
+      {"a call of GraphQL",
+       {c(hello() +
+          headers(
+              1,
+              {{":method", "POST"}, {":scheme", "http"}, {":path", "/graphql"}, {"content-type", "application/json"}}) +
+          data(1, R"({"query":"query Hero { hero { name } }","operationName":"Hero"})", true)),
+        s(settings() + headers(1, {{":status", "200"}, {"content-type", "application/json"}}) +
+          data(1, R"({"errors":[{"message":"no hero"}]})", true))},
+       {R"~("graphql":{|"operationName":"Hero"|"errorCount":1|no hero)~"}},
       {"interleaved, answered in another order",
        {c(hello() + post(1) + get(3, "/3") + data(1, "x", true)), s(settings() + ok(3, true) + ok(1, true))},
        {R"~("path":"/3")~", R"~("path":"/p"|"text":"x")~"}},
