@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "base/log.h"
 #include "io/crypto.h"
+#include "store/environment.h"
 #include "store/json.h"
 
 namespace baleen::store::gcs {
@@ -19,22 +18,6 @@ constexpr char kScope[] = "https://www.googleapis.com/auth/devstorage.read_write
 constexpr char kCloudScope[] = "https://www.googleapis.com/auth/cloud-platform";
 constexpr std::chrono::seconds kRefreshBefore{240};
 constexpr std::chrono::seconds kTolerableSkew{60};
-
-const char* env(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr && *value != 0 ? value : nullptr;
-}
-
-/// Credentials files are small; anything else is a mistake.
-Result<std::string> read_small_file(const std::string& path) {
-  struct stat facts{};
-  if (::stat(path.c_str(), &facts) != 0) return errno_error("read " + path, errno);
-  if (!S_ISREG(facts.st_mode) || facts.st_size > 1 << 20)
-    return Error{Code::kInvalid, path + ": not a credentials file"};
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return errno_error("read " + path, errno);
-  return std::string{std::istreambuf_iterator<char>(in), {}};
-}
 
 Error token_error(const io::HttpAnswer& answer, std::string_view what) {
   std::string error, detail;
