@@ -58,6 +58,10 @@ class Conformance : public testing::TestWithParam<Kind> {
       options.gcs_service_account_json = read_whole(scratch().path("key.json"));
       return store::open({"gs", "baleen-test.appspot.com", ""}, options);
     }
+    if (name == "azblob") {
+      options.azure_key = server.value("key");
+      return store::open({"azblob", server.value("account") + "/" + server.value("container"), ""}, options);
+    }
     options.s3_access_key = server.value("access_key");
     options.s3_secret_key = server.value("secret_key");
     return store::open({"s3", server.value("bucket"), ""}, options);
@@ -243,14 +247,17 @@ TEST_P(Conformance, ACancelledUploadEnds) {
 
 TEST_P(Conformance, SaysWhoItIsAndNoSecret) {
   EXPECT_THAT(store_->name(), testing::HasSubstr(GetParam().name == "file" ? "/" : GetParam().name + "://"));
-  if (GetParam().name == "s3") {
-    EXPECT_THAT(store_->identity(), testing::HasSubstr("S3RVER"));
-    EXPECT_THAT(store_->identity(), testing::Not(testing::HasSubstr(servers().at("s3")->value("secret_key"))));
-  }
+  const std::pair<const char*, const char*> secrets[] = {{"s3", "secret_key"}, {"azblob", "key"}};
+  for (const auto& [kind, secret] : secrets)
+    if (GetParam().name == kind) {
+      EXPECT_NE(store_->identity(), "");
+      EXPECT_THAT(store_->identity(), testing::Not(testing::HasSubstr(servers().at(kind)->value(secret))));
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, Conformance,
-                         testing::Values(Kind{"file", ""}, Kind{"gs", "gcs_emulator.js"}, Kind{"s3", "s3_emulator.js"}),
+                         testing::Values(Kind{"file", ""}, Kind{"gs", "gcs_emulator.js"}, Kind{"s3", "s3_emulator.js"},
+                                         Kind{"azblob", "azure_emulator.js"}),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -130,7 +130,7 @@ struct OpenOptions {
   std::string s3_role_arn, s3_external_id;  // a role that is assumed with whatever credentials there are
   bool s3_requester_pays = false;           // we pay for requests to a requester-pays bucket
 
-  std::string azure_account, azure_key, azure_sas;
+  std::string azure_account, azure_key, azure_sas, azure_connection_string;
 
   std::string endpoint;  // in place of the service's own: "http://127.0.0.1:9000"
   std::string proxy;     // empty: http_proxy, https_proxy, no_proxy
