@@ -13,7 +13,17 @@ bool is_utf8(std::string_view text, bool cut = false);
 
 /// The same, and there is no NUL.
 inline bool is_text(std::string_view text, bool cut = false) {
-  return (text.empty() || std::memchr(text.data(), 0, text.size()) == nullptr) && is_utf8(text, cut);
+  const auto* p = reinterpret_cast<const uint8_t*>(text.data());
+  const auto* const end = p + text.size();
+  if (text.size() <= 64) {  // most are keys and names, and ASCII
+    constexpr uint64_t kOnes = 0x0101010101010101u, kTops = 0x8080808080808080u;
+    uint64_t odd = 0;
+    for (; end - p >= 8; p += 8) odd |= load_le64(p) | (load_le64(p) - kOnes);
+    odd &= kTops;
+    for (; p < end; ++p) odd |= static_cast<uint64_t>(*p == 0 || *p >= 0x80);
+    if (odd == 0) return true;
+  }
+  return std::memchr(text.data(), 0, text.size()) == nullptr && is_utf8(text, cut);
 }
 
 /// A value for content that may or may not be text; borrows it.
