@@ -46,6 +46,12 @@ class KeyLog {
   static constexpr size_t kMostSessions = 1 << 17;  // about 50 MB
   explicit KeyLog(size_t most_sessions = kMostSessions) : most_(most_sessions) {}
 
+  /// Whether more may come later than it is needed (a file that programs write meanwhile): then sealed records wait.
+  bool grows() const { return grows_.load(std::memory_order_relaxed); }
+  void set_grows(bool grows) { grows_.store(grows, std::memory_order_relaxed); }
+  /// Whether there is no use in asking, now or later.
+  bool is_idle() const { return version() == 0 && !grows(); }
+
   /// Adds what these lines say; the last one may lack its end of line.
   void add(std::string_view lines);
   /// False when it is not known (yet).
@@ -72,6 +78,7 @@ class KeyLog {
   std::deque<Random> order_;
   KeyLogCounters counters_;
   std::atomic<uint64_t> version_{0};
+  std::atomic<bool> grows_{false};
 };
 
 }  // namespace baleen::dissect::tls
