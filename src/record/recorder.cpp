@@ -225,6 +225,9 @@ bool Recorder::take_item(Open& open, const item::Item& item) {
       failed(added.error());
       kept = false;
     }
+    if (!item.tls_random.empty() && options_.secrets_of && !block->has_secrets(item.tls_random))
+      if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
+        failed(added.error());
   }
   const auto [stream, fresh] = open.streams.try_emplace(item.stream);
   if (!fresh) return kept;
