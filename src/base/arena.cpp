@@ -1,5 +1,7 @@
 #include "base/arena.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstdlib>
 
 #include "base/check.h"
@@ -13,10 +15,15 @@ void* system_block(size_t bytes) {
   return p;
 }
 
+/// Of a power of two from 8 KiB on.
+size_t class_of(size_t bytes) { return static_cast<size_t>(std::countr_zero(bytes)) - 13; }
+
 }  // namespace
 
 BlockPool::~BlockPool() {
   while (head_ != nullptr) std::free(std::exchange(head_, head_->next));
+  for (Free*& head : large_)
+    while (head != nullptr) std::free(std::exchange(head, head->next));
 }
 
 void* BlockPool::take() {
@@ -34,11 +41,28 @@ void BlockPool::give(void* block) {
   ++count_;
 }
 
+void* BlockPool::take_large(size_t& bytes) {
+  if (bytes > kLargest) return system_block(bytes);
+  bytes = std::bit_ceil(std::max(bytes, kBlockBytes * 2));
+  Free*& head = large_[class_of(bytes)];
+  if (head == nullptr) return system_block(bytes);
+  large_bytes_ -= bytes;
+  return std::exchange(head, head->next);
+}
+
+void BlockPool::give_large(void* block, size_t bytes) {
+  if (bytes > kLargest || large_bytes_ + bytes > kKeepLarge) return std::free(block);
+  Free*& head = large_[class_of(bytes)];
+  head = new (block) Free{head};
+  large_bytes_ += bytes;
+}
+
 void* Arena::allocate_slow(size_t size) {
   constexpr size_t kHeader = (sizeof(Header) + 15) & ~size_t{15};
   if (size > BlockPool::kBlockBytes - kHeader) {
-    auto* h = static_cast<Header*>(system_block(kHeader + size));
-    *h = {large_, kHeader + size};
+    size_t bytes = kHeader + size;
+    auto* h = static_cast<Header*>(pool_ != nullptr ? pool_->take_large(bytes) : system_block(bytes));
+    *h = {large_, bytes};
     large_ = h;
     footprint_ += h->bytes;
     return reinterpret_cast<char*>(h) + kHeader;
@@ -65,7 +89,11 @@ void Arena::clear() {
   while (large_ != nullptr) {
     Header* h = std::exchange(large_, large_->previous);
     footprint_ -= h->bytes;
-    std::free(h);
+    if (pool_ != nullptr) {
+      pool_->give_large(h, h->bytes);
+    } else {
+      std::free(h);
+    }
   }
   if (block_ == nullptr) return;
   auto* h = reinterpret_cast<Header*>(block_);

@@ -14,7 +14,7 @@
 
 namespace baleen {
 
-/// A free list of equal blocks, so that the steady state never calls malloc. One thread owns it.
+/// Free lists of blocks, so that the steady state never calls malloc. One thread owns it.
 ///
 /// A block taken from a pool may be given back to another pool of the same block size.
 class BlockPool {
@@ -31,17 +31,27 @@ class BlockPool {
   void give(void* block);
   size_t free_blocks() const { return count_; }
 
+  /// Blocks beyond kBlockBytes, by powers of two up to kLargest; what is larger comes from the system each time.
+  /// `bytes`: how many are wanted; afterwards, how many there are. At most kKeepLarge bytes of them are kept.
+  void* take_large(size_t& bytes);
+  /// `bytes` as take_large() left it.
+  void give_large(void* block, size_t bytes);
+  static constexpr size_t kLargest = 2 << 20, kKeepLarge = 32 << 20;
+
  private:
   struct Free {
     Free* next;
   };
+  static constexpr size_t kClasses = 9;  // 8 KiB to 2 MiB
+  Free* large_[kClasses] = {};
+  size_t large_bytes_ = 0;
   Free* head_ = nullptr;
   size_t count_ = 0;
   size_t keep_;
 };
 
 /// Owns every byte it hands out, until clear() or its end. A chain of blocks; larger wishes get blocks of
-/// their own from the system. Not for threads at the same time.
+/// their own. Not for threads at the same time.
 class Arena {
  public:
   /// `pool` may be null: then blocks come from the system. A pool outlives its arenas.

@@ -67,13 +67,19 @@ class Query {
     return outcome;
   }
 
+  /// Says what was left out; whether something was.
+  bool complain() const {
+    for (const Error& problem : reader_.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
+    return !reader_.problems().empty();
+  }
+
   void explain() const {
     const index::ReadStatistics& s = reader_.statistics();
     fmt::print(stderr,
                "{} requests, {} read, {} blocks ({} known from the index) of which {} skipped, {} taken from the "
-               "cache; {} rows looked at, {} matched\n",
-               s.requests, size_to_string(s.bytes), s.blocks, s.blocks_indexed, s.blocks_skipped, s.cached, s.rows,
-               s.matches);
+               "cache; {} row groups of which {} skipped; {} rows looked at, {} matched\n",
+               s.requests, size_to_string(s.bytes), s.blocks, s.blocks_indexed, s.blocks_skipped, s.cached,
+               s.row_groups, s.row_groups_skipped, s.rows, s.matches);
   }
 
  private:
@@ -137,7 +143,8 @@ int run(QueryOptions& options) {
   Query reading(options, *std::move(opened), std::move(query));
   const auto outcome = reading.run();
   if (options.explain) reading.explain();
-  if (outcome) return exit_code::kOk;
+  const bool left_out = reading.complain();
+  if (outcome) return left_out ? exit_code::kIncomplete : exit_code::kOk;
   fmt::print(stderr, "baleen: {}\n", outcome.error().message);
   return outcome.error().code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
 }
@@ -157,9 +164,11 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   for (const auto& [name, n] : r.items_by_protocol) fmt::print("  {:<12} {}\n", name, n);
   const index::LossLedger& l = r.ledger;
   fmt::print(
-      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + in flight {}\n",
+      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + refused by a full "
+      "disk {} + in "
+      "flight {}\n",
       l.balances() ? "balances" : "DOES NOT BALANCE", l.items_seen, l.items_stored, l.items_not_matched,
-      l.items_dropped_queue, l.items_in_flight);
+      l.items_dropped_queue, l.items_failed, l.items_in_flight);
   fmt::print(
       "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
       "length {}\n",
@@ -178,6 +187,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json, 
     fmt::print(stderr, "baleen: {}\n", recordings.error().message);
     return exit_code::kFailed;
   }
+  for (const Error& problem : reader.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
   if (name.empty() && !json)
     fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", "NAME", "BLOCKS", "ITEMS", "PACKETS",
                "SIZE", "FROM", "TO", "PATTERN");
@@ -201,7 +211,7 @@ int run_recordings(const std::string& from, const std::string& name, bool json, 
       print_facts(r, !name.empty());
     }
   }
-  if (found || name.empty()) return exit_code::kOk;
+  if (found || name.empty()) return reader.problems().empty() ? exit_code::kOk : exit_code::kIncomplete;
   fmt::print(stderr, "baleen: no recording '{}' in {}; 'baleen recordings ls --from {}' lists them\n", name, from,
              from);
   return exit_code::kFailed;

@@ -131,6 +131,7 @@ void Engine::feed_end(Flow& flow, int from) {
   half.need = 0;
   pump(flow);
   if (half.told) drop_pending(half);
+  if (flow.inner) end_inner(flow, from);
 }
 
 /// The flow ends: probes that wanted more bytes have to decide by what is there.
@@ -158,7 +159,24 @@ int Engine::older_side(const Flow& flow) const {
   return time[0] == time[1] ? flow.client_half : time[0] < time[1] ? 0 : 1;
 }
 
+/// Whether this half certainly has nothing to do, cheaper than runnable().
+bool is_quiet(const Half& half) { return half.stalled || (half.pending == nullptr && (!half.ended || half.told)); }
+
+/// What is in hand, as long as the other half has nothing to do: most often a whole message. Returns whether that was
+/// all.
+bool Engine::pump_hand(Flow& flow) {
+  const int from = hand_.from;
+  if (from == 2) return false;
+  Half& half = flow.half[from];
+  while (flow.state == Flow::State::kDissecting && !half.lost && !half.ended && is_quiet(flow.half[1 - from])) {
+    if (hand_.bytes.empty() || hand_.bytes.size() < half.need || half.stalled) return true;
+    if (!dissect_step(flow, from)) half.stalled = true;
+  }
+  return false;
+}
+
 void Engine::pump(Flow& flow) {
+  if (pump_hand(flow)) return;
   while (flow.state != Flow::State::kIgnored) {
     const int side = older_side(flow);
     if (side == 2) return;
@@ -229,7 +247,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
         opening_.reset();
         ignore(flow);
       } else {
-        switch_session(flow, step.to);
+        switch_session(flow, step);
       }
       return true;
     case Step::Kind::kDone: ignore(flow); return true;
@@ -245,7 +263,8 @@ void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
   for (Half& half : flow.half) half.stalled = false;
 }
 
-void Engine::switch_session(Flow& flow, std::string_view to) {
+void Engine::switch_session(Flow& flow, const Step& step) {
+  const std::string_view to = step.to;
   const item::ItemRef opening = std::exchange(opening_, {});
   flow.session->close(false, *this);
   flow.session.reset();
@@ -254,15 +273,17 @@ void Engine::switch_session(Flow& flow, std::string_view to) {
     half.skip = 0;
     half.lost = half.found = half.stalled = half.told = false;
   }
+  const ProtocolEntry* const entry = to.empty() ? nullptr : find_protocol(options_.protocols, to);
+  if (step.request != nullptr && entry == nullptr) drop(step.request);
   if (to.empty()) {
     flow.state = Flow::State::kDetecting;
     flow.oriented = true;
     return forget_candidates(flow);
   }
-  const ProtocolEntry* entry = find_protocol(options_.protocols, to);
   if (entry == nullptr) return ignore(flow);
   start_session(flow, *entry);
   if (opening) flow.session->inherit(*opening);
+  if (step.request != nullptr) flow.session->adopt(step.request, *this);
 }
 
 void Engine::ignore(Flow& flow) {
@@ -299,7 +320,7 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
         break;
       case Step::Kind::kNeed: return;
       case Step::Kind::kLost: return count(Counter::kMalformed, 1);
-      case Step::Kind::kSwitch: return switch_session(flow, step.to);
+      case Step::Kind::kSwitch: return switch_session(flow, step);
       case Step::Kind::kDone: return ignore(flow);
     }
   }

@@ -23,6 +23,10 @@
 
 namespace baleen::dissect {
 
+namespace tls {
+class KeyLog;
+}
+
 enum class Direction : uint8_t { kToServer = 0, kToClient = 1 };
 inline Direction opposite(Direction d) {
   return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer;
@@ -50,12 +54,15 @@ struct Step {
   Kind kind;
   uint64_t bytes = 0;
   std::string_view to{};
+  item::Item* request = nullptr;  // kSwitch: one that the next protocol will answer; its session adopts it
 
   static Step took(uint64_t n) { return {Kind::kTook, n}; }
   static Step need(uint64_t n = 0) { return {Kind::kNeed, n}; }
   static Step skip(uint64_t n) { return {Kind::kSkip, n}; }
   static Step lost() { return {Kind::kLost}; }
-  static Step switch_to(std::string_view protocol, uint64_t used) { return {Kind::kSwitch, used, protocol}; }
+  static Step switch_to(std::string_view protocol, uint64_t used, item::Item* request = nullptr) {
+    return {Kind::kSwitch, used, protocol, request};
+  }
   static Step done() { return {Kind::kDone}; }
 };
 
@@ -98,6 +105,8 @@ struct Settings {
   uint32_t pending_cap = 1024;    // requests of one conversation that wait for their answers
   Duration answer_timeout = std::chrono::seconds(10);  // after which a datagram's answer no longer counts as one
   bool decode_bodies = true;                           // undo content encodings
+  const tls::KeyLog* key_log = nullptr;  // secrets of TLS; null: nothing is decrypted. Outlives the sessions
+  size_t sealed_cap = 128 << 10;         // bytes of a direction that wait for their secrets
 };
 
 /// What a dissector may do to the world: make items. The engine sets stream, ends, index and source of each.
@@ -112,6 +121,18 @@ class Output {
   /// kSwitch, is shown it (Session::inherit).
   virtual void finish_opening(item::Item* item) { finish(item); }
   virtual void drop(item::Item* item) = 0;
+  /// What that direction holds back (its session answered kNeed to bytes that it had no use for yet) is to be shown to
+  /// the session again after this step.
+  virtual void wake(Direction) {}
+  /// What the conversation in hand carries in this direction: a conversation of its own, whose protocol is found like
+  /// any other's. Its items say `tls`, and by which secrets (the ClientHello's random). False when nobody wants any of
+  /// it.
+  virtual bool pass_inner(Direction, Bytes plaintext, Timestamp, Bytes client_random) { return false; }
+  /// Bytes of it were lost, nobody knows how many.
+  virtual void lose_inner(Direction) {}
+  /// The session has answered kNeed for lack of secrets: it is to be asked again when Settings::key_log has others, and
+  /// told by expire() when that takes too long.
+  virtual void await_secrets() {}
   virtual void count(Counter counter, uint64_t n = 1) = 0;
   virtual const Settings& settings() const = 0;
   /// The ends of the conversation in hand, as the engine knows them now.
@@ -139,6 +160,9 @@ class Session {
   virtual void expire(Timestamp before, Output& out) = 0;
   /// The conversation is over (`reset`: by RST). Finish or drop every item that is still held.
   virtual void close(bool reset, Output& out) = 0;
+  /// Before the first call of dissect(): the protocol before this one left a request that is answered here. It is the
+  /// session's now.
+  virtual void adopt(item::Item* request, Output& out) { out.drop(request); }
 };
 
 /// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.

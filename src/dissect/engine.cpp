@@ -5,8 +5,9 @@
 
 #include "base/check.h"
 
-// The engine in four files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
-// detection.cpp; what sessions are told in conversation.cpp.
+// The engine in seven files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
+// detection.cpp; what sessions are told in conversation.cpp; what TLS carries in inner.cpp; items of packets
+// and flows themselves in layer4.cpp; SCTP in sctp.cpp.
 
 namespace baleen::dissect {
 namespace {
@@ -26,7 +27,8 @@ Engine::Engine(const EngineOptions& options, EngineObserver& observer)
       table_(options.flow_limit),
       store_(options.early_limit),
       next_stream_(options.first_stream),
-      order_(options.protocols.size()) {
+      order_(options.protocols.size()),
+      groups_(options.l4_groups) {
   BALEEN_CHECK(options.protocols.size() <= 64 && options.flow_limit > 0);
   std::iota(order_.begin(), order_.end(), uint8_t{0});
   std::stable_sort(order_.begin(), order_.end(), [&](uint8_t a, uint8_t b) {
@@ -73,12 +75,13 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   counters_.bytes += packet.bytes.size();
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
+  if (!waiters_.empty()) look_for_secrets();
   if (slot.status != net::DecodeStatus::kTransport) return;
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
     case net::Transport::kUdp: on_udp(packet, slot); break;
-    case net::Transport::kSctp: ++counters_.sctp_packets; break;
-    default: ++counters_.icmp_packets; break;
+    case net::Transport::kSctp: on_sctp(packet, slot); break;
+    default: on_icmp(packet, slot); break;
   }
 }
 
@@ -94,6 +97,10 @@ void Engine::end_idle(Flow::List list, Duration idle, StreamEnd end) {
 void Engine::advance(Timestamp time) {
   if (time > now_) now_ = time;
   last_tick_ = now_;
+  if (!waiters_.empty()) {
+    look_for_secrets();
+    give_up_secrets();
+  }
   // What waits for bytes that do not come is decided without a packet of its flow, too.
   for (Flow* flow = table_.oldest(Flow::List::kTcpWaiting);
        flow != nullptr && now_ - flow->listed > options_.reorder_wait; flow = table_.oldest(Flow::List::kTcpWaiting)) {
@@ -106,6 +113,7 @@ void Engine::advance(Timestamp time) {
   end_idle(Flow::List::kTcp, options_.tcp_idle, StreamEnd::kIdle);
   end_idle(Flow::List::kTcpClosed, options_.closed_linger, StreamEnd::kFin);
   end_idle(Flow::List::kUdpStale, options_.udp_idle, StreamEnd::kIdle);
+  report_due();
   const Duration timeout = options_.settings.answer_timeout;
   for (Flow* flow = table_.oldest(Flow::List::kUdp); flow != nullptr && now_ - flow->listed > timeout + kListing;
        flow = table_.oldest(Flow::List::kUdp)) {
@@ -116,12 +124,14 @@ void Engine::advance(Timestamp time) {
 }
 
 void Engine::finish() {
+  look_for_secrets();
   for (size_t list = 0; list < static_cast<size_t>(Flow::List::kCount); ++list) {
     while (Flow* flow = table_.oldest(static_cast<Flow::List>(list))) {
       close(*flow, StreamEnd::kFinished);
       release(*flow);
     }
   }
+  close_quiet_groups(true);
 }
 
 // ---- flows ----
@@ -135,12 +145,24 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
   flow->vlan = slot.decoded.vlan;
   flow->expire_checked = packet.time;
   ++counters_.streams;
-  // Without the table's secret: the same streams of a file are chosen each time.
-  if (options_.sample_percent < 100 && static_cast<int>(net::hash(slot.key.key) % 100) >= options_.sample_percent) {
+  if (!is_sampled(slot.key.key)) {
     ++counters_.sampled_out;
     flow->state = Flow::State::kIgnored;
+    return flow;
   }
+  const net::Transport transport = slot.key.key.transport;
+  if (transport == net::Transport::kTcp ? options_.l4.of_tcp()
+                                        : transport == net::Transport::kUdp && options_.l4.of_udp())
+    watch(*flow, packet.time);
   return flow;
+}
+
+/// Without the table's secret: the same streams of a file are chosen each time.
+bool Engine::is_sampled(const net::FlowKey& key) const {
+  if (options_.sample_percent >= 100) return true;
+  net::FlowKey whole = key;
+  whole.channel = 0;
+  return static_cast<int>(net::hash(whole) % 100) < options_.sample_percent;
 }
 
 /// Those go first of which least is lost. A flood of SYNs only drives out its own.
@@ -179,7 +201,8 @@ void Engine::file(Flow& flow) {
 void Engine::close(Flow& flow, StreamEnd end) {
   if (flow.closed) return;
   flow_ = &flow;
-  if (flow.key.transport == net::Transport::kTcp) {
+  if (is_association(flow)) end_channels(flow, end);
+  if (flow.key.transport == net::Transport::kTcp || is_channel(flow)) {
     give_up_holes(flow);
     last_chance(flow);
     // The stream ends here for us; a body that lasts until the end is over now.
@@ -187,32 +210,42 @@ void Engine::close(Flow& flow, StreamEnd end) {
       for (int from = 0; from < 2; ++from) feed_end(flow, from);
   }
   flow.closed = true;
+  close_inner(flow, end == StreamEnd::kReset);
   if (flow.session) flow.session->close(end == StreamEnd::kReset, *this);
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   flow.blocked = 2;
+  stop_awaiting(flow);
   for (Half& half : flow.half) {
     half.tcp.clear(store_);
     drop_pending(half);
   }
-  observer_.on_stream_end(stream_of(flow), end);
+  // Of what FINs closed the last acknowledgement is still to come.
+  if (flow.connection != nullptr && (end != StreamEnd::kFin || flow.connection->is_over())) end_watch(flow, end);
+  if (!is_channel(flow)) observer_.on_stream_end(stream_of(flow), end);
 }
 
 void Engine::release(Flow& flow) {
+  if (flow.connection != nullptr) end_watch(flow, StreamEnd::kFin);
   if (flow_ == &flow) flow_ = nullptr;
   table_.erase(&flow);
 }
 
 // ---- UDP ----
 
+void Engine::touch_udp(Flow& flow, Timestamp time) {
+  flow.last = time;
+  if (flow.list != Flow::List::kUdp || now_ - flow.listed >= kListing) table_.move(&flow, Flow::List::kUdp, now_);
+}
+
 void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
   ++counters_.udp_packets;
   Flow* flow = table_.find(slot.key.key, slot.hash);
   if (flow == nullptr) flow = open(slot, Flow::List::kUdp, packet);
-  flow->last = packet.time;
-  if (flow->list != Flow::List::kUdp || now_ - flow->listed >= kListing) table_.move(flow, Flow::List::kUdp, now_);
+  touch_udp(*flow, packet.time);
   flow_ = flow;
   tell(*flow, packet, slot.decoded);
+  if (flow->connection != nullptr) flow->connection->observe(slot.key.from_low ? 0 : 1, slot.decoded, packet.time);
   const Duration timeout = options_.settings.answer_timeout;
   if (flow->session && packet.time - flow->expire_checked > timeout) {
     flow->expire_checked = packet.time;
@@ -231,13 +264,23 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
   item->stream = flow_->stream;
   item->stream_kind = stream_of(*flow_).kind;
   item->vlan = flow_->vlan;
+  if (flow_->is_inner) {
+    item->tls = true;
+    item->tls_random = as_bytes(item->arena.copy(as_text(static_cast<InnerFlow*>(flow_)->client_random)));
+  }
   return item;
 }
 
 void Engine::finish(item::Item* item) {
-  item->index = flow_->items++;
-  item->client.address = flow_->client();
-  item->server.address = flow_->server();
+  if (l4::Connection* const connection = outermost(*flow_).connection; connection != nullptr)
+    connection->found(*item->protocol);
+  finish_between(item, flow_->client(), flow_->server());
+}
+
+void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
+  item->index = outermost(*flow_).items++;
+  item->client.address = client;
+  item->server.address = server;
   count(Counter::kItems, 1);
   observer_.on_item(item::ItemRef(item));
 }

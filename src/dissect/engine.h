@@ -7,7 +7,10 @@
 
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
+#include "dissect/l4/tables.h"
+#include "dissect/selection.h"
 #include "net/decode.h"
+#include "net/sctp.h"
 #include "net/tcp.h"
 
 namespace baleen::dissect {
@@ -35,6 +38,11 @@ struct EngineOptions {
   Settings settings;
   const item::Origin* origin = nullptr;  // outlives the engine's items
   item::CaptureSource source = item::CaptureSource::kUnspecified;
+  L4Items l4{};
+  Duration l4_report = std::chrono::seconds(60);  // between the items of a connection or flow that goes on
+  Duration l4_quiet = std::chrono::seconds(30);   // after which a UDP conversation is taken for closed
+  Duration l4_linger = std::chrono::seconds(10);  // that a flow without connections waits for its next one
+  size_t l4_groups = 65536;                       // flows that are counted at the same time
   bool tell_packets = false;
   uint64_t first_stream = 0, stream_step = 1;  // so that several engines number without meeting
   int sample_percent = 100;                    // of the streams; the others are only counted
@@ -53,6 +61,8 @@ struct EngineOptions {
   uint16_t reorder_packets = 32;
   // Those that nobody has acknowledged will be sent again; when the acknowledgements are not captured, nobody knows.
   Duration hole_wait = std::chrono::seconds(10);
+  // Sealed bytes are kept this long for secrets that are logged later than they are used.
+  Duration secret_wait = std::chrono::seconds(5);
 };
 
 struct EngineCounters {
@@ -62,8 +72,11 @@ struct EngineCounters {
   uint64_t stray_packets = 0;     // resets of no flow, segments far from all others of their flow
   uint64_t lost_tracks = 0;       // directions that went on somewhere else entirely
   uint64_t refused_resets = 0;    // whose number does not fit
+  uint64_t ungrouped = 0;         // connections that found no room among the flows that are counted
   uint64_t pending_overflow = 0;  // times that the limit of pending bytes was reached
+  uint64_t inner_streams = 0;     // conversations inside TLS
   net::TcpCounters tcp;
+  net::SctpCounters sctp;
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> dissect{};
   uint64_t of(Counter c) const { return dissect[static_cast<size_t>(c)]; }
 };
@@ -97,6 +110,10 @@ class Engine final : private Output {
   void finish(item::Item* item) override;
   void finish_opening(item::Item* item) override;
   void drop(item::Item* item) override;
+  void wake(Direction direction) override { flow_->half[half_of(*flow_, direction)].stalled = false; }
+  bool pass_inner(Direction direction, Bytes plaintext, Timestamp time, Bytes client_random) override;
+  void lose_inner(Direction direction) override;
+  void await_secrets() override;
   void count(Counter counter, uint64_t n) override { counters_.dissect[static_cast<size_t>(counter)] += n; }
   const Settings& settings() const override { return options_.settings; }
   const net::Endpoint& client() const override { return flow_->client(); }
@@ -120,13 +137,62 @@ class Engine final : private Output {
   void prepare(const net::Packet& packet, Slot& slot);
   void take(const net::Packet& packet, const Slot& slot);
   void on_udp(const net::Packet& packet, const Slot& slot);
+  void touch_udp(Flow& flow, Timestamp time);
   Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
   void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
   void close(Flow& flow, StreamEnd end);
   void release(Flow& flow);
   void evict_one();
+  bool is_sampled(const net::FlowKey& key) const;
   void end_idle(Flow::List list, Duration idle, StreamEnd end);
   StreamRef stream_of(const Flow& flow) const;
+
+  // inner.cpp: conversations inside TLS, and those that wait for secrets
+  struct Waiter {
+    Flow* flow;
+    Timestamp since;
+    uint64_t asked;  // the version of the key log that it was shown
+  };
+  Waiter take_waiter(size_t at);
+  InnerFlow* open_inner(Flow& outer, Bytes client_random);
+  void end_inner(Flow& flow, int from);
+  void close_inner(Flow& flow, bool reset);
+  void stop_awaiting(Flow& flow);
+  void look_for_secrets();
+  void give_up_secrets();
+  void ask_again(Flow& flow);
+  static Flow& outermost(Flow& flow);
+  static bool is_awaiting(const Flow& flow) { return flow.awaits || (flow.inner && is_awaiting(*flow.inner)); }
+  static int half_of(const Flow& flow, Direction direction) {
+    return direction == Direction::kToServer ? flow.client_half : 1 - flow.client_half;
+  }
+
+  // sctp.cpp: associations, and the conversations in them
+  void on_sctp(const net::Packet& packet, const Slot& slot);
+  bool on_chunk(Flow& flow, int from, const net::SctpChunk& chunk, const Slot& slot, const net::Packet& packet);
+  bool deliver_chunks(Flow& flow, int from, const Slot& slot, const net::Packet& packet);
+  void skip_chunks(Flow& flow, int from);
+  void give_up_chunks(Flow& flow, const Slot& slot, const net::Packet& packet);
+  Flow* find_channel(const Flow& flow, uint32_t channel) const;
+  bool feed_channel(Flow& flow, int from, const net::SctpData& data, uint32_t missing, Timestamp time, const Slot& slot,
+                    const net::Packet& packet);
+  Flow* open_channel(Flow& flow, uint32_t channel, const Slot& slot, const net::Packet& packet);
+  void end_channels(Flow& flow, StreamEnd end);
+  static bool is_channel(const Flow& flow) { return flow.key.channel != 0; }
+  static bool is_association(const Flow& flow) {
+    return flow.key.transport == net::Transport::kSctp && flow.key.channel == 0;
+  }
+
+  // layer4.cpp: items of packets and flows
+  void on_icmp(const net::Packet& packet, const Slot& slot);
+  void watch(Flow& flow, Timestamp time);
+  void end_watch(Flow& flow, StreamEnd end);
+  void report_due();
+  void report(Flow& flow, std::string_view state, StreamEnd end);
+  void report_group(l4::Group& group, bool closed);
+  void count_in_group(Flow& flow, const l4::Traffic& fresh);
+  void close_quiet_groups(bool all);
+  void finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server);
 
   // order.cpp: TCP, and the order of bytes within and between directions
   void on_tcp(const net::Packet& packet, const Slot& slot);
@@ -159,6 +225,7 @@ class Engine final : private Output {
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
   void last_chance(Flow& flow);
   void pump(Flow& flow);
+  bool pump_hand(Flow& flow);
   bool runnable(const Flow& flow, int from) const;
   int older_side(const Flow& flow) const;
   Bytes front(const Flow& flow, int from) const;
@@ -168,7 +235,7 @@ class Engine final : private Output {
   bool resync_step(Flow& flow, int from);
   bool dissect_step(Flow& flow, int from);
   void start_session(Flow& flow, const ProtocolEntry& entry);
-  void switch_session(Flow& flow, std::string_view to);
+  void switch_session(Flow& flow, const Step& step);
   void ignore(Flow& flow);
   bool keep(Half& half, Bytes bytes, Timestamp time);
   void drop_pending(Half& half);
@@ -200,6 +267,10 @@ class Engine final : private Output {
   size_t pending_bytes_ = 0;
   std::vector<std::unique_ptr<Pending>> pendings_;
   std::array<Slot, 16> slots_;
+  std::vector<Waiter> waiters_;
+  uint64_t secrets_seen_ = 0;  // version of the key log that the waiters have asked
+  l4::ConnectionPool connections_;
+  l4::GroupTable groups_;
 };
 
 }  // namespace baleen::dissect

@@ -163,6 +163,18 @@ TEST(Engine, sees_the_same_however_the_bytes_are_cut_repeated_and_reordered) {
   }
 }
 
+TEST(Engine, shows_what_an_upgrade_held_back_when_it_is_refused) {
+  Wire wire;
+  wire.open();
+  wire.say(0, "GET /up HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + std::string(kQuestion));
+  wire.say(1, kAnswer);
+  wire.say(1, kAnswer);
+  const Told told = run(wire.packets);
+  EXPECT_EQ(told.items.size(), 2u);
+  EXPECT_EQ(told.requests, 2);
+  EXPECT_EQ(told.responses, 2);
+}
+
 TEST(Engine, knows_the_client_by_the_handshake_whatever_the_capture_saw_first) {
   Wire wire;
   wire.open();

@@ -147,6 +147,7 @@ class Player {
           break;
         case Step::Kind::kSwitch:
           side.waiting.erase(0, step.bytes);
+          if (step.request != nullptr) out_.drop(step.request);
           switched_ = step.to;
           stopped_ = true;
           break;

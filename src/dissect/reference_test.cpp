@@ -8,7 +8,9 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <vector>
 
+#include "dissect/l4/cards.h"
 #include "dissect/registry.h"
 
 namespace baleen::dissect {
@@ -43,8 +45,14 @@ std::string page() {
       for (size_t i = 0; i < card->ports.size(); ++i) out += (i != 0 ? ", " : "") + std::to_string(card->ports[i]);
       out += " | " + std::string(card->reference) + " |\n";
     }
-  for (const ProtocolEntry& entry : registry()) {
-    const item::Protocol& card = *entry.card;
+  for (const item::Protocol* card : l4::cards())
+    out += "| " + std::string(card->long_name) + " | `" + std::string(card->macro) + "` | IP |  | " +
+           std::string(card->reference) + " |\n";
+  std::vector<const item::Protocol*> sections;
+  for (const ProtocolEntry& entry : registry()) sections.push_back(entry.card);
+  sections.insert(sections.end(), l4::cards().begin(), l4::cards().end());
+  for (const item::Protocol* section : sections) {
+    const item::Protocol& card = *section;
     out += "\n## " + std::string(card.abbreviation) + "\n\n" + std::string(card.long_name) + ", version " +
            std::string(card.version) +
            ".\n\n| path | variable | type | secret | meaning |\n| --- | --- | --- | --- | --- |\n";
@@ -70,10 +78,10 @@ TEST(Reference, PageOfProtocolsIsNotStale) {
 }
 
 TEST(Reference, FieldsSayWhatTheyAre) {
-  for (const ProtocolEntry& entry : registry())
-    for (const item::Field& f : entry.card->fields) {
-      EXPECT_FALSE(f.path.empty()) << entry.name;
-      EXPECT_FALSE(f.doc.empty()) << entry.name << " " << f.path;
+  for (const item::Protocol* card : cards())
+    for (const item::Field& f : card->fields) {
+      EXPECT_FALSE(f.path.empty()) << card->name;
+      EXPECT_FALSE(f.doc.empty()) << card->name << " " << f.path;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "dissect/l4/cards.h"
 #include "protocols_includes.h"  // made by CMake from protocols.def: the header of each folder
 
 namespace baleen::dissect {
@@ -25,6 +26,7 @@ std::span<const item::Protocol* const> cards() {
   static const std::vector<const item::Protocol*> all = [] {
     std::vector<const item::Protocol*> cards;
     for (const ProtocolEntry& entry : registry()) cards.insert(cards.end(), entry.cards.begin(), entry.cards.end());
+    cards.insert(cards.end(), l4::cards().begin(), l4::cards().end());
     return cards;
   }();
   return all;

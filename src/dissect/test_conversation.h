@@ -126,6 +126,7 @@ class TestConversation final : public Output {
         return true;
       }
       case Step::Kind::kSwitch:
+        if (s.request != nullptr) drop(s.request);
         switched.emplace_back(s.to);
         done_ = true;
         return false;

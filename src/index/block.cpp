@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace baleen::index {
@@ -13,8 +14,27 @@ constexpr size_t kLargestRecord = 256 << 20;
 
 json object_json(const ObjectRecord& o) { return {{"key", o.key}, {"size", o.size}, {"crc32c", o.crc32c}}; }
 
+/// A count as a record has it: nothing negative, no fraction.
+uint64_t count_of(const json& j, uint64_t largest = UINT64_MAX) {
+  if (!j.is_number_unsigned() || j.get<uint64_t>() > largest)
+    throw json::type_error::create(302, "a number from 0 to " + std::to_string(largest) + " is expected", &j);
+  return j.get<uint64_t>();
+}
+
+uint64_t count_of(const json& j, const char* name) {
+  const auto found = j.find(name);
+  return found == j.end() ? 0 : count_of(*found);
+}
+
+Timestamp time_of(const json& j) {
+  if (!j.is_number_integer() || (j.is_number_unsigned() && j.get<uint64_t>() > uint64_t{INT64_MAX}))
+    throw json::type_error::create(302, "nanoseconds since 1970 are expected", &j);
+  return timestamp_from_ns(j.get<int64_t>());
+}
+
 ObjectRecord object_of(const json& j) {
-  return {j.at("key").get<std::string>(), j.at("size").get<uint64_t>(), j.at("crc32c").get<uint32_t>()};
+  return {j.at("key").get<std::string>(), count_of(j.at("size")),
+          static_cast<uint32_t>(count_of(j.at("crc32c"), UINT32_MAX))};
 }
 
 // clang-format off
@@ -28,7 +48,8 @@ ObjectRecord object_of(const json& j) {
   X(packets_dropped_kernel) \
   X(packets_stored) \
   X(packets_lost_recorder) \
-  X(packets_truncated)
+  X(packets_truncated) \
+  X(items_failed)
 // clang-format on
 
 json ledger_json(const LossLedger& l) {
@@ -41,18 +62,24 @@ json ledger_json(const LossLedger& l) {
 
 LossLedger ledger_of(const json& j) {
   LossLedger l;
-#define X(field) l.field = j.value(#field, uint64_t{0});
+#define X(field) l.field = count_of(j, #field);
   BALEEN_LEDGER_FIELDS(X)
 #undef X
   return l;
 }
 
-std::string date_of(Timestamp t) { return to_rfc3339(std::chrono::floor<std::chrono::seconds>(t)).substr(0, 10); }
-std::string hour_of(Timestamp t) { return to_rfc3339(std::chrono::floor<std::chrono::seconds>(t)).substr(11, 2); }
+std::string date_of(Timestamp t) { return to_rfc3339(t).substr(0, 10); }
+std::string hour_of(Timestamp t) { return to_rfc3339(t).substr(11, 2); }
 
 /// A key names an object below the destination; one that climbs out of it is a hostile record's.
 bool is_safe_key(std::string_view key) {
-  return !key.empty() && key.front() != '/' && key.find("..") == std::string_view::npos;
+  for (size_t begin = 0; begin <= key.size();) {
+    const size_t end = std::min(key.find('/', begin), key.size());
+    const std::string_view part = key.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == "..") return false;
+    begin = end + 1;
+  }
+  return key.find('\0') == std::string_view::npos;
 }
 
 }  // namespace
@@ -88,22 +115,24 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
   if (text.size() > kLargestRecord) return Error{Code::kInvalid, "a block record of more than 256 MiB"};
   const json j = json::parse(text);
   BlockRecord r;
-  r.schema_version = j.at("schema_version").get<int>();
-  if (r.schema_version < 1 || r.schema_version > kSchemaVersion)
+  const uint64_t version = count_of(j.at("schema_version"));
+  if (version < 1 || version > kSchemaVersion)
     return Error{Code::kInvalid,
-                 fmt::format("block record of schema version {}; this program reads up to {}: use a newer one",
-                             r.schema_version, kSchemaVersion)};
+                 fmt::format("block record of schema version {}; this program reads up to {}: use a newer one", version,
+                             kSchemaVersion)};
+  r.schema_version = static_cast<int>(version);
   r.block = j.at("block").get<std::string>();
   r.recording = j.at("recording").get<std::string>();
   r.node = j.value("node", "");
   r.cluster = j.value("cluster", "");
   r.run = j.value("run", "");
   r.filter = j.value("filter", "");
-  r.first = timestamp_from_ns(j.at("first_time_ns").get<int64_t>());
-  r.last = timestamp_from_ns(j.at("last_time_ns").get<int64_t>());
-  r.items = j.at("items").get<uint64_t>();
-  r.packets = j.at("packets").get<uint64_t>();
-  r.items_by_protocol = j.value("items_by_protocol", std::map<std::string, uint64_t>{});
+  r.first = time_of(j.at("first_time_ns"));
+  r.last = time_of(j.at("last_time_ns"));
+  r.items = count_of(j.at("items"));
+  r.packets = count_of(j.at("packets"));
+  const json by_protocol = j.value("items_by_protocol", json::object());
+  for (const auto& [protocol, n] : by_protocol.items()) r.items_by_protocol[protocol] = count_of(n);
   if (const auto zone = j.find("zone_map"); zone != j.end()) {
     r.zone_map_complete = zone->value("complete", false);
     r.namespaces = zone->value("namespaces", std::set<std::string>{});
@@ -116,10 +145,9 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
   r.items_object = object_of(j.at("objects").at("items"));
   if (!is_safe_key(r.packets_object.key) || !is_safe_key(r.items_object.key))
     return Error{Code::kInvalid, "block record names objects outside its recording"};
-  r.header_length = j.value("header_length", uint64_t{0});
+  r.header_length = count_of(j, "header_length");
   for (const json& s : j.value("streams", json::array()))
-    r.streams.push_back(
-        {s.at(0).get<std::string>(), s.at(1).get<uint64_t>(), s.at(2).get<uint64_t>(), s.at(3).get<uint64_t>()});
+    r.streams.push_back({s.at(0).get<std::string>(), count_of(s.at(1)), count_of(s.at(2)), count_of(s.at(3))});
   if (const auto ledger = j.find("ledger"); ledger != j.end()) r.ledger = ledger_of(*ledger);
   return r;
 } catch (const json::exception& e) {
@@ -127,15 +155,15 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
 }
 
 std::string block_id(Timestamp first, std::string_view node, std::string_view run, uint64_t sequence) {
-  const auto day = std::chrono::floor<std::chrono::seconds>(first);
-  std::string time = to_rfc3339(day);
+  constexpr int64_t kSecond = 1'000'000'000;
+  std::string time = to_rfc3339(first).substr(0, 19);
   std::erase(time, '-');
   std::erase(time, ':');
-  time.pop_back();  // the Z comes after the fraction
   std::string safe_node;
   for (const char c : node)
     safe_node += std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' ? c : '_';
-  return fmt::format("{}.{:09}Z-{}-{}-{:06}", time, (first - day).count(), safe_node, run, sequence);
+  return fmt::format("{}.{:09}Z-{}-{}-{:06}", time, (to_ns(first) % kSecond + kSecond) % kSecond, safe_node, run,
+                     sequence);
 }
 
 BlockKeys block_keys(std::string_view recording, Timestamp first, std::string_view block) {

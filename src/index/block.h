@@ -20,8 +20,9 @@ struct LossLedger {
   uint64_t packets_stored = 0;         // of matched streams
   uint64_t packets_lost_recorder = 0;  // of matched streams: overwritten before they could be kept
   uint64_t packets_truncated = 0;      // stored, and cut by the snap length
+  uint64_t items_failed = 0;           // matched, and the disk took no more
   bool balances() const {
-    return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight;
+    return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight + items_failed;
   }
   bool operator==(const LossLedger&) const = default;
 };

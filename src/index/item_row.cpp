@@ -30,6 +30,12 @@ int64_t status_number(const item::Value& status) {
   return ec == std::errc() && end == text.data() + text.size() ? n : -1;
 }
 
+/// The pod as a filter names it: a column is asked before the item's JSON is, so it must say the same.
+std::string pod_of(const item::ResolvedEndpoint& end) {
+  const std::string_view name = end.pod_object["metadata"]["name"].text();
+  return std::string(name.empty() ? std::string_view(end.pod) : name);
+}
+
 }  // namespace
 
 ItemRow row_from(const item::Item& item) {
@@ -55,12 +61,12 @@ ItemRow row_from(const item::Item& item) {
   r.dst_port = item.server.address.port;
   r.src_name = item.client.name;
   r.src_namespace = item.client.name_space;
-  r.src_pod = item.client.pod;
+  r.src_pod = pod_of(item.client);
   r.src_service = item.client.service;
   r.src_process = item.client.process;
   r.dst_name = item.server.name;
   r.dst_namespace = item.server.name_space;
-  r.dst_pod = item.server.pod;
+  r.dst_pod = pod_of(item.server);
   r.dst_service = item.server.service;
   r.dst_process = item.server.process;
   const item::Row shown = item::row_of(item);

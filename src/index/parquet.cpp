@@ -243,9 +243,10 @@ std::string_view text_at(const duckdb_string_t* strings, idx_t row) {
   return {duckdb_string_is_inlined(s) ? s.value.inlined.inlined : s.value.pointer.ptr, s.value.inlined.length};
 }
 
-/// Hands on the rows of a result of (time_ns BIGINT, stream, json, packets_object VARCHAR); false when `each` said
-/// stop.
-bool hand_on(duckdb_data_chunk chunk, const std::function<bool(const StoredItem&)>& each) {
+/// Hands on the rows of a result of (time_ns BIGINT, stream, json, packets_object, filename VARCHAR); false when `each`
+/// said stop.
+bool hand_on(duckdb_data_chunk chunk, const std::unordered_map<std::string_view, size_t>& files,
+             const std::function<bool(const StoredItem&)>& each) {
   const auto* times = static_cast<const int64_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0)));
   const auto* streams =
       static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1)));
@@ -253,12 +254,16 @@ bool hand_on(duckdb_data_chunk chunk, const std::function<bool(const StoredItem&
       static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 2)));
   const auto* objects =
       static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 3)));
+  const auto* names =
+      static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 4)));
   StoredItem item;
   for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); ++row) {
     item.time_ns = times[row];
     item.stream = text_at(streams, row);
     item.json = text_at(jsons, row);
     item.packets_object = text_at(objects, row);
+    const auto file = files.find(text_at(names, row));
+    item.file = file == files.end() ? 0 : file->second;
     if (!each(item)) return false;
   }
   return true;
@@ -281,13 +286,17 @@ Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const 
   if (query.files.empty()) return {};
   BALEEN_TRY(const auto db, Database::open());
   std::string files;
-  for (const std::string& file : query.files) files += (files.empty() ? "" : ", ") + sql_text(file);
+  std::unordered_map<std::string_view, size_t> numbers;
+  for (const std::string& file : query.files) {
+    files += (files.empty() ? "" : ", ") + sql_text(file);
+    numbers.emplace(file, numbers.size());
+  }
   std::string where = fmt::format("epoch_ns(time) >= {} AND epoch_ns(time) <= {}",
                                   query.since_ns == INT64_MIN ? INT64_MIN + 1 : query.since_ns, query.until_ns);
   if (!query.condition.empty()) where += " AND (" + query.condition + ")";
   const std::string sql = fmt::format(
-      "SELECT epoch_ns(time), stream, json, coalesce(packets_object, '') FROM read_parquet([{}], union_by_name = true) "
-      "WHERE {} ORDER BY time, node, "
+      "SELECT epoch_ns(time), stream, json, coalesce(packets_object, ''), filename "
+      "FROM read_parquet([{}], union_by_name = true, filename = true) WHERE {} ORDER BY time, node, "
       "stream, item_index",
       files, where);
   duckdb_result result;
@@ -301,7 +310,7 @@ Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const 
   while (go_on) {
     duckdb_data_chunk chunk = duckdb_fetch_chunk(result);
     if (chunk == nullptr) break;
-    go_on = hand_on(chunk, each);
+    go_on = hand_on(chunk, numbers, each);
     duckdb_destroy_data_chunk(&chunk);
   }
   duckdb_destroy_result(&result);

@@ -25,6 +25,7 @@ struct StoredItem {
   int64_t time_ns = 0;
   std::string stream, json;
   std::string packets_object;  // key of the object that has its stream's packets; empty when there are none
+  size_t file = 0;             // which of the query's files has it
 };
 
 struct ParquetQuery {

@@ -3,13 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
 
 #include "base/crc32c.h"
+#include "index/items_cache.h"
 
 // An index object has two lines for each block: where its record is and which streams it has, and the record without
 // them. It is named by a checksum of its keys and their sizes, so that writing the same index twice is writing one
@@ -55,6 +54,10 @@ std::string index_key(const std::string& recording, const std::string& day,
 
 }  // namespace
 
+bool IndexedRecord::is(const store::ObjectFacts& object) const {
+  return size == object.size && (!object.crc32c || *object.crc32c == crc32c);
+}
+
 bool IndexedRecord::may_have_stream(std::string_view name) const {
   const auto n = stream_number(name);
   if (!numbered || !n) return true;
@@ -65,9 +68,10 @@ bool IndexedRecord::may_have_stream(std::string_view name) const {
 
 std::string index_prefix(std::string_view recording) { return fmt::format("recording={}/index/", recording); }
 
-IndexedRecord indexed(BlockRecord record, uint64_t size) {
+IndexedRecord indexed(BlockRecord record, std::string_view text) {
   IndexedRecord out;
-  out.size = size;
+  out.size = text.size();
+  out.crc32c = crc32c(as_bytes(text));
   std::vector<uint64_t> numbers;
   for (const StreamPlace& place : record.streams) {
     const auto n = stream_number(place.stream);
@@ -85,7 +89,6 @@ IndexedRecord indexed(BlockRecord record, uint64_t size) {
       out.streams.emplace_back(n, n);
     }
   }
-  record.streams.clear();
   out.record = std::move(record);
   return out;
 }
@@ -93,8 +96,12 @@ IndexedRecord indexed(BlockRecord record, uint64_t size) {
 std::string index_text(const std::map<std::string, IndexedRecord>& records) {
   std::string out;
   for (const auto& [key, r] : records) {
-    const json head = {{"key", key}, {"size", r.size}, {"numbered", r.numbered}, {"streams", r.streams}};
-    out += head.dump(-1, ' ', false, json::error_handler_t::replace) + "\n" + r.record.to_json();
+    const json head = {
+        {"key", key}, {"size", r.size}, {"crc32c", r.crc32c}, {"numbered", r.numbered}, {"streams", r.streams}};
+    out += head.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    BlockRecord record = r.record;
+    record.streams.clear();
+    out += record.to_json();
   }
   return out;
 }
@@ -113,6 +120,8 @@ Result<> add_index(std::string_view text, std::map<std::string, IndexedRecord>& 
     const json head = json::parse(first);
     IndexedRecord r;
     r.size = head.at("size").get<uint64_t>();
+    r.crc32c = head.at("crc32c").get<uint32_t>();
+    r.whole = false;
     r.numbered = head.at("numbered").get<bool>();
     r.streams = head.at("streams").get<decltype(r.streams)>();
     BALEEN_TRY(r.record, BlockRecord::from_json(second));
@@ -124,17 +133,9 @@ Result<> add_index(std::string_view text, std::map<std::string, IndexedRecord>& 
 }
 
 std::vector<Result<std::string>> get_all(store::ObjectStore& store, std::span<const std::string> keys) {
-  constexpr size_t kAtOnce = 16;
-  std::vector<Result<std::string>> out(keys.size(), std::string());
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    for (size_t i = next++; i < keys.size(); i = next++) out[i] = store.get(keys[i]);
-  };
-  std::vector<std::jthread> others;
-  for (size_t i = 1; i < std::min(kAtOnce, keys.size()); ++i) others.emplace_back(work);
-  work();
-  others.clear();
-  return out;
+  std::vector<Wanted> wanted;
+  for (const std::string& key : keys) wanted.push_back({key});
+  return fetch_all(store, wanted);
 }
 
 Result<IndexOutcome> compact(store::ObjectStore& store, const std::string& prefix, const std::string& recording) {
@@ -160,7 +161,7 @@ Result<IndexOutcome> compact(store::ObjectStore& store, const std::string& prefi
       if (!texts[i]) return Error(texts[i].error()).in(keys[i]);
       auto record = BlockRecord::from_json(*texts[i]);
       if (!record) return std::move(record).error().in(keys[i]);
-      records[objects[i].key] = indexed(std::move(*record), texts[i]->size());
+      records[objects[i].key] = indexed(std::move(*record), *texts[i]);
     }
     store::PutOptions options;
     options.content_type = "application/x-ndjson";

@@ -1,70 +1,14 @@
 #include "index/recording_reader.h"
 
 #include <fmt/core.h>
-#include <stdlib.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <set>
 
-#include "base/crc32c.h"
-#include "index/record_index.h"
+#include "index/item_pruning.h"
 #include "item/json.h"
-#include "kfl/pushdown.h"
 
 namespace baleen::index {
 namespace {
-
-namespace fs = std::filesystem;
-
-/// Whether a condition on the item's protocol can hold in a block that has items of these protocols only.
-bool protocols_allow(const kfl::Conjunct& c, const BlockRecord& block) {
-  if (c.column != "protocol.name" || c.op != kfl::Conjunct::Op::kEqual || block.items_by_protocol.empty()) return true;
-  // Blocks count by short name; protocols whose name differs from it are never pruned by it.
-  static const std::set<std::string_view> kSame = {"dns", "redis", "kafka", "amqp"};
-  return !kSame.contains(c.text) || block.items_by_protocol.contains(c.text);
-}
-
-bool time_allows(const kfl::Conjunct& c, const BlockRecord& block) {
-  if (c.column != "timestamp") return true;
-  const auto first = static_cast<double>(to_ms(block.first)), last = static_cast<double>(to_ms(block.last)) + 1;
-  switch (c.op) {
-    case kfl::Conjunct::Op::kGreater:
-    case kfl::Conjunct::Op::kGreaterEqual: return last >= c.number;
-    case kfl::Conjunct::Op::kLess:
-    case kfl::Conjunct::Op::kLessEqual: return first <= c.number;
-    default: return true;
-  }
-}
-
-/// Whether the zone map leaves room for an item with this pod or namespace at one of its ends.
-bool places_allow(const kfl::Conjunct& c, const BlockRecord& block) {
-  if (!block.zone_map_complete || c.op != kfl::Conjunct::Op::kEqual || c.text.empty()) return true;
-  if (c.column == "src.namespace" || c.column == "dst.namespace") return block.namespaces.contains(c.text);
-  if (c.column == "src.pod.metadata.name" || c.column == "dst.pod.metadata.name") return block.pods.contains(c.text);
-  return true;
-}
-
-/// Status classes are those that a list shows, which is response.status for HTTP only.
-bool status_allows(const kfl::Conjunct& c, const BlockRecord& block) {
-  if (c.column != "response.status" || c.type != item::Value::Type::kDouble || c.number < 100 || c.number > 999)
-    return true;
-  for (const auto& [protocol, n] : block.items_by_protocol)
-    if (protocol != "http") return true;
-  const auto lowest = static_cast<int>(c.number) / 100;
-  const auto any_from = [&](int first, int last) {
-    for (int k = first; k <= last; ++k)
-      if (block.status_classes.contains(fmt::format("{}xx", k))) return true;
-    return false;
-  };
-  switch (c.op) {
-    case kfl::Conjunct::Op::kEqual: return any_from(lowest, lowest);
-    case kfl::Conjunct::Op::kGreater:
-    case kfl::Conjunct::Op::kGreaterEqual: return any_from(lowest, 9);
-    default: return true;
-  }
-}
 
 /// "date=2026-11-23/hour=13" of the hour of a time: what a key has in it, and sorts by.
 std::string hour_folder(Timestamp t) {
@@ -72,25 +16,16 @@ std::string hour_folder(Timestamp t) {
   return fmt::format("date={}/hour={}", text.substr(0, 10), text.substr(11, 2));
 }
 
+/// Numbers of streams begin anew in each run.
+std::string run_of(const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; }
+
 }  // namespace
 
 RecordingReader::RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder,
                                  uint64_t cache_limit)
-    : store_(store), prefix_(std::move(prefix)), cache_(std::move(cache_folder)), cache_limit_(cache_limit) {
-  if (cache_.empty()) {
-    std::string pattern = (fs::temp_directory_path() / "baleen-read-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) cache_ = pattern;
-    temporary_ = true;
-  } else {
-    std::error_code ignored;
-    fs::create_directories(cache_, ignored);
-  }
-}
-
-RecordingReader::~RecordingReader() {
-  std::error_code ignored;
-  if (temporary_ && !cache_.empty()) fs::remove_all(cache_, ignored);
-}
+    : store_(store),
+      prefix_(prefix),
+      cache_(store, std::move(prefix), std::move(cache_folder), cache_limit, statistics_) {}
 
 Result<std::vector<std::string>> RecordingReader::recording_names() {
   std::vector<std::string> names;
@@ -159,24 +94,30 @@ std::map<std::string, IndexedRecord> RecordingReader::load_index(const std::stri
   return out;
 }
 
-bool RecordingReader::may_match(const BlockRecord& block, const ReadQuery& query) const {
-  if (block.last < query.since || block.first > query.until) return false;
-  for (const kfl::Conjunct& c : kfl::pushdown(query.filter))
-    if (!time_allows(c, block) || !protocols_allow(c, block) || !places_allow(c, block) || !status_allows(c, block))
-      return false;
-  return true;
+/// Keeps in mind what one object's trouble is; an error again when it is not of one object.
+Result<> RecordingReader::leave_out(Error error) {
+  if (error.retryable() || error.code == Code::kDenied) return error;
+  const auto same = [&](const Error& known) { return known.message == error.message; };
+  if (std::none_of(problems_.begin(), problems_.end(), same)) problems_.push_back(std::move(error));
+  return {};
 }
 
 Result<> RecordingReader::fetch_records(const std::vector<std::string>& keys, std::vector<IndexedRecord>& out) {
-  const auto texts = get_all(store_, keys);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    ++statistics_.requests;
-    if (!texts[i]) return Error(texts[i].error()).in(keys[i]);
-    statistics_.bytes += texts[i]->size();
-    auto record = BlockRecord::from_json(*texts[i]);
-    if (!record) return std::move(record).error().in(keys[i]);
-    out.push_back(indexed(std::move(*record), texts[i]->size()));
-    out.back().key = keys[i];
+  constexpr size_t kBatch = 64;  // records with their streams may be large
+  for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
+    const std::span batch = std::span(keys).subspan(begin, std::min(kBatch, keys.size() - begin));
+    const auto texts = get_all(store_, batch);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      ++statistics_.requests;
+      if (texts[i]) statistics_.bytes += texts[i]->size();
+      auto record = texts[i] ? BlockRecord::from_json(*texts[i]) : Result<BlockRecord>(texts[i].error());
+      if (!record) {
+        BALEEN_TRY_DO(leave_out(std::move(record).error().in(batch[i])));
+        continue;
+      }
+      out.push_back(indexed(*std::move(record), *texts[i]));
+      out.back().key = batch[i];
+    }
   }
   return {};
 }
@@ -186,6 +127,7 @@ Result<std::vector<IndexedRecord>> RecordingReader::blocks(const ReadQuery& quer
   if (query.recording.empty()) {
     BALEEN_TRY(names, recording_names());
   }
+  const ItemPruning pruning(query.filter, query.since, query.until);
   std::vector<IndexedRecord> out;
   for (const std::string& name : names) {
     BALEEN_TRY(const std::vector<store::ObjectFacts> listed, list_records(name, query));
@@ -194,7 +136,7 @@ Result<std::vector<IndexedRecord>> RecordingReader::blocks(const ReadQuery& quer
     std::vector<std::string> missing;
     for (const store::ObjectFacts& object : listed) {
       const auto known = index.find(object.key.substr(prefix_.size()));
-      if (known != index.end() && known->second.size == object.size) {
+      if (known != index.end() && known->second.is(object)) {
         known->second.key = object.key;
         found.push_back(std::move(known->second));
         ++statistics_.blocks_indexed;
@@ -205,7 +147,7 @@ Result<std::vector<IndexedRecord>> RecordingReader::blocks(const ReadQuery& quer
     BALEEN_TRY_DO(fetch_records(missing, found));
     for (IndexedRecord& block : found) {
       ++statistics_.blocks;
-      if (may_match(block.record, query)) {
+      if (pruning.may_match(block.record)) {
         out.push_back(std::move(block));
       } else {
         ++statistics_.blocks_skipped;
@@ -232,8 +174,9 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     facts.bytes += block.packets_object.size + block.items_object.size;
     facts.filter = block.filter;
     for (const auto& [protocol, n] : block.items_by_protocol) facts.items_by_protocol[protocol] += n;
+    // Counters only grow: the block that has seen most closed last. One that was taken up after a crash has no ledger.
     const BlockRecord*& last = last_of_run[{block.recording, block.node + "/" + block.run}];
-    if (last == nullptr || last->block < block.block) last = &block;
+    if (last == nullptr || last->ledger.items_seen <= block.ledger.items_seen) last = &block;
   }
   for (const auto& [key, block] : last_of_run) {
     LossLedger& sum = by_name[key.first].ledger;
@@ -248,105 +191,50 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     sum.packets_stored += l.packets_stored;
     sum.packets_lost_recorder += l.packets_lost_recorder;
     sum.packets_truncated += l.packets_truncated;
+    sum.items_failed += l.items_failed;
   }
   std::vector<RecordingFacts> out;
   for (auto& [name, facts] : by_name) out.push_back(std::move(facts));
   return out;
 }
 
-/// Items objects never change, so a copy is good as long as it is whole; what is missing is fetched at once.
-Result<std::vector<std::string>> RecordingReader::local_copies(std::span<const ObjectRecord> objects) {
-  std::vector<std::string> paths, keys;
-  std::vector<size_t> missing;
-  for (const ObjectRecord& object : objects) {
-    const fs::path path = fs::path(cache_) / fmt::format("{:08x}-{}-{}", object.crc32c, object.size,
-                                                         fs::path(object.key).filename().string());
-    std::error_code absent;
-    if (fs::file_size(path, absent) == object.size && !absent) {
-      ++statistics_.cached;
-      fs::last_write_time(path, fs::file_time_type::clock::now(), absent);
-    } else {
-      missing.push_back(paths.size());
-      keys.push_back(prefix_ + object.key);
-    }
-    paths.push_back(path.string());
-  }
-  // Batches bound the memory: these objects are of megabytes.
-  constexpr size_t kBatch = 16;
-  for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
-    const size_t n = std::min(kBatch, keys.size() - begin);
-    auto contents = get_all(store_, std::span(keys).subspan(begin, n));
-    for (size_t i = 0; i < n; ++i) {
-      if (!contents[i]) return std::move(contents[i]).error().in(keys[begin + i]);
-      const size_t which = missing[begin + i];
-      BALEEN_TRY_DO(keep(objects[which], *contents[i], paths[which]));
-    }
-  }
-  if (!missing.empty()) trim_cache();
-  return paths;
-}
-
-Result<> RecordingReader::keep(const ObjectRecord& object, const std::string& content, const std::string& path) {
-  ++statistics_.requests;
-  statistics_.bytes += content.size();
-  if (content.size() != object.size || crc32c(as_bytes(content)) != object.crc32c)
-    return Error{
-        Code::kIo,
-        fmt::format(
-            "{}: its content is not what its block record says: {} bytes, CRC32C {:08x}; expected {} bytes, {:08x}",
-            object.key, content.size(), crc32c(as_bytes(content)), object.size, object.crc32c)};
-  const std::string temporary = path + ".part";
-  std::ofstream out(temporary, std::ios::binary);
-  out << content;
-  out.close();
-  if (!out) return Error{Code::kIo, fmt::format("{}: cannot be written", temporary)};
-  std::error_code failed;
-  fs::rename(temporary, path, failed);
-  if (failed) return Error{Code::kIo, fmt::format("{}: {}", path, failed.message())};
-  return {};
-}
-
-void RecordingReader::trim_cache() {
-  if (temporary_) return;
-  std::vector<std::pair<fs::file_time_type, fs::path>> files;
-  uint64_t bytes = 0;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(cache_, ignored)) {
-    files.emplace_back(entry.last_write_time(ignored), entry.path());
-    bytes += entry.file_size(ignored);
-  }
-  std::sort(files.begin(), files.end());
-  // The newest stay: they are what the query in hand needs.
-  for (size_t i = 0; i + 64 < files.size() && bytes > cache_limit_; ++i) {
-    bytes -= fs::file_size(files[i].second, ignored);
-    fs::remove(files[i].second, ignored);
-  }
-}
-
 Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each) {
   BALEEN_TRY(const std::vector<IndexedRecord> chosen, blocks(query));
-  return items_of(chosen, query, each);
+  return items_of(chosen, query, [&](const StoredItem& item, const BlockRecord&) { return each(item); });
 }
 
-Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& chosen, const ReadQuery& query,
-                                   const std::function<bool(const StoredItem&)>& each) {
+Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query,
+                                   const EachItem& each) {
   const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
+  const ItemPruning pruning(query.filter, query.since, query.until);
   uint64_t found = 0;
   Arena arena;
   // Blocks that overlap in time are read together, so that the order holds over nodes; others one group after the
   // other, so that a limit stops early.
-  for (size_t begin = 0; begin < chosen.size();) {
+  for (size_t begin = 0; begin < blocks.size();) {
     ParquetQuery parquet;
-    Timestamp last = chosen[begin].record.last;
-    size_t end = begin;
+    std::vector<const BlockRecord*> with_items, block_of_file;
     std::vector<ObjectRecord> objects;
-    for (; end < chosen.size() && (end == begin || chosen[end].record.first <= last); ++end) {
-      last = std::max(last, chosen[end].record.last);
-      if (chosen[end].record.items != 0) objects.push_back(chosen[end].record.items_object);
+    Timestamp last = blocks[begin].record.last;
+    size_t end = begin;
+    for (; end < blocks.size() && (end == begin || blocks[end].record.first <= last); ++end) {
+      last = std::max(last, blocks[end].record.last);
+      if (blocks[end].record.items == 0) continue;
+      with_items.push_back(&blocks[end].record);
+      objects.push_back(blocks[end].record.items_object);
     }
-    BALEEN_TRY(parquet.files, local_copies(objects));
+    auto files = cache_.local(objects, pruning);
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (!files[i]) {
+        BALEEN_TRY_DO(leave_out(std::move(files[i]).error().in(objects[i].key)));
+      } else if (!files[i]->empty()) {
+        parquet.files.push_back(*std::move(files[i]));
+        block_of_file.push_back(with_items[i]);
+      }
+    }
     parquet.since_ns = to_ns(query.since);
     parquet.until_ns = to_ns(query.until);
+    parquet.condition = pruning.condition();
     bool stopped = false;
     BALEEN_TRY_DO(read_parquet(parquet, [&](const StoredItem& item) {
       ++statistics_.rows;
@@ -354,9 +242,10 @@ Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& chosen, con
       const auto root = item::parse_json(item.json, arena);
       if (!root || !query.filter.matches_json(*root)) return true;
       ++statistics_.matches;
-      stopped = !each(item) || ++found == limit;
+      stopped = !each(item, *block_of_file[item.file]) || ++found == limit;
       return !stopped;
     }));
+    cache_.release();
     if (stopped) break;
     begin = end;
   }
@@ -368,68 +257,65 @@ Result<std::string> RecordingReader::range(const std::string& key, uint64_t offs
   ++statistics_.requests;
   statistics_.bytes += bytes.size();
   if (bytes.size() != length)
-    return Error{Code::kIo, fmt::format("{}: {} bytes at {} expected, {} found", key, length, offset, bytes.size())};
+    return Error{Code::kIo, fmt::format("{} bytes at {} expected, {} found", length, offset, bytes.size())};
   return bytes;
 }
 
-namespace {
-
-std::string run_of(const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; }
-
-}  // namespace
-
-Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::function<void(std::string_view)>& write) {
-  BALEEN_TRY(const std::vector<IndexedRecord> chosen, blocks(query));
-  std::map<std::string, std::string> run_of_object;
-  for (const IndexedRecord& block : chosen) run_of_object[block.record.packets_object.key] = run_of(block.record);
-  std::set<std::pair<std::string, std::string>> wanted;  // run and stream: numbers of streams begin anew in each run
-  BALEEN_TRY_DO(items_of(chosen, query, [&](const StoredItem& item) {
-    wanted.emplace(run_of_object[item.packets_object], item.stream);
-    return true;
-  }));
-  if (wanted.empty()) return 0;
-  // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
-  ReadQuery whole;
-  whole.recording = query.recording;
-  BALEEN_TRY(const std::vector<IndexedRecord> all, blocks(whole));
-  std::vector<std::string> keys;
-  for (const IndexedRecord& block : all)
-    if (std::any_of(wanted.begin(), wanted.end(),
-                    [&](const auto& w) { return w.first == run_of(block.record) && block.may_have_stream(w.second); }))
-      keys.push_back(block.key);
+/// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block
+/// brings its own (pcapng allows several sections in a file).
+Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const Streams& wanted,
+                                                const std::function<void(std::string_view)>& write) {
   uint64_t packets = 0;
-  constexpr size_t kBatch = 16;  // records with their streams may be large
-  for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
-    const size_t n = std::min(kBatch, keys.size() - begin);
-    const auto texts = get_all(store_, std::span(keys).subspan(begin, n));
-    for (size_t i = 0; i < n; ++i) {
-      ++statistics_.requests;
-      if (!texts[i]) return Error(texts[i].error()).in(keys[begin + i]);
-      statistics_.bytes += texts[i]->size();
-      auto record = BlockRecord::from_json(*texts[i]);
-      if (!record) return std::move(record).error().in(keys[begin + i]);
-      BALEEN_TRY(const uint64_t written, write_streams(*record, wanted, write));
-      packets += written;
+  const std::string run = run_of(block);
+  std::string header;
+  for (const StreamPlace& place : block.streams) {
+    if (!wanted.contains({run, place.stream})) continue;
+    const bool first = header.empty();
+    if (first) {
+      BALEEN_TRY(header, range(block.packets_object.key, 0, block.header_length));
     }
+    BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
+    if (first) write(header);
+    write(bytes);
+    packets += place.packets;
   }
   return packets;
 }
 
-Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block,
-                                                const std::set<std::pair<std::string, std::string>>& wanted,
-                                                const std::function<void(std::string_view)>& write) {
+Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::function<void(std::string_view)>& write) {
+  // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
+  ReadQuery whole;
+  whole.recording = query.recording;
+  BALEEN_TRY(std::vector<IndexedRecord> all, blocks(whole));
+  const ItemPruning pruning(query.filter, query.since, query.until);
+  std::vector<IndexedRecord> chosen;
+  for (const IndexedRecord& block : all)
+    if (pruning.may_match(block.record)) chosen.push_back(block);
+  statistics_.blocks_skipped += all.size() - chosen.size();
+  Streams wanted;
+  BALEEN_TRY_DO(items_of(chosen, query, [&](const StoredItem& item, const BlockRecord& block) {
+    wanted.emplace(run_of(block), item.stream);
+    return true;
+  }));
+  std::erase_if(all, [&](const IndexedRecord& block) {
+    const std::string run = run_of(block.record);
+    return std::none_of(wanted.begin(), wanted.end(),
+                        [&](const auto& w) { return w.first == run && block.may_have_stream(w.second); });
+  });
   uint64_t packets = 0;
-  bool header_written = false;
-  for (const StreamPlace& place : block.streams) {
-    if (!wanted.contains({run_of(block), place.stream})) continue;
-    if (!std::exchange(header_written, true)) {
-      // Each block brings its own section with its interfaces (pcapng allows several sections in a file).
-      BALEEN_TRY(const std::string header, range(block.packets_object.key, 0, block.header_length));
-      write(header);
+  for (IndexedRecord& block : all) {
+    std::vector<IndexedRecord> fetched;
+    if (!block.whole) {
+      BALEEN_TRY_DO(fetch_records({block.key}, fetched));
+      if (fetched.empty()) continue;
     }
-    BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
-    write(bytes);
-    packets += place.packets;
+    const BlockRecord& record = block.whole ? block.record : fetched.front().record;
+    auto written = write_streams(record, wanted, write);
+    if (written) {
+      packets += *written;
+    } else {
+      BALEEN_TRY_DO(leave_out(std::move(written).error().in(record.packets_object.key)));
+    }
   }
   return packets;
 }

@@ -3,12 +3,12 @@
 #include <functional>
 #include <map>
 #include <set>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "index/block.h"
+#include "index/items_cache.h"
 #include "index/parquet.h"
 #include "index/record_index.h"
 #include "kfl/kfl.h"
@@ -32,21 +32,17 @@ struct ReadQuery {
   uint64_t limit = 0;
 };
 
-/// What reading has cost.
-struct ReadStatistics {
-  uint64_t requests = 0, bytes = 0, cached = 0;
-  uint64_t blocks = 0, blocks_indexed = 0, blocks_skipped = 0, rows = 0, matches = 0;
-};
-
 /// Reads recordings where they lie, without the program that wrote them: lists block records, prunes by them, fetches
 /// only the items it needs (into a local cache of limited size), and streams' packets by range. One thread.
+///
+/// An object that is missing or damaged spoils no other: what cannot be read is left out and stands in problems(). Only
+/// what concerns the whole bucket (credentials, no answer) ends a call with an error.
 class RecordingReader {
  public:
   /// `prefix`: what keys begin with, "" or "p/" (store::Location::key_prefix()). `cache_folder` may be empty: then a
   /// temporary one.
   RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder = {},
                   uint64_t cache_limit = uint64_t{4} << 30);
-  ~RecordingReader();
 
   Result<std::vector<RecordingFacts>> recordings();
   /// Items that match, in time order over all blocks; `each` answers false to stop.
@@ -55,29 +51,29 @@ class RecordingReader {
   Result<uint64_t> packets(const ReadQuery& query, const std::function<void(std::string_view)>& write);
 
   const ReadStatistics& statistics() const { return statistics_; }
+  /// What was left out so far and why, each object once.
+  const std::vector<Error>& problems() const { return problems_; }
 
  private:
+  using EachItem = std::function<bool(const StoredItem&, const BlockRecord&)>;
+  using Streams = std::set<std::pair<std::string, std::string>>;  // run and name
+  Result<> leave_out(Error error);
   Result<std::vector<std::string>> recording_names();
   Result<std::vector<IndexedRecord>> blocks(const ReadQuery& query);
-  Result<std::vector<std::string>> local_copies(std::span<const ObjectRecord> objects);
   Result<std::vector<store::ObjectFacts>> list_records(const std::string& recording, const ReadQuery& query);
   std::map<std::string, IndexedRecord> load_index(const std::string& recording,
                                                   const std::vector<store::ObjectFacts>& records);
   Result<> fetch_records(const std::vector<std::string>& keys, std::vector<IndexedRecord>& out);
-  bool may_match(const BlockRecord& block, const ReadQuery& query) const;
-  Result<> keep(const ObjectRecord& object, const std::string& content, const std::string& path);
-  Result<> items_of(const std::vector<IndexedRecord>& chosen, const ReadQuery& query,
-                    const std::function<bool(const StoredItem&)>& each);
-  Result<uint64_t> write_streams(const BlockRecord& block, const std::set<std::pair<std::string, std::string>>& wanted,
+  Result<> items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query, const EachItem& each);
+  Result<uint64_t> write_streams(const BlockRecord& block, const Streams& wanted,
                                  const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
-  void trim_cache();
 
   store::ObjectStore& store_;
-  std::string prefix_, cache_;
-  bool temporary_ = false;
-  uint64_t cache_limit_;
+  std::string prefix_;
   ReadStatistics statistics_;
+  ItemsCache cache_;
+  std::vector<Error> problems_;
 };
 
 }  // namespace baleen::index

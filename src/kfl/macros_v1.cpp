@@ -37,6 +37,9 @@ constexpr BuiltIn kBuiltIn[] = {
     {"radius", "protocol.name == \"radius\"", true, false},
     {"diameter", "protocol.name == \"diameter\"", true, false},
     {"error", "error.type != \"\"", true, true},
+    // Beyond the reference's v1, which is older than these items.
+    {"conn", "protocol.name == r\"(tcp|udp)_conn\"", true, false},
+    {"flow", "protocol.name == r\"(tcp|udp)_flow\"", true, false},
 };
 
 struct Piece {

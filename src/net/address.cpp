@@ -109,7 +109,7 @@ uint64_t hash(const FlowKey& key, uint64_t seed) {
       uint64_t{key.low.port} << 32 | uint64_t{key.high.port} << 8 | static_cast<uint8_t>(key.transport);
   const uint64_t low = mix(load_le64(&key.low.ip.bytes[0]) ^ a, load_le64(&key.low.ip.bytes[8]) ^ b);
   const uint64_t high = mix(load_le64(&key.high.ip.bytes[0]) ^ b, load_le64(&key.high.ip.bytes[8]) ^ c);
-  return mix(low ^ ports, high ^ a);
+  return mix(low ^ ports ^ key.channel * 0x9E3779B97F4A7C15, high ^ a);
 }
 
 }  // namespace baleen::net

@@ -61,6 +61,7 @@ struct FiveTuple {
 struct FlowKey {
   Endpoint low, high;
   Transport transport = Transport::kOther;
+  uint32_t channel = 0;  // of an SCTP association: which of its conversations; zero for flows of packets
   bool operator==(const FlowKey&) const = default;
 };
 /// The key, and whether the packet went from `low` to `high`.

@@ -20,7 +20,7 @@
 
 // Journals are streams of records that each begin with their size, so that a torn tail (a crash in the middle of a
 // write) is recognised and cut off. A packets record: size, time, wire length, interface, link, length of the stream's
-// name, name, bytes.
+// name, name, bytes. One of link type kSecrets has lines of a TLS key log for bytes, and no stream.
 
 namespace baleen::record {
 namespace {
@@ -28,8 +28,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBuffer = 1 << 20;
+constexpr size_t kBufferLimit = 8 << 20;  // of a journal, in memory, while the disk takes nothing
 constexpr size_t kPacketHeader = 4 + 8 + 4 + 4 + 2 + 2;
 constexpr size_t kZoneMapLimit = 1000;
+constexpr uint16_t kSecrets = 0xFFFF;  // no link type of a packet (LINKTYPE_ numbers end far below)
 
 template <class T>
 void put(std::string& out, T value) {
@@ -158,8 +160,8 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& fol
   BlockOwner owner{j.at("recording"),      j.at("filter"), j.at("destination"), j.at("node"),
                    j.value("cluster", ""), j.at("run"),    j.at("sequence")};
   std::unique_ptr<BlockWriter> writer(new BlockWriter(folder, std::move(owner)));
+  BALEEN_TRY_DO(writer->open_journals());  // makes one that is not there
   BALEEN_TRY_DO(writer->load_journals());
-  BALEEN_TRY_DO(writer->open_journals());
   return writer;
 } catch (const nlohmann::json::exception& e) {
   return Error{Code::kInvalid, fmt::format("{}/owner.json: {}", folder, e.what())};
@@ -178,13 +180,16 @@ Result<> BlockWriter::open_journals() {
 
 Result<> BlockWriter::load_journals() {
   const std::string packets_path = folder_ + "/packets.journal", items_path = folder_ + "/items.journal";
-  if (!fs::exists(packets_path) || !fs::exists(items_path)) return {};
   {
     BALEEN_TRY(const auto journal, MappedFile::open(packets_path));
     uint64_t at = 0;
     JournalPacket packet;
     for (uint32_t size = 0; at < journal->bytes().size() && read_packet(journal->bytes(), at, packet, size);
          at += size) {
+      if (packet.record.link == kSecrets) {
+        secrets_ += as_text(packet.record.bytes);
+        continue;
+      }
       const auto [number, fresh] =
           stream_numbers_.try_emplace(std::string(packet.stream), static_cast<uint32_t>(stream_names_.size()));
       if (fresh) {
@@ -222,6 +227,7 @@ Result<> BlockWriter::load_journals() {
 Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) {
   if (buffer.empty()) return {};
   const Result<> outcome = write_all(fd, buffer, folder_);
+  disk_full_ = !outcome;
   if (!outcome) {
     // Cut off what was written of it: the journal stays a row of whole records, and the buffer is tried again.
     if (::ftruncate(fd, static_cast<off_t>(written)) != 0) return errno_error(folder_, errno);
@@ -232,7 +238,16 @@ Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) 
   return {};
 }
 
+/// For one more record. A disk that takes nothing is asked again by flush(), not by every record.
+Result<> BlockWriter::make_room(std::string& buffer, int fd, uint64_t& written) {
+  if (buffer.size() < kBuffer) return {};
+  if (!disk_full_ && write_out(buffer, fd, written)) return {};
+  if (buffer.size() < kBufferLimit) return {};
+  return Error{Code::kIo, folder_ + ": the disk takes nothing, and memory has its limit"};
+}
+
 Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket& packet) {
+  BALEEN_TRY_DO(make_room(packet_buffer_, packets_fd_.get(), packets_written_));
   const auto [number, fresh] = stream_numbers_.try_emplace(stream, static_cast<uint32_t>(stream_names_.size()));
   if (fresh) {
     stream_names_.push_back(stream);
@@ -253,16 +268,30 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
   ++packets_;
   first_ = std::min(first_, packet.time);
   last_ = std::max(last_, packet.time);
-  return packet_buffer_.size() < kBuffer ? Result<>() : write_out(packet_buffer_, packets_fd_.get(), packets_written_);
+  return {};
+}
+
+Result<> BlockWriter::add_secrets(Bytes client_random, std::string_view lines) {
+  if (lines.empty() || sessions_.size() >= kMostSecrets) return {};
+  BALEEN_TRY_DO(make_room(packet_buffer_, packets_fd_.get(), packets_written_));
+  put(packet_buffer_, static_cast<uint32_t>(kPacketHeader + lines.size()));
+  packet_buffer_.append(8 + 4 + 4, '\0');  // time, wire length, interface
+  put(packet_buffer_, kSecrets);
+  put(packet_buffer_, uint16_t{0});
+  packet_buffer_ += lines;
+  secrets_ += lines;
+  sessions_.emplace(as_text(client_random));
+  return {};
 }
 
 Result<> BlockWriter::add_item(const item::Item& item) {
+  BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
   const index::ItemRow row = index::row_from(item);
   index::append_row(row, item_buffer_);
   ++items_;
   first_ = std::min(first_, item.time());
   last_ = std::max(last_, item.time());
-  return item_buffer_.size() < kBuffer ? Result<>() : write_out(item_buffer_, items_fd_.get(), items_written_);
+  return {};
 }
 
 Result<> BlockWriter::flush() {
@@ -341,6 +370,7 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
           {.link = packet.record.link, .name = n < interfaces.size() ? interfaces[n].name : fmt::format("if{}", n)});
     }
   }
+  if (!secrets_.empty()) writer.secrets(as_bytes(secrets_));
   record.header_length = writer.offset();
   for (size_t stream = 0; stream < places_.size(); ++stream) {
     const uint64_t begin = writer.offset();

@@ -381,6 +381,78 @@ TEST_F(BlockWriterTest, BuffersThatFillUpAreWrittenAsTheyCome) {
   EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), kMany);
 }
 
+TEST_F(BlockWriterTest, MemoryHasALimitWhileTheDiskTakesNothing) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  uint64_t added = 0, refused = 0, items = 0, refused_items = 0;
+  {
+    const FileSizeLimit full(0);
+    for (uint64_t n = 0; n < 12'000; ++n) {
+      if (add_packet(**block, added, 1000)) {
+        EXPECT_EQ(refused, 0u) << "what is refused stays refused until there is room";
+        ++added;
+      } else {
+        ++refused;
+      }
+      if (n % 2 == 0) ++(add_item(**block, pool_, items) ? items : refused_items);
+      if (n % 1000 == 0) {
+        EXPECT_FALSE((*block)->flush());
+      }
+    }
+    EXPECT_GT(refused, 0u);
+    EXPECT_LT(added * 1000, uint64_t{16} << 20);
+    EXPECT_EQ((*block)->packets(), added) << "what is refused is not counted";
+    EXPECT_EQ((*block)->items(), items);
+  }
+  ASSERT_TRUE((*block)->flush());
+  ASSERT_TRUE(add_packet(**block, added++, 1000)) << "there is room again";
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->packets, added);
+  EXPECT_EQ(record->items, items);
+  EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), added);
+}
+
+TEST_F(BlockWriterTest, OneJournalWithoutTheOtherIsTakenUp) {
+  write_block();
+  for (const char* missing : {"packets.journal", "items.journal"}) {
+    const std::string folder = folder_with(packets_, items_);
+    fs::remove(folder + "/" + missing);
+    auto block = BlockWriter::recover(folder);
+    ASSERT_TRUE(block) << block.error().message;
+    const bool packets = std::string_view(missing) != "packets.journal";
+    const auto record = (*block)->finish({}, {});
+    ASSERT_TRUE(record) << record.error().message;
+    expect_block(folder, *record, packets ? kPackets : 0, packets ? 0 : kItems);
+  }
+}
+
+TEST_F(BlockWriterTest, SecretsStandBeforeThePacketsAlsoAfterACrash) {
+  const std::string random(32, 'r'), other(32, 'o');
+  const std::string lines = "CLIENT_RANDOM 72 01\nSERVER_TRAFFIC_SECRET_0 72 02\n", more = "CLIENT_RANDOM 6f 03\n";
+  {
+    auto block = BlockWriter::create(folder_ / "b", owner());
+    ASSERT_TRUE(block);
+    ASSERT_TRUE(add_packet(**block, 0));
+    ASSERT_TRUE((*block)->add_secrets(as_bytes(random), lines));
+    EXPECT_TRUE((*block)->has_secrets(as_bytes(random)));
+    EXPECT_FALSE((*block)->has_secrets(as_bytes(other)));
+    ASSERT_TRUE(add_packet(**block, 1));
+    ASSERT_TRUE((*block)->add_secrets(as_bytes(other), more));
+    EXPECT_EQ((*block)->packets(), 2u) << "secrets are no packets";
+    ASSERT_TRUE((*block)->flush());
+  }  // and the process dies
+  auto block = BlockWriter::recover(folder_ / "b");
+  ASSERT_TRUE(block) << block.error().message;
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  expect_block(folder_ / "b", *record, 2, 0);
+  const std::string file = read_whole(folder_ / "b/packets.pcapng");
+  const size_t at = file.find(lines + more);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_LT(at, record->header_length);
+}
+
 TEST_F(BlockWriterTest, NamesOfABlockAreDecidedByItsContent) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);

@@ -226,6 +226,39 @@ Kept read_kept(const std::string& folder) {
   return kept;
 }
 
+Shard::Shard(const std::string& folder, RecorderOptions options, uint64_t flight_bytes) {
+  auto flight =
+      FlightRecorder::open({.folder = folder, .limit_bytes = flight_bytes, .segment_bytes = flight_bytes / 8});
+  EXPECT_TRUE(flight) << flight.error().message;
+  flight_ = *std::move(flight);
+  auto recorder = Recorder::open(std::move(options), {flight_.get()}, &numbers_);
+  EXPECT_TRUE(recorder) << recorder.error().message;
+  recorder_ = *std::move(recorder);
+}
+
+void Shard::packets(uint64_t stream, uint64_t count, size_t size, uint32_t wire_length) {
+  for (uint64_t i = 0; i < count; ++i) {
+    net::OwnedPacket packet = named_packet({stream, next_packet_[stream]++}, size);
+    packet.wire_length = wire_length;
+    flight_->append({stream, item::StreamKind::kTcp}, packet.view());
+    ++numbers_.packets;
+  }
+}
+
+void Shard::item(uint64_t stream, int status) {
+  recorder_->offer(http_item(pool_, stream, next_item_[stream]++, status));
+  ++items_;
+}
+
+RecorderOptions recorder_options(std::string spool_folder, std::string run) {
+  RecorderOptions options;
+  options.spool_folder = std::move(spool_folder);
+  options.node = "node-1";
+  options.run = std::move(run);
+  options.open_store = [](const store::Location& location) { return store::open(location); };
+  return options;
+}
+
 FileSizeLimit::FileSizeLimit(uint64_t bytes) {
   ::signal(SIGXFSZ, SIG_IGN);
   rlimit limit{};

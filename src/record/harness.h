@@ -15,6 +15,7 @@
 #include "kfl/kfl.h"
 #include "net/harness.h"
 #include "record/flight_recorder.h"
+#include "record/recorder.h"
 #include "store/object_store.h"
 
 namespace baleen::record {
@@ -78,6 +79,34 @@ struct Kept {
   std::vector<index::BlockRecord> blocks;
 };
 Kept read_kept(const std::string& folder);
+
+/// A shard's side of a recorder: traffic that numbers itself.
+class Shard {
+ public:
+  /// Its flight recorder lies in `folder`.
+  Shard(const std::string& folder, RecorderOptions options, uint64_t flight_bytes = 8 << 20);
+
+  void packets(uint64_t stream, uint64_t count, size_t size = 60, uint32_t wire_length = 0);
+  void item(uint64_t stream, int status = 200);
+  void end(uint64_t stream) { recorder_->stream_ended(stream); }
+
+  uint64_t packets_of(uint64_t stream) const { return next_packet_.contains(stream) ? next_packet_.at(stream) : 0; }
+  uint64_t items() const { return items_; }
+  Recorder* operator->() { return recorder_.get(); }
+  CaptureNumbers& numbers() { return numbers_; }
+  const FlightRecorder& flight() const { return *flight_; }
+
+ private:
+  item::ItemPool pool_;  // outlives what holds its items
+  CaptureNumbers numbers_;
+  std::unique_ptr<FlightRecorder> flight_;
+  std::unique_ptr<Recorder> recorder_;
+  std::map<uint64_t, uint64_t> next_packet_, next_item_;
+  uint64_t items_ = 0;
+};
+
+/// Of node "node-1", with stores as they are.
+RecorderOptions recorder_options(std::string spool_folder, std::string run);
 
 /// Nobody's writes make a file longer than `bytes` while this lives: the way in which a disk is full.
 class FileSizeLimit {

@@ -12,7 +12,9 @@ namespace baleen::record {
 namespace {
 
 constexpr auto kTurn = std::chrono::milliseconds(200);
-constexpr int kLateTurns = 10;  // two seconds in which a stream that has ended may still get packets
+constexpr auto kLate = std::chrono::seconds(2);  // in which a stream that has ended may still get packets
+constexpr auto kFinishAgain = std::chrono::seconds(10);
+constexpr size_t kEndedStreams = 1 << 16;
 constexpr size_t kEventsPerTurn = 8192;
 constexpr size_t kFinishingWhileWaiting = 2;
 
@@ -51,17 +53,25 @@ Result<> Recorder::recover() {
       continue;
     }
     auto block = BlockWriter::recover(folder);
+    std::error_code ignored;
+    // Journals are made after the owner is written: without an owner there is nothing in them.
+    const bool nothing =
+        block ? (*block)->empty()
+              : block.error().code == Code::kNotFound && !std::filesystem::exists(folder + "/packets.journal", ignored);
+    if (nothing) {
+      if (block) block->reset();
+      std::filesystem::remove_all(folder, ignored);
+      continue;
+    }
     if (!block) {
       log::warning("{}: not recovered: {}", folder, block.error().message);
       continue;
     }
-    if ((*block)->empty()) {
-      std::error_code ignored;
-      block->reset();
-      std::filesystem::remove_all(folder, ignored);
-      continue;
-    }
-    if (auto record = (*block)->finish({}, {}); !record) {
+    // What else its process had seen went with it.
+    index::LossLedger known;
+    known.items_seen = known.items_stored = (*block)->items();
+    known.packets_stored = (*block)->packets();
+    if (auto record = (*block)->finish({}, known); !record) {
       log::warning("{}: not recovered: {}", folder, record.error().message);
     } else {
       log::info("recovered block {}: {} items, {} packets", record->block, record->items, record->packets);
@@ -74,7 +84,7 @@ Result<> Recorder::recover() {
 void Recorder::set_recordings(std::vector<Recording> recordings) {
   auto next = std::make_shared<Generation>();
   next->number = generation_.load()->number + 1;
-  if (recordings.size() > 32) recordings.resize(32);
+  if (recordings.size() > kMostRecordings) recordings.resize(kMostRecordings);
   next->recordings = std::move(recordings);
   generation_.store(std::move(next));
 }
@@ -89,18 +99,15 @@ void Recorder::offer(const item::ItemRef& item) {
   Event event;
   for (size_t i = 0; i < generation->recordings.size(); ++i)
     if (generation->recordings[i].filter.matches(*item)) event.recordings |= 1u << i;
+  // Seen before anything else is said of it: see ledger().
   items_seen_.fetch_add(1, std::memory_order_relaxed);
   if (event.recordings == 0) {
-    items_not_matched_.fetch_add(1, std::memory_order_relaxed);
+    items_not_matched_.fetch_add(1, std::memory_order_release);
     return;
   }
   event.item = item;
   event.generation = generation->number;
-  items_offered_.fetch_add(1, std::memory_order_relaxed);
-  if (!ring_.push(std::move(event))) {
-    items_offered_.fetch_sub(1, std::memory_order_relaxed);
-    items_dropped_.fetch_add(1, std::memory_order_relaxed);
-  }
+  if (!ring_.push(std::move(event))) items_dropped_.fetch_add(1, std::memory_order_release);
 }
 
 void Recorder::stream_ended(uint64_t stream) {
@@ -112,7 +119,7 @@ void Recorder::stream_ended(uint64_t stream) {
 
 void Recorder::run() {
   name_this_thread("bl-recorder");
-  auto next_turn = std::chrono::steady_clock::now();
+  auto next_turn = std::chrono::steady_clock::now(), finish_again = next_turn;
   while (true) {
     const bool last = stopping_.load(std::memory_order_acquire);
     const bool busy = take_events();
@@ -124,6 +131,10 @@ void Recorder::run() {
       }
       next_turn = std::chrono::steady_clock::now() + kTurn;
       turns_.fetch_add(1, std::memory_order_release);
+    }
+    if (unfinished_ != 0 && std::chrono::steady_clock::now() >= finish_again && finisher_.unfinished() == 0) {
+      finish_again = std::chrono::steady_clock::now() + kFinishAgain;
+      finisher_.run([this] { finish_blocks(); });
     }
     if (last && !busy) break;
     if (!busy) std::this_thread::sleep_for(std::chrono::milliseconds(hurry_ ? 1 : 20));
@@ -141,12 +152,12 @@ bool Recorder::take_events() {
     if (event.ended) {
       for (auto& [name, open] : open_)
         if (const auto stream = open.streams.find(event.ended_stream); stream != open.streams.end())
-          stream->second.turns_left = kLateTurns;
+          stream->second.until = std::chrono::steady_clock::now() + kLate;
       continue;
     }
     // An item was matched under the recordings of its time: what came before a change is kept before the change.
     if (event.generation > adopted_) adopt(generation_.load());
-    bool stored = false;
+    bool stored = false, failed = false;
     for (auto& [name, open] : open_) {
       // Bits number the recordings of the item's generation; after a change the filters are asked again.
       bool wanted = false;
@@ -157,11 +168,9 @@ bool Recorder::take_events() {
         wanted = open.recording.filter.matches(*event.item);
       }
       if (!wanted) continue;
-      take_item(open, *event.item);
-      stored = true;
+      (take_item(open, *event.item) ? stored : failed) = true;
     }
-    (stored ? items_stored_ : items_not_matched_).fetch_add(1, std::memory_order_relaxed);
-    items_offered_.fetch_sub(1, std::memory_order_relaxed);
+    (stored ? items_stored_ : failed ? items_failed_ : items_not_matched_).fetch_add(1, std::memory_order_release);
     event = {};
   }
   return n != 0;
@@ -197,7 +206,7 @@ BlockWriter* Recorder::block_of(Open& open) {
                    options_.node,
                    options_.cluster,
                    options_.run,
-                   ++open.sequence};
+                   ++sequences_[open.recording.name]};
   auto block = BlockWriter::create(spool_->new_folder(), owner);
   if (!block) {
     failed(block.error());
@@ -207,14 +216,30 @@ BlockWriter* Recorder::block_of(Open& open) {
   return open.block.get();
 }
 
-void Recorder::take_item(Open& open, const item::Item& item) {
-  BlockWriter* block = block_of(open);
-  if (block == nullptr) return;
-  if (const auto added = block->add_item(item); !added) failed(added.error());
+/// False when the disk has taken neither it nor a block for it. Its stream is followed all the same.
+bool Recorder::take_item(Open& open, const item::Item& item) {
+  BlockWriter* const block = block_of(open);
+  bool kept = block != nullptr;
+  if (kept) {
+    if (const auto added = block->add_item(item); !added) {
+      failed(added.error());
+      kept = false;
+    }
+    if (!item.tls_random.empty() && options_.secrets_of && !block->has_secrets(item.tls_random))
+      if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
+        failed(added.error());
+  }
   const auto [stream, fresh] = open.streams.try_emplace(item.stream);
-  if (!fresh) return;
+  if (!fresh) return kept;
   stream->second.name = name_of(item.stream, item.stream_kind);
-  streams_.fetch_add(1, std::memory_order_relaxed);
+  if (const auto before = open.ended.find(item.stream); before != open.ended.end()) {
+    stream->second.cursor = before->second;
+    stream->second.until = std::chrono::steady_clock::now() + kLate;
+    open.ended.erase(before);
+  } else {
+    streams_.fetch_add(1, std::memory_order_relaxed);
+  }
+  return kept;
 }
 
 void Recorder::follow_streams(Open& open, bool last_turn) {
@@ -222,19 +247,25 @@ void Recorder::follow_streams(Open& open, bool last_turn) {
     Followed& stream = it->second;
     const FlightRecorder& flight = *flights_[it->first % flights_.size()];
     const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
-      BlockWriter* block = block_of(open);
-      if (block == nullptr) {
+      BlockWriter* const block = block_of(open);
+      const auto added = block != nullptr ? block->add_packet(stream.name, packet) : Result<>();
+      if (!added) failed(added.error());
+      if (block == nullptr || !added) {
         packets_lost_.fetch_add(1, std::memory_order_relaxed);
         return;
       }
-      if (const auto added = block->add_packet(stream.name, packet); !added) failed(added.error());
       packets_stored_.fetch_add(1, std::memory_order_relaxed);
       if (packet.wire_length > packet.bytes.size()) packets_truncated_.fetch_add(1, std::memory_order_relaxed);
     });
     packets_lost_.fetch_add(lost, std::memory_order_relaxed);
     if (open.block && is_full(*open.block)) close_block(open);
-    const bool over = stream.turns_left > 0 && --stream.turns_left == 0;
-    it = over && !last_turn ? open.streams.erase(it) : std::next(it);
+    if (!stream.until || std::chrono::steady_clock::now() < *stream.until) {
+      ++it;
+      continue;
+    }
+    open.ended[it->first] = stream.cursor;
+    if (open.ended.size() > kEndedStreams) open.ended.erase(open.ended.begin());
+    it = open.streams.erase(it);
   }
   if (last_turn) open.streams.clear();
   if (!open.block) return;
@@ -263,21 +294,32 @@ void Recorder::check_age(Open& open) {
 void Recorder::close_block(Open& open) {
   if (!open.block || open.block->empty()) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
-  finisher_.run([this, block = std::shared_ptr<BlockWriter>(std::move(open.block)), numbers = ledger()] {
-    finish_block(*block, numbers);
+  finisher_.run([this, closed = Closed{std::move(open.block), ledger()}] {
+    closed_.push_back(closed);
+    finish_blocks();
   });
 }
 
-void Recorder::finish_block(BlockWriter& block, const index::LossLedger& ledger) {
+/// What cannot be finished now (the disk is full) is tried again: with the next block, every few seconds, at the end.
+void Recorder::finish_blocks() {
+  std::erase_if(closed_, [this](const Closed& closed) {
+    const auto finished = finish_block(closed);
+    if (!finished) failed(finished.error());
+    return finished.has_value();
+  });
+  unfinished_ = closed_.size();
+}
+
+Result<> Recorder::finish_block(const Closed& closed) {
   std::vector<InterfaceName> interfaces;
   {
     const std::lock_guard lock(mutex_);
     interfaces = interfaces_;
   }
-  const std::string folder = block.folder();
-  const auto record = block.finish(interfaces, ledger);
-  if (!record) return failed(record.error());  // its journals stay, and are taken up at the next start
-  if (const auto moved = spool_->ready(folder); !moved) failed(moved.error());
+  // It may be finished already, and only not moved.
+  if (!BlockWriter::is_finished(closed.block->folder()))
+    if (auto record = closed.block->finish(interfaces, closed.ledger); !record) return std::move(record).error();
+  return spool_->ready(closed.block->folder());
 }
 
 void Recorder::failed(const Error& error) {
@@ -289,12 +331,13 @@ void Recorder::failed(const Error& error) {
 
 index::LossLedger Recorder::ledger() const {
   index::LossLedger l;
-  l.items_stored = items_stored_;
-  l.items_not_matched = items_not_matched_;
-  l.items_dropped_queue = items_dropped_;
-  // What was offered and not yet taken in. The sum is what has been seen up to this moment.
-  l.items_in_flight = items_offered_;
-  l.items_seen = l.items_stored + l.items_not_matched + l.items_dropped_queue + l.items_in_flight;
+  l.items_stored = items_stored_.load(std::memory_order_acquire);
+  l.items_not_matched = items_not_matched_.load(std::memory_order_acquire);
+  l.items_dropped_queue = items_dropped_.load(std::memory_order_acquire);
+  l.items_failed = items_failed_.load(std::memory_order_acquire);
+  // Read last, and counted first by the shard: what is left is in the ring, and nothing is negative.
+  l.items_seen = items_seen_.load(std::memory_order_acquire);
+  l.items_in_flight = l.items_seen - l.items_stored - l.items_not_matched - l.items_dropped_queue - l.items_failed;
   if (numbers_ != nullptr) {
     l.packets_captured = numbers_->packets;
     l.packets_dropped_kernel = numbers_->dropped_by_kernel;
@@ -306,6 +349,7 @@ index::LossLedger Recorder::ledger() const {
 }
 
 void Recorder::settle() {
+  if (stopping_) return;
   hurry_ = true;
   while (ring_.size() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   // The turn that runs now may have begun before the last event; the one after it has not.
@@ -320,6 +364,7 @@ void Recorder::stop(Duration patience) {
   stopping_.store(true, std::memory_order_release);
   thread_.join();
   syncer_.finish();
+  finisher_.run([this] { finish_blocks(); });
   finisher_.finish();
   spool_->stop(patience);
 }
@@ -327,12 +372,10 @@ void Recorder::stop(Duration patience) {
 Recorder::Status Recorder::status() const {
   Status s;
   s.ledger = ledger();
-  // With nothing in flight the sum must be what the shard has counted on its own side.
-  if (s.ledger.items_in_flight == 0) s.ledger.items_seen = items_seen_;
   s.spool = spool_->progress();
   s.streams = streams_;
   s.write_errors = write_errors_;
-  s.finishing_blocks = finisher_.unfinished();
+  s.finishing_blocks = finisher_.unfinished() + unfinished_;
   const std::lock_guard lock(mutex_);
   s.last_error = last_error_;
   return s;

@@ -2,9 +2,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,6 +37,9 @@ struct RecorderOptions {
   Duration block_age = std::chrono::minutes(5);
   size_t ring_items = 1 << 16;  // a power of two
   OpenStore open_store;
+  /// The secrets of the TLS session with that client random, as lines of a key log; they are kept with the packets of
+  /// the streams that were decrypted. Empty: they are not.
+  std::function<std::string(Bytes client_random)> secrets_of;
 };
 
 /// Numbers of the data path, read by the recorder for the ledger.
@@ -55,7 +61,9 @@ class Recorder {
                                                 const CaptureNumbers* numbers);
   ~Recorder();
 
-  /// Replaces the recordings in force, between two items. Those that are gone are closed and uploaded. Any thread.
+  static constexpr size_t kMostRecordings = 32;
+  /// Replaces the recordings in force, between two items; at most kMostRecordings. Those that are gone are closed and
+  /// uploaded. Any thread.
   void set_recordings(std::vector<Recording> recordings);
   void set_interfaces(std::vector<InterfaceName> interfaces);
 
@@ -91,13 +99,17 @@ class Recorder {
   struct Followed {
     std::string name;
     Cursor cursor;
-    int turns_left = -1;  // after its end: late packets; -1: it goes on
+    std::optional<std::chrono::steady_clock::time_point> until;  // after its end: late packets
   };
   struct Open {
     Recording recording;
     std::unique_ptr<BlockWriter> block;
     std::map<uint64_t, Followed> streams;
-    uint64_t sequence = 0;
+    std::map<uint64_t, Cursor> ended;  // the newest that have ended: an item that comes late reads nothing twice
+  };
+  struct Closed {
+    std::shared_ptr<BlockWriter> block;
+    index::LossLedger ledger;
   };
   struct Generation {
     uint64_t number = 0;
@@ -109,10 +121,11 @@ class Recorder {
   void run();
   bool take_events();
   void adopt(const std::shared_ptr<const Generation>& generation);
-  void take_item(Open& open, const item::Item& item);
+  bool take_item(Open& open, const item::Item& item);
   void follow_streams(Open& open, bool last_turn);
   void close_block(Open& open);
-  void finish_block(BlockWriter& block, const index::LossLedger& ledger);
+  void finish_blocks();
+  Result<> finish_block(const Closed& closed);
   void sync_later(Open& open);
   bool is_full(const BlockWriter& block) const;
   void check_age(Open& open);
@@ -127,11 +140,14 @@ class Recorder {
   Ring<Event> ring_;
   std::atomic<std::shared_ptr<const Generation>> generation_;
   // Shard's numbers.
-  std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0}, items_offered_{0};
+  std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0};
   // Recorder's numbers.
   std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, packets_stored_{0}, packets_lost_{0}, packets_truncated_{0},
       streams_{0}, write_errors_{0};
-  std::map<std::string, Open> open_;  // by name; recorder thread
+  std::map<std::string, Open> open_;           // by name; recorder thread
+  std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread
+  std::vector<Closed> closed_;                 // and not yet finished; finisher's thread
+  std::atomic<uint64_t> unfinished_{0};        // those that could not be finished
   uint64_t adopted_ = 0;
   std::shared_ptr<const Generation> in_force_;
   mutable std::mutex mutex_;

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <random>
+#include <thread>
 
 #include "record/harness.h"
 
@@ -18,48 +19,6 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// A shard's side of a recorder: traffic that numbers itself.
-class Shard {
- public:
-  Shard(const std::string& folder, RecorderOptions options, uint64_t flight_bytes = 8 << 20) {
-    auto flight =
-        FlightRecorder::open({.folder = folder, .limit_bytes = flight_bytes, .segment_bytes = flight_bytes / 8});
-    EXPECT_TRUE(flight) << flight.error().message;
-    flight_ = *std::move(flight);
-    auto recorder = Recorder::open(std::move(options), {flight_.get()}, &numbers_);
-    EXPECT_TRUE(recorder) << recorder.error().message;
-    recorder_ = *std::move(recorder);
-  }
-
-  void packets(uint64_t stream, uint64_t count, size_t size = 60, uint32_t wire_length = 0) {
-    for (uint64_t i = 0; i < count; ++i) {
-      net::OwnedPacket packet = named_packet({stream, next_packet_[stream]++}, size);
-      packet.wire_length = wire_length;
-      flight_->append({stream, item::StreamKind::kTcp}, packet.view());
-      ++numbers_.packets;
-    }
-  }
-  void item(uint64_t stream, int status = 200) {
-    recorder_->offer(http_item(pool_, stream, next_item_[stream]++, status));
-    ++items_;
-  }
-  void end(uint64_t stream) { recorder_->stream_ended(stream); }
-
-  uint64_t packets_of(uint64_t stream) const { return next_packet_.contains(stream) ? next_packet_.at(stream) : 0; }
-  uint64_t items() const { return items_; }
-  Recorder* operator->() { return recorder_.get(); }
-  CaptureNumbers& numbers() { return numbers_; }
-  const FlightRecorder& flight() const { return *flight_; }
-
- private:
-  item::ItemPool pool_;  // outlives what holds its items
-  CaptureNumbers numbers_;
-  std::unique_ptr<FlightRecorder> flight_;
-  std::unique_ptr<Recorder> recorder_;
-  std::map<uint64_t, uint64_t> next_packet_, next_item_;
-  uint64_t items_ = 0;
-};
-
 class RecorderTest : public testing::Test {
  protected:
   std::string bucket(std::string_view name = "bucket") const { return folder_ / name; }
@@ -68,12 +27,7 @@ class RecorderTest : public testing::Test {
     return {std::move(name), filter(pattern), "file://" + bucket(bucket_name)};
   }
   RecorderOptions options(std::string run = "00000001") const {
-    RecorderOptions o;
-    o.spool_folder = folder_ / "spool";
-    o.node = "node-1";
-    o.run = std::move(run);
-    o.open_store = [](const store::Location& location) { return store::open(location); };
-    return o;
+    return recorder_options(folder_ / "spool", std::move(run));
   }
   /// Ends, and looks at the numbers: they balance, and nothing is left in the spool.
   static index::LossLedger finish(Shard& shard) {
@@ -382,6 +336,105 @@ TEST_F(RecorderTest, WhatACrashLeftOpenIsFinishedAtTheNextStart) {
   EXPECT_EQ(kept.blocks.size(), 3u);
   EXPECT_EQ(kept.packets.size(), 5u + 5 + 4);
   EXPECT_TRUE(fs::exists(folder_ / "spool/open/5-damaged/packets.journal")) << "what cannot be read is not thrown away";
+  EXPECT_FALSE(fs::exists(folder_ / "spool/open/3-nothing"));
+  for (const index::BlockRecord& block : kept.blocks)
+    if (block.streams[0].stream != stream_file(2)) {
+      EXPECT_EQ(block.ledger.packets_stored, block.packets) << "what is known of its process";
+    }
+}
+
+TEST_F(RecorderTest, APatternThatChangesOverOneStreamMakesBlocksThatDoNotMeet) {
+  Shard shard(folder_.path(), options());
+  const char* const patterns[] = {"http", "http && status_code == 200", "", "http", "http && status_code == 200"};
+  uint64_t turns = 0;
+  for (const char* pattern : patterns) {
+    if (*pattern != 0) {
+      shard->set_recordings({recording("all", pattern)});
+      ++turns;
+    } else {
+      shard->set_recordings({});
+    }
+    shard->settle();
+    shard.packets(1, 10);
+    shard.item(1);
+    shard->settle();
+  }
+  finish(shard);  // no name was taken
+  const Kept kept = read_kept(bucket());
+  EXPECT_EQ(kept.blocks.size(), turns) << "each from the stream's first packet on";
+  EXPECT_EQ(kept.packets.size(), 50u);
+  EXPECT_EQ(kept.items.size(), turns);
+  for (const auto& [path, times] : kept.items) EXPECT_EQ(times, 1) << path;
+}
+
+TEST_F(RecorderTest, AnItemThatComesAfterItsStreamsEndReadsNothingTwice) {
+  Shard shard(folder_.path(), options());
+  shard->set_recordings({recording("all")});
+  shard.packets(1, 20);
+  shard.item(1);
+  shard.end(1);
+  std::this_thread::sleep_for(milliseconds(2500));
+  shard.packets(1, 5);
+  shard.item(1);
+  finish(shard);
+  const Kept kept = read_kept(bucket());
+  expect_whole(kept, shard, {1});
+  EXPECT_EQ(kept.items.size(), 2u);
+}
+
+TEST_F(RecorderTest, TheLedgerBalancesAtEveryMoment) {
+  Shard shard(folder_.path(), options());
+  shard->set_recordings({recording("all", "http && status_code == 500")});
+  std::atomic<bool> done{false};
+  std::thread watcher([&] {
+    uint64_t seen = 0;
+    while (!done) {
+      const index::LossLedger l = shard->status().ledger;
+      EXPECT_TRUE(l.balances());
+      EXPECT_GE(l.items_seen, seen);
+      EXPECT_LT(l.items_in_flight, 100'000u) << "nothing is negative";
+      seen = l.items_seen;
+    }
+  });
+  for (int i = 0; i < 20'000; ++i) shard.item(1 + i % 5, i % 3 == 0 ? 500 : 200);
+  done = true;
+  watcher.join();
+  const index::LossLedger ledger = finish(shard);
+  EXPECT_EQ(ledger.items_stored, 6667u);
+}
+
+TEST_F(RecorderTest, AFullDiskIsCountedAndWhatWasTakenInIsKeptWhenThereIsRoom) {
+  RecorderOptions o = options();
+  o.block_bytes = 50'000;
+  Shard shard(folder_.path(), o);
+  shard->set_recordings({recording("all")});
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  {
+    const FileSizeLimit full(2'000);
+    for (int i = 0; i < 30; ++i) {
+      shard.packets(1, 30);
+      shard.item(1);
+      shard->settle();
+    }
+    EXPECT_GT(shard->status().write_errors, 0u);
+    EXPECT_NE(shard->status().last_error, "");
+    EXPECT_TRUE(shard->status().ledger.balances());
+  }
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  shard->stop(seconds(20));
+  const Recorder::Status status = shard->status();
+  EXPECT_EQ(status.finishing_blocks, 0u) << "tried again, and done";
+  const Kept kept = read_kept(bucket());
+  EXPECT_EQ(kept.packets.size(), status.ledger.packets_stored);
+  EXPECT_EQ(kept.items.size(), status.ledger.items_stored);
+  EXPECT_EQ(status.ledger.packets_stored + status.ledger.packets_lost_recorder, shard.packets_of(1));
+  EXPECT_EQ(status.ledger.items_stored + status.ledger.items_failed, shard.items());
+  EXPECT_TRUE(status.ledger.balances());
+  for (const auto& [name, times] : kept.packets) EXPECT_EQ(times, 1) << name.number;
 }
 
 TEST_F(RecorderTest, AnEndWithoutAStopLosesNothing) {
@@ -481,7 +534,11 @@ struct Promised {
 }
 
 TEST_F(RecorderTest, KillAtAnyInstantLosesNothingThatWasPromisedAndDoublesNothing) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr int kChains = 2, kKills = 20;
+#else
   constexpr int kChains = 10, kKills = 20;
+#endif
   const unsigned seed = static_cast<unsigned>(std::random_device{}());
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
@@ -542,7 +599,7 @@ TEST_F(RecorderTest, KillAtAnyInstantLosesNothingThatWasPromisedAndDoublesNothin
           promised_packets += 4;
         }
   }
-  EXPECT_GT(promised_packets, 1000u) << "the processes were killed before they did anything";
+  EXPECT_GT(promised_packets, 100u) << "the processes were killed before they did anything";
   EXPECT_GT(killed, kChains * kKills / 2);
   ::munmap(shared, 4096);
 }

@@ -13,6 +13,7 @@
 
 #include "base/suggest.h"
 #include "base/units.h"
+#include "dissect/selection.h"
 
 namespace baleen::worker {
 namespace {
@@ -144,6 +145,11 @@ class Loader {
     c.shards = static_cast<int>(integer("tap.shards", 1, 256));
     c.ring_bytes = size("tap.ringSize");
     c.enabled_dissectors = list("tap.enabledDissectors");
+    for (const std::string& unknown : dissect::select_dissectors(c.enabled_dissectors).unknown)
+      wrong("tap.enabledDissectors", fmt::format("names of dissectors, and '{}' is none", unknown),
+            std::string(suggest(unknown, dissect::dissector_names())));
+    c.tls_key_logs = list("tap.tlsKeyLogs");
+    c.keep_tls_secrets = boolean("tap.keepTlsSecrets");
     c.sample_percent = static_cast<int>(integer("tap.misc.trafficSampleRate", 0, 100));
     c.pcap_ttl = duration("tap.misc.pcapTTL");
     c.tcp_flow_timeout = std::chrono::seconds(integer("tap.misc.tcpFlowTimeout", 1, 1 << 30));

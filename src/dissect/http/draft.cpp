@@ -147,15 +147,15 @@ void start_request(Draft& draft, const RequestLine& line, const Fields& fields, 
   start(draft, fields);
   Arena& arena = draft.arena();
   const Target target = line.method == "CONNECT" ? Target{line.target, {}} : parse_target(line.target, arena);
-  draft.add("method", line.method);
-  draft.add("url", line.target);
-  draft.add("targetUri", line.target);
-  draft.add("path", target.path);
-  draft.add("pathSegments", path_segments(target.path, arena));
-  draft.add("httpVersion", line.version);
-  draft.add("headers", Value::map(fields.members, true));
-  draft.add("cookies", request_cookies(fields[Known::kCookie], arena));
-  draft.add("queryString", query_map(target.query, arena));
+  draft.add_all({{"method", line.method},
+                 {"url", line.target},
+                 {"targetUri", line.target},
+                 {"path", target.path},
+                 {"pathSegments", path_segments(target.path, arena)},
+                 {"httpVersion", line.version},
+                 {"headers", Value::map(fields.members, true)},
+                 {"cookies", request_cookies(fields[Known::kCookie], arena)},
+                 {"queryString", query_map(target.query, arena)}});
   draft.maybe_graphql =
       (!draft.content_type.empty() || !target.query.empty()) && graphql::may_be_call(draft.content_type, target.query);
   add_sizes(draft, fields, head);
@@ -164,12 +164,12 @@ void start_request(Draft& draft, const RequestLine& line, const Fields& fields, 
 void start_response(Draft& draft, const StatusLine& line, const Fields& fields, std::string_view head) {
   start(draft, fields);
   draft.is_response = true;
-  draft.add("status", line.status);
-  draft.add("statusText", line.reason);
-  draft.add("httpVersion", line.version);
-  draft.add("headers", Value::map(fields.members, true));
-  draft.add("cookies", response_cookies(fields[Known::kSetCookie], draft.arena()));
-  draft.add("redirectURL", fields[Known::kLocation]);
+  draft.add_all({{"status", line.status},
+                 {"statusText", line.reason},
+                 {"httpVersion", line.version},
+                 {"headers", Value::map(fields.members, true)},
+                 {"cookies", response_cookies(fields[Known::kSetCookie], draft.arena())},
+                 {"redirectURL", fields[Known::kLocation]}});
   add_sizes(draft, fields, head);
 }
 
@@ -183,7 +183,8 @@ void finish_payload(Draft& draft, Output& out) {
   } else if (draft.body_size > 0) {
     draft.add("postData", post_data(draft, out));
   }
-  if (!draft.trailers.empty()) draft.add("trailers", trailer_map(draft.trailers, draft.arena()));
+  if (!draft.trailers.empty()) draft.trailer_fields = trailer_map(draft.trailers, draft.arena());
+  if (!draft.trailer_fields.is_null()) draft.add("trailers", draft.trailer_fields);
   message.payload = Value::map({draft.members, draft.used});
   message.time = draft.time;
   message.size = draft.wire_size;

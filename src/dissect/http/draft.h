@@ -29,11 +29,19 @@ struct Draft {
   uint64_t body_size = 0;  // of the body without chunk framing, kept or not
   uint64_t wire_size = 0;  // of the message
   Timestamp time{};
-  std::string_view trailers;
+  std::string_view trailers;   // field lines
+  item::Value trailer_fields;  // the same, where they do not come as lines
   Interim* interim = nullptr;
 
-  static constexpr size_t kMembers = 16;
-  void add(std::string_view name, item::Value value) { members[used++] = {name, value}; }
+  static constexpr size_t kMembers = 20;
+  void add(std::string_view name, item::Value value) { new (members + used++) item::Member{name, value}; }
+  /// Several at once.
+  template <size_t kCount>
+  void add_all(const item::Member (&more)[kCount]) {
+    item::Member* at = members + used;
+    for (const item::Member& member : more) new (at++) item::Member(member);
+    used = static_cast<uint8_t>(used + kCount);
+  }
   Arena& arena() const { return item->arena; }
 
   /// Keeps the next bytes of the body, up to `cap` in all. `expected`: how many will still come, if that is known.

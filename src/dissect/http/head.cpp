@@ -33,6 +33,23 @@ std::string_view known_name(Known k) {
   return kNames[static_cast<size_t>(k)];
 }
 
+/// Whether a token of 6 bytes or more is this name without regard to case. Known names are letters and '-' in lower
+/// case, so setting bit 5 of a token's characters folds their case and makes nothing else equal to them.
+bool same_known(std::string_view token, std::string_view known) {
+  const auto equal = [&]<class Word>(Word, size_t at) {
+    constexpr auto kCaseBits = static_cast<Word>(0x2020202020202020u);
+    Word a, b;
+    std::memcpy(&a, token.data() + at, sizeof a);
+    std::memcpy(&b, known.data() + at, sizeof b);
+    return (a | kCaseBits) == b;
+  };
+  const size_t size = token.size();
+  if (size < 8) return equal(uint32_t{}, 0) && equal(uint32_t{}, size - 4);
+  for (size_t at = 0; at + 8 < size; at += 8)
+    if (!equal(uint64_t{}, at)) return false;
+  return equal(uint64_t{}, size - 8);
+}
+
 Known known_field(std::string_view name) {
   Known k = Known::kNone;
   switch (name.size()) {
@@ -46,106 +63,8 @@ Known known_field(std::string_view name) {
     case 17: k = Known::kTransferEncoding; break;
     default: return Known::kNone;
   }
-  return alike(name, known_name(k)) ? k : Known::kNone;
+  return same_known(name, known_name(k)) ? k : Known::kNone;
 }
-
-/// More text for a member that exists: a folded line, or a repeated name. They are joined once, at the end: joining at
-/// each line would copy quadratically.
-struct More {
-  uint32_t member;
-  char separator;
-  std::string_view text;
-};
-
-class FieldParser {
- public:
-  FieldParser(Arena& arena, size_t lines) : arena_(arena), lines_(lines) {
-    members_ = static_cast<Member*>(arena.allocate(lines * sizeof(Member), alignof(Member)));
-  }
-
-  void line(std::string_view text) {
-    if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
-    if (!text.empty() && is_blank(text.front())) {  // RFC 9112 5.2, obs-fold
-      if (count_ == 0) return bad();
-      append(last_, ' ', trim(text));
-      return;
-    }
-    size_t colon = 0;
-    while (colon < text.size() && is_token_char(text[colon])) ++colon;
-    const std::string_view name = text.substr(0, colon);
-    while (colon < text.size() && is_blank(text[colon])) ++colon;  // RFC 9112 5.1: to be refused; we only look
-    if (name.empty() || colon == text.size() || text[colon] != ':') return bad();
-    add(name, trim(text.substr(colon + 1)));
-  }
-
-  Fields done() {
-    for (uint32_t i = 0; more_ != nullptr && i < count_; ++i) join(i);
-    for (uint8_t k = 1; k < static_cast<uint8_t>(Known::kCount); ++k)
-      if (out_.has(static_cast<Known>(k))) out_.known[k] = members_[where_[k]].value.text();
-    out_.members = {members_, count_};
-    return out_;
-  }
-
- private:
-  void bad() { out_.malformed = true, out_.as_sent = false; }
-
-  void add(std::string_view name, std::string_view value) {
-    // Names seldom come twice: only when their bit is set already are they compared.
-    const auto first = static_cast<unsigned>(name.front() | 0x20), last = static_cast<unsigned>(name.back() | 0x20);
-    const uint64_t bit = uint64_t{1} << ((name.size() * 7 + first + 3 * last) & 63);
-    if ((seen_ & bit) != 0) {
-      for (uint32_t i = 0; i < count_; ++i) {
-        if (!alike(members_[i].name, name)) continue;
-        return append(i, alike(name, "set-cookie") ? '\n' : ',', value);
-      }
-    }
-    seen_ |= bit;
-    const Known k = known_field(name);
-    if (k != Known::kNone) {
-      out_.present |= 1u << static_cast<unsigned>(k);
-      where_[static_cast<size_t>(k)] = count_;
-    }
-    last_ = count_;
-    new (members_ + count_++) Member{name, value};
-  }
-
-  void append(uint32_t member, char separator, std::string_view text) {
-    if (more_ == nullptr) more_ = static_cast<More*>(arena_.allocate(lines_ * sizeof(More)));
-    new (more_ + more_count_++) More{member, separator, text};
-    last_ = member;
-    out_.as_sent = false;
-  }
-
-  void join(uint32_t member) {
-    std::string_view text = members_[member].value.text();
-    size_t size = text.size();
-    for (size_t i = 0; i < more_count_; ++i) size += more_[i].member == member ? more_[i].text.size() + 1 : 0;
-    if (size == text.size()) return;
-    char* const joined = static_cast<char*>(arena_.allocate(size, 1));
-    char* at = joined;
-    const auto put = [&at](std::string_view part) {
-      if (!part.empty()) std::memcpy(at, part.data(), part.size());
-      at += part.size();
-    };
-    put(text);
-    for (size_t i = 0; i < more_count_; ++i) {
-      if (more_[i].member != member) continue;
-      *at++ = more_[i].separator;
-      put(more_[i].text);
-    }
-    members_[member].value = std::string_view(joined, size);
-  }
-
-  Arena& arena_;
-  size_t lines_;
-  Member* members_;
-  More* more_ = nullptr;
-  size_t more_count_ = 0;
-  uint32_t count_ = 0, last_ = 0;
-  uint64_t seen_ = 0;
-  uint32_t where_[static_cast<size_t>(Known::kCount)];
-  Fields out_;
-};
 
 bool is_version(std::string_view v) {  // RFC 9112 2.3; major version 1 only
   return v.size() == 8 && std::memcmp(v.data(), "HTTP/1.", 7) == 0 && is_digit(v[7]);
@@ -156,6 +75,7 @@ bool is_version(std::string_view v) {  // RFC 9112 2.3; major version 1 only
 size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
   const uint8_t* p = bytes.data();
   size_t i = from;
+  size_t last = from;  // behind the LF before, as far as it is known: an empty line is two bytes at most
 #ifdef __SSE2__
   const __m128i lf = _mm_set1_epi8('\n');
   for (; i + 16 <= bytes.size(); i += 16) {
@@ -164,14 +84,16 @@ size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines) {
     for (; mask != 0; mask &= mask - 1) {
       const size_t at = i + static_cast<size_t>(__builtin_ctz(mask));
       note(lines, at);
-      if (ends_head(p, at)) return at + 1;
+      if (at - last < 2 && ends_head(p, at)) return at + 1;
+      last = at + 1;
     }
   }
 #endif
   for (; i < bytes.size(); ++i) {
     if (p[i] != '\n') continue;
     note(lines, i);
-    if (ends_head(p, i)) return i + 1;
+    if (i - last < 2 && ends_head(p, i)) return i + 1;
+    last = i + 1;
   }
   return 0;
 }
@@ -185,7 +107,8 @@ RequestLine parse_request_line(std::string_view line) {
   while (is_token_char(line[method])) ++method;  // ends at the space before the version at the latest
   if (method == 0 || method > kMaxMethod || line[method] != ' ') return r;
   r.method = line.substr(0, method);
-  if (method + 1 >= line.size() - 9) return r;
+  // A control character cannot begin a target; may_become_request_line() says so, too.
+  if (method + 1 >= line.size() - 9 || static_cast<uint8_t>(line[method + 1]) < 0x20) return r;
   r.target = trim(line.substr(method + 1, line.size() - 9 - method - 1));
   r.ok = !r.target.empty();
   return r;
@@ -216,6 +139,9 @@ bool may_become_request_line(std::string_view start) {
 
 bool may_become_status_line(std::string_view start) {
   static constexpr std::string_view kPattern = "HTTP/1.d ddd";
+  if (start.size() >= kPattern.size())
+    return std::memcmp(start.data(), kPattern.data(), 7) == 0 && is_digit(start[7]) && start[8] == ' ' &&
+           start[9] >= '1' && start[9] <= '9' && is_digit(start[10]) && is_digit(start[11]);
   for (size_t i = 0; i < start.size() && i < kPattern.size(); ++i) {
     const bool fits = kPattern[i] == 'd' ? is_digit(start[i]) : start[i] == kPattern[i];
     if (!fits) return false;
@@ -223,8 +149,86 @@ bool may_become_status_line(std::string_view start) {
   return start.size() < 10 || start[9] != '0';
 }
 
+FieldParser::FieldParser(Arena& arena, size_t room, const char* end, bool crumbs)
+    : arena_(arena), end_(end), room_(room), crumbs_(crumbs) {
+  members_ = static_cast<Member*>(arena.allocate(room * sizeof(Member), alignof(Member)));
+}
+
+void FieldParser::line(std::string_view text) {
+  if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
+  if (!text.empty() && is_blank(text.front())) {  // RFC 9112 5.2, obs-fold
+    if (count_ == 0) return bad();
+    append(last_, " ", trim(text));
+    return;
+  }
+  size_t colon = token_size(text, static_cast<size_t>(end_ - text.data()));
+  const std::string_view name = text.substr(0, colon);
+  while (colon < text.size() && is_blank(text[colon])) ++colon;  // RFC 9112 5.1: to be refused; we only look
+  if (name.empty() || colon == text.size() || text[colon] != ':') return bad();
+  text.remove_prefix(colon + 1);
+  // Most often there is one space in front and nothing behind.
+  const bool as_usual = text.size() > 1 && text[0] == ' ' && !is_blank(text[1]) && !is_blank(text.back());
+  add(name, as_usual ? text.substr(1) : trim(text));
+}
+
+Fields FieldParser::done() {
+  for (uint32_t i = 0; more_ != nullptr && i < count_; ++i) join(i);
+  for (uint8_t k = 1; k < static_cast<uint8_t>(Known::kCount); ++k)
+    if (out_.has(static_cast<Known>(k))) out_.known[k] = members_[where_[k]].value.text();
+  out_.members = {members_, count_};
+  return out_;
+}
+
+void FieldParser::add(std::string_view name, std::string_view value) {
+  // Names seldom come twice: only when their bit is set already are they compared.
+  const auto first = static_cast<unsigned>(name.front() | 0x20), last = static_cast<unsigned>(name.back() | 0x20);
+  const uint64_t bit = uint64_t{1} << ((name.size() * 7 + first + 3 * last) & 63);
+  if ((seen_ & bit) != 0) {
+    for (uint32_t i = 0; i < count_; ++i) {
+      if (!alike(members_[i].name, name)) continue;
+      return append(i, alike(name, "set-cookie") ? "\n" : crumbs_ && alike(name, "cookie") ? "; " : ",", value);
+    }
+  }
+  seen_ |= bit;
+  const Known k = known_field(name);
+  if (k != Known::kNone) {
+    out_.present |= 1u << static_cast<unsigned>(k);
+    where_[static_cast<size_t>(k)] = count_;
+  }
+  last_ = count_;
+  new (members_ + count_++) Member{name, value};
+}
+
+void FieldParser::append(uint32_t member, std::string_view separator, std::string_view text) {
+  if (more_ == nullptr) more_ = static_cast<More*>(arena_.allocate(room_ * sizeof(More)));
+  new (more_ + more_count_++) More{member, separator, text};
+  last_ = member;
+  out_.as_sent = false;
+}
+
+void FieldParser::join(uint32_t member) {
+  std::string_view text = members_[member].value.text();
+  size_t size = text.size();
+  for (size_t i = 0; i < more_count_; ++i)
+    size += more_[i].member == member ? more_[i].text.size() + more_[i].separator.size() : 0;
+  if (size == text.size()) return;
+  char* const joined = static_cast<char*>(arena_.allocate(size, 1));
+  char* at = joined;
+  const auto put = [&at](std::string_view part) {
+    if (!part.empty()) std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  };
+  put(text);
+  for (size_t i = 0; i < more_count_; ++i) {
+    if (more_[i].member != member) continue;
+    put(more_[i].separator);
+    put(more_[i].text);
+  }
+  members_[member].value = std::string_view(joined, size);
+}
+
 Fields parse_fields(std::string_view text, size_t begin, std::span<const uint32_t> ends, Arena& arena) {
-  FieldParser parser(arena, ends.size());
+  FieldParser parser(arena, ends.size(), text.data() + text.size());
   for (const uint32_t end : ends) {
     parser.line(text.substr(begin, end - begin));
     begin = end + 1;

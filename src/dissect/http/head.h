@@ -30,6 +30,7 @@ size_t find_head_end(Bytes bytes, size_t from, LineEnds& lines);
 struct Head {
   std::string_view text;  // with its empty line
   std::string_view line;  // the start line, without its end
+  size_t line_end;        // where its LF stands
   const LineEnds& lines;
   bool all_lines;  // whether `lines` holds them from the first on
 };
@@ -76,9 +77,45 @@ struct Fields {
   bool has(Known k) const { return (present >> static_cast<unsigned>(k) & 1) != 0; }
 };
 
-/// Parses field lines. `text` holds whole lines and lives as long as the result; `ends` are the offsets of their LF,
-/// from the first field line to the last. Values of a repeated name are joined with "," as the reference does (RFC
-/// 9110 5.3 allows it), those of Set-Cookie with LF, which cannot occur in one (RFC 9110 5.3 forbids the comma).
+/// Collects fields one by one, from lines or as they come. Values of a repeated name are joined with "," as the
+/// reference does (RFC 9110 5.3 allows it), those of Set-Cookie with LF, which cannot occur in one (RFC 9110 5.3
+/// forbids the comma). What is joined lives in the arena, all else is viewed.
+class FieldParser {
+ public:
+  /// At most `room` lines or fields. `end`: of the bytes that may be read behind a line; needed for line() only.
+  /// `crumbs`: cookies come in pieces, to be joined with "; " (RFC 9113 8.2.3).
+  FieldParser(Arena& arena, size_t room, const char* end, bool crumbs = false);
+  void line(std::string_view text);
+  /// REQUIRES: the name is not empty.
+  void add(std::string_view name, std::string_view value);
+  void bad() { out_.malformed = true, out_.as_sent = false; }
+  Fields done();
+
+ private:
+  /// More text for a member that exists: a folded line, or a repeated name. They are joined once, at the end: joining
+  /// at each line would copy quadratically.
+  struct More {
+    uint32_t member;
+    std::string_view separator, text;
+  };
+  void append(uint32_t member, std::string_view separator, std::string_view text);
+  void join(uint32_t member);
+
+  Arena& arena_;
+  const char* end_;
+  size_t room_;
+  item::Member* members_;
+  More* more_ = nullptr;
+  size_t more_count_ = 0;
+  uint32_t count_ = 0, last_ = 0;
+  uint64_t seen_ = 0;
+  uint32_t where_[static_cast<size_t>(Known::kCount)];
+  bool crumbs_;
+  Fields out_;
+};
+
+/// Parses field lines with a FieldParser. `text` holds whole lines and lives as long as the result; `ends` are the
+/// offsets of their LF, from the first field line to the last.
 Fields parse_fields(std::string_view text, size_t begin, std::span<const uint32_t> ends, Arena& arena);
 
 struct ContentLength {

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "dissect/dns/over_https.h"
 #include "dissect/http/chars.h"
 #include "dissect/http/draft.h"
 #include "dissect/http/head.h"
+#include "item/json.h"
 
 // The session keeps two state machines, one per direction, and a queue of the requests that wait.
 //
@@ -26,11 +28,12 @@ using item::Value;
 constexpr size_t kMaxChunkLine = 16 << 10;
 constexpr size_t kMaxHold = 256 << 10;
 
-std::string_view first_line(std::string_view head) {
-  std::string_view line = head.substr(0, head.find('\n'));
+std::string_view without_cr(std::string_view line) {
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   return line;
 }
+
+std::string_view first_line(std::string_view head) { return without_cr(head.substr(0, head.find('\n'))); }
 
 /// The fields of the head whose copy is `copy`.
 Fields fields_of(std::string_view copy, const Head& head, Arena& arena) {
@@ -46,7 +49,7 @@ Fields fields_of(std::string_view copy, const Head& head, Arena& arena) {
     }
     ends = std::span<const uint32_t>(all).subspan(1, all.size() - 2);
   }
-  Fields fields = parse_fields(copy, copy.find('\n') + 1, ends.first(std::min(ends.size(), kMaxFields)), arena);
+  Fields fields = parse_fields(copy, head.line_end + 1, ends.first(std::min(ends.size(), kMaxFields)), arena);
   if (ends.size() > kMaxFields) fields.malformed = true, fields.as_sent = false;
   return fields;
 }
@@ -66,6 +69,16 @@ bool chunk_size(std::string_view line, uint64_t& size) {
   if (!rest.empty() && rest.front() != ';') return false;
   size = n;
   return true;
+}
+
+/// An item of the same request.
+Item* copy_request(const Item& item, Output& out) {
+  Item* const copy = out.begin(*item.protocol);
+  std::string json;  // an upgrade happens once per connection, and seldom
+  item::append_json(item.request.payload, json);
+  copy->request = item.request;
+  copy->request.payload = item::parse_json(json, copy->arena).value_or(Value());
+  return copy;
 }
 
 /// Who speaks after a 101 (RFC 9110 15.2.2); "" leaves it to the probes.
@@ -143,7 +156,8 @@ Step Http::head(Side& side, const Input& in, Output& out) {
     side.scanned = static_cast<uint32_t>(bytes.size());
     return Step::need(bytes.size() + 1);
   }
-  Head head{text.substr(0, size), first_line(text.substr(0, size)), lines, from == 0};
+  const size_t line_end = from == 0 ? lines.at[0] : text.find('\n');
+  Head head{text.substr(0, size), without_cr(text.substr(0, line_end)), line_end, lines, from == 0};
   return is_request ? request(side, in, head, out) : response(side, in, head, out);
 }
 
@@ -216,7 +230,10 @@ Step Http::response(Side& side, const Input& in, const Head& head, Output& out) 
 
   start_response(draft, kept, fields, copy);
   const uint64_t marks = draft.item->match_key;
-  if ((marks & (kConnect | kUpgrade)) != 0) hold_ = false;
+  if (hold_ && (marks & (kConnect | kUpgrade)) != 0) {
+    hold_ = false;
+    out.wake(Direction::kToServer);
+  }
   // RFC 9110 15.2.2 and 9.3.6: from here on it is another protocol's connection.
   const bool tunnel = (marks & kConnect) != 0 && line.status / 100 == 2;
   if (line.status == 101 || tunnel)
@@ -253,16 +270,22 @@ Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Field
 }
 
 Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
+  // RFC 7540 3.2: the first answer over HTTP/2 is to this request.
+  Item* const answered_there = to == "http2" && draft.item->request.present ? copy_request(*draft.item, out) : nullptr;
   finish(draft, out, true);
   give_up(Direction::kToServer, "the connection was handed over", out);
   while (Item* item = waiting_.pop()) finish_unanswered(item, out);
   hold_ = false;
   for (Side& side : sides_) side = Side();
-  return Step::switch_to(to, used);
+  return Step::switch_to(to, used, answered_there);
 }
 
 Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {
   const size_t begin = at, cap = out.settings().body_cap;
+  const auto broken_here = [&](const char* why) {
+    draft.wire_size += at - begin;
+    return broken(side, draft, why, at, out);
+  };
   for (;;) {
     const Bytes rest = in.bytes.subspan(at);
     size_t used = 0;
@@ -293,7 +316,7 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
                 : nullptr;
         const size_t line = lf != nullptr ? static_cast<size_t>(lf - rest.data()) : rest.size();
         if (line > kMaxChunkLine || (lf != nullptr && !chunk_size(as_text(rest.first(line)), side.left)))
-          return broken(side, draft, "malformed chunk size", at, out);
+          return broken_here("malformed chunk size");
         side.scanned = lf == nullptr ? static_cast<uint32_t>(rest.size()) : 0;
         if (lf == nullptr) break;
         used = line + 1;
@@ -303,16 +326,14 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
       case State::kChunkEnd: {
         if (rest.empty() || (rest[0] == '\r' && rest.size() == 1)) break;
         used = rest[0] == '\n' ? 1 : 2;
-        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n'))
-          return broken(side, draft, "no line end after a chunk", at, out);
+        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n')) return broken_here("no line end after a chunk");
         side.state = State::kChunkSize;
         break;
       }
       case State::kTrailers: {
         LineEnds lines;
         used = find_head_end(rest, side.scanned, lines);
-        if (used == 0 && rest.size() >= out.settings().header_cap)
-          return broken(side, draft, "trailers without an end", at, out);
+        if (used == 0 && rest.size() >= out.settings().header_cap) return broken_here("trailers without an end");
         side.scanned = used == 0 ? static_cast<uint32_t>(rest.size()) : 0;
         if (used == 0) break;
         const std::string_view block = as_text(rest.first(used));
@@ -368,6 +389,7 @@ void Http::finish(Draft& draft, Output& out, bool opens) {
   item->match_key |= draft.is_response ? kResponseDone : kRequestDone;
   if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return;
   if (item->outcome == Outcome::kNoRequest) out.count(Counter::kHalfResponses);
+  if (dns::is_dns_message(draft.content_type)) dns::over_https(*item, out);
   if (opens) return out.finish_opening(item);
   out.finish(item);
 }

@@ -463,5 +463,18 @@ TEST(Http, fields_exist_in_items_or_are_optional_and_documented) {
   }
 }
 
+TEST(Http, dns_in_bodies_is_an_item_of_dns_as_well) {
+  std::string answer("\0\0\x81\x80\0\1\0\1\0\0\0\0\7example\3com\0\0\1\0\1\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\1\2\3\4", 45);
+  TestConversation t(entry<Http>("http"));
+  t.to_server("GET /dns-query?dns=AAABAAABAAAAAAAAB2V4YW1wbGUDY29tAAABAAE HTTP/1.1\r\n\r\n");
+  t.to_client("HTTP/1.1 200 OK\r\nContent-Type: application/dns-message\r\nContent-Length: 45\r\n\r\n" + answer);
+  ASSERT_EQ(t.items.size(), 2u);
+  EXPECT_EQ(t.item(0).protocol->name, "dns");
+  EXPECT_EQ(t.item(0).outcome, Outcome::kPaired);
+  EXPECT_EQ(t.item(0).request.payload["questionNames"].elements()[0].text(), "example.com");
+  EXPECT_EQ(t.item(0).response.payload["answerData"].elements()[0].text(), "1.2.3.4");
+  EXPECT_EQ(t.item(1).request.payload["path"].text(), "/dns-query");
+}
+
 }  // namespace
 }  // namespace baleen::dissect::http

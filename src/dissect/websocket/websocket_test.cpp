@@ -231,12 +231,11 @@ TEST(Websocket, ReadsOnAfterLoss) {
 
 /// A capture through the engine with all protocols. The items are gone before the engine that made them.
 struct Replayed final : EngineObserver {
-  explicit Replayed(const std::string& file) {
+  explicit Replayed(const std::string& path) {
     EngineOptions options;
     options.protocols = registry();
     engine = std::make_unique<Engine>(options, *this);
-    for (const net::OwnedPacket& packet : net::load_capture(net::captures_folder() + "/" + file))
-      engine->on_packet(packet.view());
+    for (const net::OwnedPacket& packet : net::load_capture(path)) engine->on_packet(packet.view());
     engine->finish();
   }
   void on_item(item::ItemRef item) override { items.push_back(std::move(item)); }
@@ -273,7 +272,7 @@ TEST(Websocket, CountsWhatTsharkCounts) {
        "{\"type\":\"connection_ack\"}"},
   };
   for (const CaptureRow& row : rows) {
-    const Replayed told(row.file);
+    const Replayed told(net::captures_folder() + "/" + row.file);
     std::map<std::string, int> got;
     bool payload_seen = *row.some_payload == 0;
     for (const item::ItemRef& item : told.items) {
@@ -297,6 +296,42 @@ TEST(Websocket, CountsWhatTsharkCounts) {
     EXPECT_EQ(got, row.messages) << row.file << ::testing::PrintToString(got);
     EXPECT_TRUE(payload_seen) << row.file;
   }
+}
+
+// What node's ws says to itself: see testdata/README.md.
+TEST(Websocket, UnderstandsAnotherImplementation) {
+  const Replayed told(BALEEN_SOURCE_DIR "/src/dissect/websocket/testdata/deflate.pcap");
+  ASSERT_EQ(told.items.size(), 15u);
+  std::vector<std::string> up, down;
+  size_t compressed = 0;
+  for (const item::ItemRef& item : told.items) {
+    if (item->protocol != &Websocket::kProtocol) continue;
+    EXPECT_EQ(item->outcome, Outcome::kSingle) << item->error_message;
+    const bool from_client = item->request.present;
+    const item::Value message = from_client ? item->request.payload : item->response.payload;
+    EXPECT_EQ(message["path"].text(), "/live");
+    EXPECT_EQ(message["subprotocol"].text(), "chat.v2");
+    compressed += !message["compressedLength"].is_null();
+    if (message["opcode"].text() == "binary") {
+      ASSERT_EQ(message["payloadLength"].as_int(), 256);
+      for (int i = 0; i < 256; ++i)
+        EXPECT_EQ(static_cast<uint8_t>(message["payload"].text()[static_cast<size_t>(i)]), i);
+      continue;
+    }
+    (from_client ? up : down).emplace_back(message["payload"].text());
+  }
+  const auto update = [](int number) {
+    std::string text = "{\"type\":\"update\",\"number\":" + std::to_string(number) + ",\"items\":[";
+    for (int k = 0; k < 20; ++k)
+      text += (k > 0 ? "," : "") + ("{\"id\":" + std::to_string(k)) + ",\"name\":\"item " +
+              std::to_string((k * 7919 + number) % 101) + "\"}";
+    return text + "]}";
+  };
+  EXPECT_EQ(up, (std::vector<std::string>{update(0), update(1), update(2), "frag ments", "are you there", "done"}));
+  ASSERT_EQ(down.size(), 7u);
+  EXPECT_EQ(down[3], "{\"echo\":3,\"size\":10,\"text\":\"frag ments\"}");
+  EXPECT_EQ(down[5], "plain");
+  EXPECT_EQ(compressed, 9u);
 }
 
 }  // namespace

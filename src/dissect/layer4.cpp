@@ -1,0 +1,261 @@
+#include <algorithm>
+
+#include "dissect/build.h"
+#include "dissect/engine.h"
+#include "dissect/l4/cards.h"
+#include "dissect/l4/icmp.h"
+
+// Items that speak of packets and flows, whatever these carry. An ICMP error belongs to the flow of the packet that it
+// quotes, so that who looks at a stream sees why it failed; all other ICMP packets between two hosts are a stream of
+// their own.
+
+namespace baleen::dissect {
+namespace {
+
+using item::Value;
+
+constexpr size_t kMostReports = 4096;  // of a second
+
+/// Not a redirect, and not that a packet was too big: those do not stop the flow.
+bool is_error(const net::Decoded& d) {
+  const uint8_t type = d.icmp.type;
+  return d.tuple.transport == net::Transport::kIcmp6 ? type == 1 || type == 3 || type == 4
+                                                     : (type == 3 && d.icmp.code != 4) || type == 11 || type == 12;
+}
+
+std::string_view name_of(StreamEnd end) {
+  switch (end) {
+    case StreamEnd::kFin: return "fin";
+    case StreamEnd::kReset: return "reset";
+    case StreamEnd::kIdle: return "idle";
+    case StreamEnd::kReused: return "reused";
+    case StreamEnd::kEvicted: return "evicted";
+    case StreamEnd::kFinished: return "";
+  }
+  return "";
+}
+
+void add_traffic(MapOf& data, const l4::Traffic& sent, int local) {
+  data.add("local_pkts", Value(sent.packets[local]));
+  data.add("local_bytes", Value(sent.bytes[local]));
+  data.add("remote_pkts", Value(sent.packets[1 - local]));
+  data.add("remote_bytes", Value(sent.bytes[1 - local]));
+}
+
+/// Per second, over at least one.
+void add_rates(MapOf& data, const l4::Traffic& sent, int local, Duration time) {
+  const double seconds = std::max(1.0, std::chrono::duration<double>(time).count());
+  const auto rate = [&](uint64_t n) { return Value(static_cast<uint64_t>(static_cast<double>(n) / seconds + 0.5)); };
+  data.add("local_pps", rate(sent.packets[local]));
+  data.add("local_bps", rate(sent.bytes[local]));
+  data.add("remote_pps", rate(sent.packets[1 - local]));
+  data.add("remote_bps", rate(sent.bytes[1 - local]));
+}
+
+std::string_view summary(std::string_view state, std::string_view end, const l4::Traffic& sent, const Value& protocols,
+                         Arena& arena) {
+  std::string_view text = end.empty() ? state : join({state, " by ", end}, arena);
+  text = join({text, ", ", decimal(sent.all_packets(), arena), " packets, ",
+               decimal(sent.bytes[0] + sent.bytes[1], arena), " bytes"},
+              arena);
+  for (const Value& protocol : protocols.elements()) text = join({text, ", ", protocol.text()}, arena);
+  return text;
+}
+
+Value joined_flow(const Flow& flow, Arena& arena) {
+  MapOf map(arena);
+  map.add("stream", Value(flow.stream));
+  map.add("client", arena.copy(net::to_string(flow.client())));
+  map.add("server", arena.copy(net::to_string(flow.server())));
+  if (flow.connection != nullptr && flow.connection->protocols[0] != nullptr)
+    map.add("l7", Value(flow.connection->protocols[0]->abbreviation));
+  return map.build();
+}
+
+}  // namespace
+
+void Engine::on_icmp(const net::Packet& packet, const Slot& slot) {
+  ++counters_.icmp_packets;
+  const net::Decoded& d = slot.decoded;
+  Flow* flow = nullptr;
+  bool joined = false;
+  if (!d.icmp.quoted.empty()) {
+    if (const auto quoted = net::quoted_tuple(d.icmp.quoted)) {
+      const net::FlowKey key = net::flow_key(*quoted).key;
+      flow = table_.find(key, table_.hash(key));
+      joined = flow != nullptr;
+    }
+  }
+  if (joined && flow->connection != nullptr && is_error(d)) {
+    flow->connection->icmp = true;
+    flow->connection->icmp_v6 = d.tuple.transport == net::Transport::kIcmp6;
+    flow->connection->icmp_type = d.icmp.type;
+    flow->connection->icmp_code = d.icmp.code;
+  }
+  if (!options_.l4.icmp) return;
+  if (!joined) {
+    flow = table_.find(slot.key.key, slot.hash);
+    if (flow == nullptr) flow = open(slot, Flow::List::kUdp, packet);
+    flow->state = Flow::State::kIgnored;  // nothing to detect
+    touch_udp(*flow, packet.time);
+  }
+  flow_ = flow;
+  tell(*flow, packet, d);
+  if (!is_sampled(flow->key)) return;
+  item::Item* const item = begin(l4::kIcmp);
+  MapOf data(item->arena);
+  l4::describe_icmp(d, data, item->arena);
+  if (joined) data.add("flow", joined_flow(*flow, item->arena));
+  item->outcome = item::Outcome::kSingle;
+  item->data = {data.build(), packet.time, uint64_t{4} + d.payload.size() + d.payload_missing, true};
+  finish_between(item, d.tuple.src, d.tuple.dst);
+}
+
+// ---- connections ----
+
+void Engine::watch(Flow& flow, Timestamp time) { flow.connection = connections_.take(&flow, time, now_); }
+
+/// Says what came of the connection, and forgets it.
+void Engine::end_watch(Flow& flow, StreamEnd end) {
+  l4::Connection* const c = flow.connection;
+  flow_ = &flow;
+  const bool begun = flow.key.transport == net::Transport::kUdp || (c->sent.packets[0] != 0 && c->sent.packets[1] != 0);
+  report(flow, end != StreamEnd::kFinished ? "closed" : begun ? "in_progress" : "open", end);
+  if (c->group != nullptr) groups_.leave(c->group, now_);
+  flow.connection = nullptr;
+  connections_.give(c);
+}
+
+/// Connections that go on say so from time to time.
+void Engine::report_due() {
+  for (size_t n = 0; n < kMostReports; ++n) {
+    l4::Connection* const c = connections_.oldest();
+    if (c == nullptr || now_ - c->reported_at < options_.l4_report) break;
+    Flow& flow = *c->flow;
+    if (flow.key.transport == net::Transport::kUdp && now_ - c->last > options_.l4_quiet) {
+      end_watch(flow, StreamEnd::kIdle);
+      continue;
+    }
+    flow_ = &flow;
+    const bool begun =
+        flow.key.transport == net::Transport::kUdp || (c->sent.packets[0] != 0 && c->sent.packets[1] != 0);
+    if (c->sent.all_packets() != c->reported.all_packets())
+      report(flow, begun ? "in_progress" : "open", StreamEnd::kFinished);
+    connections_.requeue(c, now_);
+  }
+  close_quiet_groups(false);
+}
+
+void Engine::report(Flow& flow, std::string_view state, StreamEnd end) {
+  l4::Connection& c = *flow.connection;
+  const bool tcp = flow.key.transport == net::Transport::kTcp;
+  const bool closed = state == "closed";
+  const int local = flow.client_half;
+  const l4::Traffic fresh = c.sent.since(c.reported);
+  count_in_group(flow, fresh);
+  if (tcp ? options_.l4.tcp_conn : options_.l4.udp_conn) {
+    item::Item* const item = begin(tcp ? l4::kTcpConn : l4::kUdpConn);
+    Arena& arena = item->arena;
+    const Value protocols = l4::protocols_seen(c.protocols, arena);
+    MapOf data(arena);
+    data.add("state", Value(state));
+    data.add_text("closed_by", closed ? name_of(end) : "");
+    add_traffic(data, c.sent, local);
+    const bool whole = closed || end == StreamEnd::kFinished;
+    add_rates(data, whole ? c.sent : fresh, local, whole ? c.last - c.begin : now_ - c.reported_at);
+    data.add("group_id", Value(c.group != nullptr ? c.group->id : 0));
+    data.add("l7_detected", protocols);
+    data.add("start_time", Value(to_ms(c.begin)));
+    data.add("duration_us", Value(int64_t{(c.last - c.begin).count() / 1000}));
+    if (c.icmp) data.add("icmp_error", l4::icmp_name(c.icmp_v6, c.icmp_type, c.icmp_code, arena));
+    data.add("summary", summary(state, closed ? name_of(end) : "", c.sent, protocols, arena));
+    if (tcp) data.add("tcp_metrics", l4::tcp_metrics(c, local, arena));
+    item->error_message = c.failure(end == StreamEnd::kReset, end == StreamEnd::kIdle, arena);
+    item->outcome = item->error_message.empty() ? item::Outcome::kSingle : item::Outcome::kConnection;
+    item->data = {data.build(), c.last, c.sent.bytes[0] + c.sent.bytes[1], true};
+    finish_between(item, flow.client(), flow.server());
+  }
+  c.reported = c.sent;
+  l4::Group* const group = c.group;
+  if (group == nullptr) return;
+  group->stream = flow.stream;
+  group->vlan = flow.vlan;
+  group->index = flow.items++;
+  if (now_ - group->reported_at < options_.l4_report) return;
+  report_group(*group, false);
+  group->index = flow.items++;
+}
+
+// ---- flows ----
+
+void Engine::count_in_group(Flow& flow, const l4::Traffic& fresh) {
+  l4::Connection& c = *flow.connection;
+  if (c.group == nullptr) {
+    if (groups_.full() && groups_.quietest() != nullptr) {
+      report_group(*groups_.quietest(), true);
+      groups_.erase(groups_.quietest());
+    }
+    c.group = groups_.join({flow.client().ip, flow.server(), flow.key.transport}, c.begin, now_);
+    if (c.group == nullptr) {
+      ++counters_.ungrouped;
+      return;
+    }
+  }
+  l4::Group& group = *c.group;
+  const int local = flow.client_half;
+  group.sent.add({{fresh.packets[local], fresh.packets[1 - local]}, {fresh.bytes[local], fresh.bytes[1 - local]}});
+  group.begin = std::min(group.begin, c.begin);
+  group.last = std::max(group.last, c.last);
+  for (const item::Protocol* p : c.protocols) {
+    if (p == nullptr) break;
+    for (const item::Protocol*& seen : group.protocols) {
+      if (seen == nullptr) seen = p;
+      if (seen == p) break;
+    }
+  }
+}
+
+void Engine::report_group(l4::Group& group, bool closed) {
+  const bool tcp = group.key.transport == net::Transport::kTcp;
+  if (tcp ? !options_.l4.tcp_flow : !options_.l4.udp_flow) return;
+  item::Item* const item = items_.take();
+  Arena& arena = item->arena;
+  item->protocol = tcp ? &l4::kTcpFlow : &l4::kUdpFlow;
+  item->origin = options_.origin;
+  item->source = options_.source;
+  item->stream = group.stream;
+  item->stream_kind = tcp ? item::StreamKind::kTcp : item::StreamKind::kUdp;
+  item->vlan = group.vlan;
+  item->index = group.index;
+  item->client.address = {group.key.client, 0};
+  item->server.address = group.key.server;
+  const std::string_view state = closed ? "closed" : "in_progress";
+  const Value protocols = l4::protocols_seen(group.protocols, arena);
+  MapOf data(arena);
+  data.add("state", Value(state));
+  add_traffic(data, group.sent, 0);
+  add_rates(data, closed ? group.sent : group.sent.since(group.reported), 0,
+            closed ? group.last - group.begin : now_ - group.reported_at);
+  data.add("group_id", Value(group.id));
+  data.add("connections", Value(uint64_t{group.total}));
+  data.add("l7_detected", protocols);
+  data.add("start_time", Value(to_ms(group.begin)));
+  data.add("duration_us", Value(int64_t{(group.last - group.begin).count() / 1000}));
+  data.add("summary", summary(state, "", group.sent, protocols, arena));
+  item->outcome = item::Outcome::kSingle;
+  item->data = {data.build(), group.last, group.sent.bytes[0] + group.sent.bytes[1], true};
+  group.reported = group.sent;
+  group.reported_at = now_;
+  count(Counter::kItems, 1);
+  observer_.on_item(item::ItemRef(item));
+}
+
+void Engine::close_quiet_groups(bool all) {
+  while (l4::Group* const group = groups_.quietest()) {
+    if (!all && now_ - group->quiet_since < options_.l4_linger) return;
+    report_group(*group, true);
+    groups_.erase(group);
+  }
+}
+
+}  // namespace baleen::dissect

@@ -1,0 +1,489 @@
+#include "index/recording_reader.h"
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/crc32c.h"
+#include "codec/pcap/reader.h"
+#include "codec/pcap/writer.h"
+#include "index/record_index.h"
+#include "item/json.h"
+#include "kfl/sample_items.h"
+
+namespace baleen::index {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// In memory where that is possible: nothing here tests a disk.
+fs::path scratch() { return ::access("/dev/shm", W_OK) == 0 ? fs::path("/dev/shm") : fs::temp_directory_path(); }
+
+using std::chrono::seconds;
+
+const Timestamp kBegin = timestamp_from_ns(1'795'461'296'000'000'000);
+
+struct Call {
+  uint64_t stream, index;
+  Duration at;
+  int status = 200;
+};
+
+std::string stream_file(uint64_t stream) {
+  char buffer[32];
+  return std::string(buffer, item::write_stream_name(stream, item::StreamKind::kTcp, buffer));
+}
+
+std::string packet_bytes(uint64_t stream, uint64_t n) {
+  return "packet " + std::to_string(n) + " of " + std::to_string(stream);
+}
+
+/// A folder of recordings, written as the format's document says.
+class Bucket {
+ public:
+  Bucket() {
+    std::string pattern = (scratch() / "baleen-reader-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    store_ = *store::open(*store::Location::parse(folder_ + "/bucket"));
+  }
+  ~Bucket() { fs::remove_all(folder_); }
+
+  /// A block with these calls, and `packets` packets of each of these streams.
+  BlockRecord add(const std::string& recording, const std::string& run, uint64_t sequence,
+                  const std::vector<Call>& calls, const std::map<uint64_t, uint64_t>& packets,
+                  const std::string& node = "node-1") {
+    BlockRecord r;
+    r.recording = recording;
+    r.node = node;
+    r.run = run;
+    r.filter = "http";
+    r.first = r.last = kBegin + calls.front().at;
+    for (const Call& call : calls) r.last = std::max<Timestamp>(r.last, kBegin + call.at);
+    r.items = calls.size();
+    r.items_by_protocol["http"] = calls.size();
+    r.block = block_id(r.first, node, run, sequence);
+    const BlockKeys keys = block_keys(recording, r.first, r.block);
+    std::string pcapng;
+    codec::pcap::PcapngWriter writer(pcapng);
+    writer.section({.application = "test"});
+    writer.interface({.link = 1, .name = "eth0"});
+    r.header_length = writer.offset();
+    for (const auto& [stream, n] : packets) {
+      const uint64_t begin = writer.offset();
+      for (uint64_t i = 0; i < n; ++i) {
+        const std::string bytes = packet_bytes(stream, i);
+        writer.packet({.time = r.first, .bytes = as_bytes(bytes), .wire_length = static_cast<uint32_t>(bytes.size())});
+      }
+      r.streams.push_back({stream_file(stream), begin, writer.offset() - begin, n});
+      r.packets += n;
+    }
+    r.packets_object = put(keys.packets, pcapng);
+    std::vector<ItemRow> rows;
+    for (const Call& call : calls) {
+      const auto item =
+          kfl::sample::http(call.status, "/" + std::to_string(call.stream) + "/" + std::to_string(call.index));
+      item->stream = call.stream;
+      item->index = call.index;
+      item->request.time = kBegin + call.at;
+      item->response.time = item->request.time + std::chrono::milliseconds(1);
+      rows.push_back(row_from(*item));
+    }
+    auto next = rows.begin();
+    const std::string file = folder_ + "/rows";
+    EXPECT_TRUE(write_parquet(
+        file, [&](ItemRow& row) { return next != rows.end() && (row = *next++, true); }, r.streams, keys.packets));
+    std::ifstream in(file, std::ios::binary);
+    r.items_object = put(keys.items, {std::istreambuf_iterator<char>(in), {}});
+    r.ledger.items_seen = r.ledger.items_stored = sequence * 10;
+    put(keys.record, r.to_json());
+    return r;
+  }
+
+  ObjectRecord put(const std::string& key, const std::string& content) {
+    EXPECT_TRUE(store_->put(key, as_bytes(content), {}));
+    return {key, content.size(), crc32c(as_bytes(content))};
+  }
+  std::string path(const std::string& key) const { return folder_ + "/bucket/" + key; }
+  static std::string record_key(const BlockRecord& r) { return block_keys(r.recording, r.first, r.block).record; }
+  std::string cache() const { return folder_ + "/cache"; }
+  store::ObjectStore& store() { return *store_; }
+
+ private:
+  std::string folder_;
+  std::unique_ptr<store::ObjectStore> store_;
+};
+
+ReadQuery query(std::string_view filter = "", std::string recording = {}) {
+  ReadQuery q;
+  kfl::Options options;
+  options.protocols = kfl::sample::kProtocols;
+  if (!filter.empty()) q.filter = *kfl::compile(filter, options).filter;
+  q.recording = std::move(recording);
+  return q;
+}
+
+std::vector<std::string> paths(RecordingReader& reader, const ReadQuery& q) {
+  std::vector<std::string> out;
+  const auto read = reader.items(q, [&](const StoredItem& item) {
+    Arena arena;
+    const auto root = item::parse_json(item.json, arena);
+    out.emplace_back(root ? (*root)["request"]["path"].text() : "?");
+    return true;
+  });
+  EXPECT_TRUE(read) << read.error().message;
+  return out;
+}
+
+std::vector<std::string> packets(RecordingReader& reader, const ReadQuery& q) {
+  std::string content;
+  const auto n = reader.packets(q, [&](std::string_view bytes) { content += bytes; });
+  EXPECT_TRUE(n) << n.error().message;
+  std::vector<std::string> out;
+  codec::pcap::Reader pcap;
+  std::vector<codec::pcap::PacketRecord> records(16);
+  Bytes window = as_bytes(content);
+  while (!window.empty()) {
+    const auto step = pcap.read(window, records);
+    for (size_t i = 0; i < step.packets; ++i) out.emplace_back(as_text(records[i].bytes));
+    window = window.subspan(step.consumed);
+    EXPECT_NE(step.kind, codec::pcap::Reader::Kind::kFailed);
+    if (step.kind != codec::pcap::Reader::Kind::kFull) break;
+  }
+  EXPECT_TRUE(window.empty());
+  EXPECT_EQ(out.size(), n.value_or(0));
+  return out;
+}
+
+using Paths = std::vector<std::string>;
+
+TEST(RecordingReader, ReadsItemsInTimeOrderOverBlocksNodesAndRecordings) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(20)}}, {{1, 2}, {2, 1}});
+  bucket.add("a", "r2", 1, {{1, 1, seconds(10)}, {1, 2, seconds(30)}}, {{1, 1}}, "node-2");
+  bucket.add("b", "r1", 1, {{7, 0, seconds(15), 500}}, {{7, 1}});
+  RecordingReader reader(bucket.store(), "");
+  EXPECT_EQ(paths(reader, query()), (Paths{"/1/0", "/1/1", "/7/0", "/2/0", "/1/2"}));
+  EXPECT_EQ(paths(reader, query("", "a")), (Paths{"/1/0", "/1/1", "/2/0", "/1/2"}));
+  EXPECT_EQ(paths(reader, query("status_code == 500")), (Paths{"/7/0"}));
+  ReadQuery q = query();
+  q.since = kBegin + seconds(10);
+  q.until = kBegin + seconds(20);
+  EXPECT_EQ(paths(reader, q), (Paths{"/1/1", "/7/0", "/2/0"})) << "both ends belong to it";
+  q = query();
+  q.limit = 2;
+  EXPECT_EQ(paths(reader, q), (Paths{"/1/0", "/1/1"}));
+  EXPECT_EQ(paths(reader, query("", "none")), Paths{});
+  EXPECT_TRUE(reader.problems().empty());
+}
+
+TEST(RecordingReader, LooksOnlyAtWhatItNeeds) {
+  Bucket bucket;
+  for (uint64_t hour = 0; hour < 10; ++hour)
+    bucket.add("a", "r1", hour + 1, {{hour, 0, seconds(3600 * hour)}}, {{hour, 1}});
+  {
+    RecordingReader reader(bucket.store(), "", bucket.cache());
+    ReadQuery q = query();
+    q.since = kBegin + seconds(3600 * 4);
+    q.until = kBegin + seconds(3600 * 5);
+    EXPECT_EQ(paths(reader, q), (Paths{"/4/0", "/5/0"}));
+    EXPECT_EQ(reader.statistics().blocks, 6u) << "those after the range are not looked at";
+    EXPECT_EQ(reader.statistics().blocks_skipped, 4u);
+    EXPECT_EQ(reader.statistics().rows, 2u);
+    q = query();
+    q.limit = 1;
+    EXPECT_EQ(paths(reader, q), (Paths{"/0/0"}));
+    EXPECT_EQ(reader.statistics().cached, 0u);
+  }
+  RecordingReader again(bucket.store(), "", bucket.cache());
+  EXPECT_EQ(paths(again, query()).size(), 10u);
+  EXPECT_EQ(again.statistics().cached, 3u) << "what was fetched before, by another process";
+}
+
+TEST(RecordingReader, AnIndexSparesRequestsAndIsOnlyBelievedWhereTheListingAgrees) {
+  Bucket bucket;
+  BlockRecord changed;
+  for (uint64_t hour = 0; hour < 30; ++hour)
+    changed = bucket.add("a", "r1", hour + 1, {{hour, 0, seconds(3600 * hour)}}, {{hour, 1}});
+  const auto made = compact(bucket.store(), "", "a");
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->records, 30u);
+  EXPECT_EQ(made->written, made->days);
+  const auto again = compact(bucket.store(), "", "a");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->written + again->removed, 0u) << "it is up to date";
+  changed.cluster = "another";
+  bucket.put(Bucket::record_key(changed), changed.to_json());
+  bucket.add("a", "r1", 31, {{30, 0, seconds(3600 * 30)}}, {{30, 1}});
+  RecordingReader reader(bucket.store(), "");
+  ReadQuery q = query("", "a");
+  EXPECT_EQ(paths(reader, q).size(), 31u);
+  EXPECT_EQ(reader.statistics().blocks, 31u);
+  EXPECT_EQ(reader.statistics().blocks_indexed, 29u) << "one record is new, one has another size";
+  EXPECT_EQ(packets(reader, query("http and request.path == '/7/0'", "a")).size(), 1u);
+  ASSERT_TRUE(compact(bucket.store(), "", "a"));
+  RecordingReader fresh(bucket.store(), "");
+  EXPECT_EQ(paths(fresh, q).size(), 31u);
+  EXPECT_EQ(fresh.statistics().blocks_indexed, 31u);
+}
+
+/// A block of which a query needs a small part: three row groups, and texts that zstd cannot make small.
+class LargeBlock : public testing::Test {
+ protected:
+  LargeBlock() {
+    uint64_t random = 7;
+    std::vector<ItemRow> rows;
+    const auto item = kfl::sample::http(200, "/");
+    for (uint64_t i = 0; i < 70'000; ++i) {
+      item->stream = i;
+      item->request.time = kBegin + std::chrono::milliseconds(i);
+      item->response.time = item->request.time + std::chrono::milliseconds(1);
+      ItemRow row = row_from(*item);
+      if (i < 40'000) row.src_pod = row.src_name = "another";
+      row.json.resize(row.json.size() - 1);
+      row.json += ",\"noise\":\"";
+      for (int k = 0; k < 12; ++k)
+        row.json += fmt::format("{:x}", random = random * 6364136223846793005u + 1442695040888963407u);
+      row.json += "\"}";
+      rows.push_back(std::move(row));
+    }
+    record_ = bucket_.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(70)}}, {{1, 1}});
+    record_.items = rows.size();
+    record_.pods = {"another", "frontend-1"};
+    auto next = rows.begin();
+    const std::string file = bucket_.path("large");
+    EXPECT_TRUE(write_parquet(file, [&](ItemRow& row) { return next != rows.end() && (row = *next++, true); }, {}, ""));
+    std::ifstream in(file, std::ios::binary);
+    record_.items_object = bucket_.put(record_.items_object.key, {std::istreambuf_iterator<char>(in), {}});
+    bucket_.put(Bucket::record_key(record_), record_.to_json());
+  }
+  Bucket bucket_;
+  BlockRecord record_;
+};
+
+TEST_F(LargeBlock, OnlyRowGroupsAndColumnsThatAreNeededAreRead) {
+  ReadQuery q = query("src.pod.metadata.name == 'frontend-1'");
+  q.since = kBegin + std::chrono::milliseconds(62'000);
+  q.until = kBegin + std::chrono::milliseconds(62'099);
+  {
+    RecordingReader reader(bucket_.store(), "", bucket_.cache());
+    EXPECT_EQ(paths(reader, q).size(), 100u);
+    EXPECT_EQ(reader.statistics().row_groups, 3u);
+    EXPECT_EQ(reader.statistics().row_groups_skipped, 2u);
+    EXPECT_LT(reader.statistics().bytes, record_.items_object.size / 3);
+    EXPECT_LE(reader.statistics().requests, 7u);
+  }
+  RecordingReader again(bucket_.store(), "", bucket_.cache());
+  EXPECT_EQ(paths(again, q).size(), 100u);
+  EXPECT_GE(again.statistics().cached, 2u);
+  EXPECT_LT(again.statistics().bytes, 10'000u) << "ranges come from the cache";
+  RecordingReader all(bucket_.store(), "");
+  EXPECT_EQ(paths(all, query("src.pod.metadata.name == 'frontend-1'")).size(), 70'000u - 40'000u)
+      << "pruning by columns loses nothing that they name";
+}
+
+TEST_F(LargeBlock, ADamagedRangeIsNamedAndLeftOut) {
+  fs::resize_file(bucket_.path(record_.items_object.key), record_.items_object.size / 2);
+  RecordingReader reader(bucket_.store(), "");
+  ReadQuery q = query();
+  q.until = kBegin + std::chrono::milliseconds(10);
+  EXPECT_EQ(paths(reader, q).size(), 0u);
+  ASSERT_EQ(reader.problems().size(), 1u);
+  EXPECT_NE(reader.problems()[0].message.find(record_.items_object.key), std::string::npos);
+}
+
+TEST(RecordingReader, PacketsAreWholeStreamsOverAllBlocksOfTheirRun) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(1)}}, {{1, 2}, {2, 1}, {3, 5}});
+  bucket.add("a", "r1", 2, {{3, 0, seconds(400), 500}}, {{1, 3}, {3, 1}});
+  bucket.add("a", "r2", 1, {{1, 0, seconds(800)}}, {{1, 4}, {3, 9}});  // numbers begin anew in each run
+  RecordingReader reader(bucket.store(), "");
+  EXPECT_EQ(packets(reader, query("status_code == 500")).size(), 5u + 1) << "stream 3 of the first run";
+  ReadQuery q = query();
+  q.until = kBegin;
+  EXPECT_EQ(packets(reader, q), (Paths{packet_bytes(1, 0), packet_bytes(1, 1), packet_bytes(1, 0), packet_bytes(1, 1),
+                                       packet_bytes(1, 2)}));
+}
+
+TEST(RecordingReader, AnItemWhosePacketsLieInAnotherBlockHasItsPackets) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(1), 500}}, {{1, 2}});  // closed before 2's were copied
+  bucket.add("a", "r1", 2, {{1, 1, seconds(2)}}, {{2, 3}});
+  RecordingReader reader(bucket.store(), "");
+  EXPECT_EQ(packets(reader, query("status_code == 500")),
+            (Paths{packet_bytes(2, 0), packet_bytes(2, 1), packet_bytes(2, 2)}));
+}
+
+/// What a reader says that has read the rest.
+void expect_problem(const RecordingReader& reader, const std::string& key, std::string_view what) {
+  ASSERT_EQ(reader.problems().size(), 1u);
+  const std::string& message = reader.problems()[0].message;
+  EXPECT_NE(message.find(key), std::string::npos) << message;
+  EXPECT_NE(message.find(what), std::string::npos) << message;
+}
+
+class DamagedBucket : public testing::Test {
+ protected:
+  DamagedBucket() {
+    for (uint64_t n = 1; n <= 3; ++n)
+      blocks_.push_back(bucket_.add("a", "r1", n, {{n, 0, seconds(400 * n)}}, {{n, 2}}));
+  }
+  void overwrite(const std::string& key, const std::string& content) {
+    std::ofstream(bucket_.path(key), std::ios::binary | std::ios::trunc) << content;
+  }
+  std::string content(const std::string& key) { return *bucket_.store().get(key); }
+  Bucket bucket_;
+  std::vector<BlockRecord> blocks_;
+};
+
+TEST_F(DamagedBucket, AMissingItemsObjectSpoilsNoOther) {
+  fs::remove(bucket_.path(blocks_[1].items_object.key));
+  RecordingReader reader(bucket_.store(), "");
+  EXPECT_EQ(paths(reader, query()), (Paths{"/1/0", "/3/0"}));
+  EXPECT_EQ(paths(reader, query()), (Paths{"/1/0", "/3/0"}));
+  expect_problem(reader, blocks_[1].items_object.key, "No such file");
+}
+
+TEST_F(DamagedBucket, ItemsThatAreNotWhatTheRecordSaysAreNotRead) {
+  const std::string& key = blocks_[1].items_object.key;
+  const std::string whole = content(key);
+  std::string flipped = whole;
+  flipped[whole.size() / 2] ^= 1;
+  for (const std::string& damage : {flipped, whole.substr(0, whole.size() - 1), whole + "x", std::string()}) {
+    overwrite(key, damage);
+    RecordingReader reader(bucket_.store(), "");
+    EXPECT_EQ(paths(reader, query()), (Paths{"/1/0", "/3/0"}));
+    expect_problem(reader, key, "CRC32C");
+  }
+  overwrite(key, whole);
+  RecordingReader reader(bucket_.store(), "");
+  EXPECT_EQ(paths(reader, query()).size(), 3u);
+  EXPECT_TRUE(reader.problems().empty());
+}
+
+TEST_F(DamagedBucket, ADamagedRecordSpoilsNoOther) {
+  const std::string key = Bucket::record_key(blocks_[1]);
+  const std::string whole = content(key);
+  for (const std::string& damage : {std::string(), whole.substr(0, whole.size() / 2), std::string("[]"),
+                                    std::string(R"({"schema_version": 99})")}) {
+    overwrite(key, damage);
+    RecordingReader reader(bucket_.store(), "");
+    EXPECT_EQ(paths(reader, query()), (Paths{"/1/0", "/3/0"}));
+    expect_problem(reader, key, "record");
+    EXPECT_EQ(packets(reader, query()).size(), 4u);
+    const auto recordings = reader.recordings();
+    ASSERT_TRUE(recordings);
+    ASSERT_EQ(recordings->size(), 1u);
+    EXPECT_EQ((*recordings)[0].blocks, 2u);
+    EXPECT_EQ(reader.problems().size(), 1u) << "said once";
+  }
+}
+
+TEST_F(DamagedBucket, MissingAndShortPacketsSpoilNoOther) {
+  const std::string& key = blocks_[1].packets_object.key;
+  const std::string whole = content(key);
+  for (const bool missing : {false, true}) {
+    missing ? (void)fs::remove(bucket_.path(key)) : overwrite(key, whole.substr(0, whole.size() - 1));
+    RecordingReader reader(bucket_.store(), "");
+    EXPECT_EQ(paths(reader, query()).size(), 3u) << "items need no packets";
+    EXPECT_TRUE(reader.problems().empty());
+    EXPECT_EQ(packets(reader, query()),
+              (Paths{packet_bytes(1, 0), packet_bytes(1, 1), packet_bytes(3, 0), packet_bytes(3, 1)}));
+    expect_problem(reader, key, missing ? "No such file" : "expected");
+  }
+}
+
+TEST_F(DamagedBucket, ABlockWithoutARecordIsNotThere) {
+  fs::remove(bucket_.path(Bucket::record_key(blocks_[1])));  // a crash between the objects
+  RecordingReader reader(bucket_.store(), "");
+  EXPECT_EQ(paths(reader, query()), (Paths{"/1/0", "/3/0"}));
+  EXPECT_TRUE(reader.problems().empty());
+}
+
+TEST_F(DamagedBucket, ADamagedCopyInTheCacheIsFetchedAgain) {
+  {
+    RecordingReader reader(bucket_.store(), "", bucket_.cache());
+    EXPECT_EQ(paths(reader, query()).size(), 3u);
+  }
+  for (const auto& entry : fs::directory_iterator(bucket_.cache())) {
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(100);
+    file << "xxxxxxxx";
+  }
+  RecordingReader reader(bucket_.store(), "", bucket_.cache());
+  EXPECT_EQ(paths(reader, query()).size(), 3u);
+  EXPECT_EQ(reader.statistics().cached, 0u);
+  RecordingReader again(bucket_.store(), "", bucket_.cache());
+  EXPECT_EQ(paths(again, query()).size(), 3u);
+  EXPECT_EQ(again.statistics().cached, 3u);
+}
+
+TEST(RecordingReader, FactsOfRecordings) {
+  Bucket bucket;
+  bucket.add("a", "r1", 2, {{1, 0, seconds(0)}}, {{1, 2}});
+  bucket.add("a", "r1", 1, {{2, 0, seconds(400)}}, {{2, 1}});  // closed first, though its packets are later
+  bucket.add("a", "r2", 1, {{1, 0, seconds(800)}}, {{1, 1}});
+  // One that was taken up after a crash knows nothing of the run.
+  BlockRecord recovered = bucket.add("a", "r2", 3, {{1, 1, seconds(900)}}, {{1, 1}});
+  recovered.ledger = {};
+  bucket.put(Bucket::record_key(recovered), recovered.to_json());
+  bucket.add("b", "r1", 5, {{1, 0, seconds(0)}}, {});
+  RecordingReader reader(bucket.store(), "");
+  const auto recordings = reader.recordings();
+  ASSERT_TRUE(recordings) << recordings.error().message;
+  ASSERT_EQ(recordings->size(), 2u);
+  const RecordingFacts& a = (*recordings)[0];
+  EXPECT_EQ(a.name, "a");
+  EXPECT_EQ(a.blocks, 4u);
+  EXPECT_EQ(a.items, 4u);
+  EXPECT_EQ(a.packets, 5u);
+  EXPECT_EQ(a.first, kBegin);
+  EXPECT_EQ(a.last, kBegin + seconds(900));
+  EXPECT_EQ(a.items_by_protocol, (std::map<std::string, uint64_t>{{"http", 4}}));
+  EXPECT_EQ(a.ledger.items_seen, 20u + 10) << "the last of each run";
+  EXPECT_TRUE(a.ledger.balances());
+  EXPECT_EQ((*recordings)[1].ledger.items_seen, 50u);
+}
+
+TEST(RecordingReader, ABucketThatDoesNotAnswerIsAnError) {
+  class Away : public store::ObjectStore {
+   public:
+    explicit Away(store::ObjectStore& inner, Code code) : inner_(inner), error_{code, "away"} {}
+    Result<store::ObjectFacts> put(std::string_view, Bytes, const store::PutOptions&) override { return error_; }
+    Result<store::ObjectFacts> put_file(std::string_view, const std::string&, const store::PutOptions&) override {
+      return error_;
+    }
+    Result<std::string> get(std::string_view) override { return error_; }
+    Result<std::string> get_range(std::string_view, uint64_t, uint64_t) override { return error_; }
+    Result<store::ObjectFacts> head(std::string_view) override { return error_; }
+    Result<store::ListPage> list(const store::ListOptions& options) override { return inner_.list(options); }
+    Result<> remove(std::string_view) override { return error_; }
+    std::string name() const override { return "away"; }
+
+   private:
+    store::ObjectStore& inner_;
+    Error error_;
+  };
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0)}}, {{1, 2}});
+  for (const Code code : {Code::kDenied, Code::kUnavailable, Code::kTimeout}) {
+    Away away(bucket.store(), code);
+    RecordingReader reader(away, "");
+    const auto read = reader.items(query(), [](const StoredItem&) { return true; });
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, code);
+  }
+}
+
+TEST(RecordingReader, AnEmptyBucketHasNothing) {
+  Bucket bucket;
+  RecordingReader reader(bucket.store(), "");
+  EXPECT_EQ(paths(reader, query()), Paths{});
+  EXPECT_EQ(packets(reader, query()), Paths{});
+  EXPECT_TRUE(reader.recordings()->empty());
+}
+
+}  // namespace
+}  // namespace baleen::index
