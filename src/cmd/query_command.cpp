@@ -164,14 +164,20 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   const index::LossLedger& l = r.ledger;
   fmt::print(
       "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + refused by a full "
-      "disk {} + in "
+      "disk {} + refused by a full spool {} + in "
       "flight {}\n",
       l.balances() ? "balances" : "DOES NOT BALANCE", l.items_seen, l.items_stored, l.items_not_matched,
-      l.items_dropped_queue, l.items_failed, l.items_in_flight);
+      l.items_dropped_queue, l.items_failed, l.items_refused_spool, l.items_in_flight);
   fmt::print(
       "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
       "length {}\n",
       l.packets_captured, l.packets_dropped_kernel, l.packets_stored, l.packets_lost_recorder, l.packets_truncated);
+  if (l.packets_failed + l.packets_refused_spool + l.packets_refused_recorder != 0)
+    fmt::print("  refused by a full disk {}, by a full spool {}, by the flight recorder {}\n", l.packets_failed,
+               l.packets_refused_spool, l.packets_refused_recorder);
+  for (const index::DroppedBlocks& d : r.dropped)
+    fmt::print("dropped before the upload ({}): {} blocks, {}, {} items, {} packets from {} to {}\n", d.cause, d.blocks,
+               size_to_string(d.bytes), d.items, d.packets, to_rfc3339(d.first), to_rfc3339(d.last));
 }
 
 int run_recordings(const std::string& from, const std::string& name, bool json, Access& access) {

@@ -235,8 +235,9 @@ class Tap {
     const worker::WorkerStatus s = worker_->status();
     if (!options_.quiet) summarise(s);
     const auto& r = s.recorder;
-    if (recorded && (r.spool.waiting_blocks != 0 || r.write_errors != 0 || r.ledger.items_dropped_queue != 0 ||
-                     r.ledger.packets_lost_recorder != 0))
+    if (recorded && (r.spool.dropped_blocks != 0 || r.ledger.items_refused_spool != 0 ||
+                     r.ledger.packets_refused_spool != 0 || r.spool.waiting_blocks != 0 || r.write_errors != 0 ||
+                     r.ledger.items_dropped_queue != 0 || r.ledger.packets_lost_recorder != 0))
       code = std::max(code, exit_code::kIncomplete);
     return code;
   }
@@ -273,6 +274,15 @@ class Tap {
                  "baleen: LOST {} packets of matching streams: overwritten before they could be kept; raise "
                  "tap.storageLimit\n",
                  l.packets_lost_recorder);
+    if (l.blocks_dropped_spool != 0)
+      fmt::print(stderr,
+                 "baleen: LOST {} blocks ({}; {} items, {} packets) that waited for their bucket: the spool was at its "
+                 "limit of {}\n",
+                 l.blocks_dropped_spool, size_to_string(l.bytes_dropped_spool), l.items_dropped_spool,
+                 l.packets_dropped_spool, size_to_string(s.recorder.spool.limit_bytes));
+    if (l.items_refused_spool + l.packets_refused_spool != 0)
+      fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the spool was at its limit of {}\n",
+                 l.items_refused_spool, l.packets_refused_spool, size_to_string(s.recorder.spool.limit_bytes));
     if (s.recorder.spool.waiting_blocks != 0)
       fmt::print(stderr, "baleen: {} blocks ({}) wait in {}/spool for the next start: {}\n",
                  s.recorder.spool.waiting_blocks, size_to_string(s.recorder.spool.waiting_bytes),

@@ -308,6 +308,7 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
   record.packets = packets_;
   record.items = items_;
   record.ledger = ledger;
+  record.dropped = dropped_;
   record.block = index::block_id(first_, owner_.node, owner_.run, owner_.sequence);
   const index::BlockKeys keys = index::block_keys(owner_.recording, first_, record.block);
   record.packets_object.key = keys.packets;

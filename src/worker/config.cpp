@@ -35,6 +35,7 @@ constexpr Key kKeys[] = {
 
 constexpr size_t kLargestFile = 4 << 20;
 constexpr int kDeepest = 32;
+constexpr uint64_t kSmallestSpool = 64 << 20;
 constexpr int kMostNodes = 100'000;
 
 const Key* find_key(std::string_view path) {
@@ -154,6 +155,12 @@ class Loader {
     c.udp_flow_timeout = std::chrono::seconds(integer("tap.misc.udpFlowTimeout", 1, 1 << 30));
     c.storage_limit = size("tap.storageLimit");
     c.body_cap = size("tap.misc.bodyCap");
+    c.spool_limit = size("spool.limit");
+    if (c.spool_limit != 0 && c.spool_limit < kSmallestSpool) wrong("spool.limit", "at least 64Mi, or 0");
+    c.spool_refuses_newest = text("spool.whenFull") == "refuseNewest";
+    static constexpr std::string_view kWhenFull[] = {"dropOldest", "refuseNewest"};
+    if (!c.spool_refuses_newest && text("spool.whenFull") != kWhenFull[0])
+      wrong("spool.whenFull", "dropOldest or refuseNewest", std::string(suggest(text("spool.whenFull"), kWhenFull)));
     c.global_filter = text("tap.globalFilter");
     c.default_filter = text("tap.defaultFilter");
     const nlohmann::json macros = map("tap.customMacros");

@@ -41,6 +41,8 @@ struct Config {
   Duration pcap_ttl{};
   Duration tcp_flow_timeout{}, udp_flow_timeout{};
   uint64_t storage_limit = 0;
+  uint64_t spool_limit = 0;  // 0: a share of the disk
+  bool spool_refuses_newest = false;
   uint64_t body_cap = 0;
   std::string global_filter, default_filter;
   std::vector<std::pair<std::string, std::string>> macros;

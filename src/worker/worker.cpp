@@ -71,6 +71,20 @@ Result<std::string> choose_data_folder(const std::string& configured) {
   return fs::absolute(folder, failed).lexically_normal().string();
 }
 
+/// What blocks that wait for their bucket may take. What lies there already is counted as free.
+uint64_t spool_limit(const Config& config, const std::string& folder) {
+  if (config.spool_limit != 0) return config.spool_limit;
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  uint64_t free = fs::space(folder, failed).available;
+  if (failed) free = config.storage_limit;
+  for (fs::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+    std::error_code gone;
+    if (const uint64_t size = it->is_regular_file(gone) ? it->file_size(gone) : 0; !gone) free += size;
+  }
+  return std::max(std::min(config.storage_limit, free) / 2, record::SpoolOptions::kSmallestLimit);
+}
+
 std::string env_json(const ScriptingConfig& scripting) {
   auto env = nlohmann::json::object();
   for (const auto& [name, value] : scripting.env) env[name] = nlohmann::json::parse(value, nullptr, false);
@@ -263,6 +277,9 @@ Result<> Worker::prepare() {
     recorder.spool_folder = data_folder_ + "/spool";
     recorder.node = node_name_;
     recorder.run = run_id_;
+    recorder.spool.limit_bytes = spool_limit(config, recorder.spool_folder);
+    recorder.spool.when_full =
+        config.spool_refuses_newest ? record::WhenFull::kRefuseNewest : record::WhenFull::kDropOldest;
     recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
     BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
     BALEEN_TRY(auto recordings, compile_recordings(config));
