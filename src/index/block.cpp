@@ -121,6 +121,12 @@ LossLedger& LossLedger::operator+=(const LossLedger& other) {
   return *this;
 }
 
+std::vector<std::pair<std::string_view, uint64_t>> numbers(const LossLedger& ledger) {
+#define X(field) {#field, ledger.field},
+  return {BALEEN_LEDGER_FIELDS(X)};
+#undef X
+}
+
 std::string BlockRecord::to_json() const {
   json j;
   j["schema_version"] = schema_version;

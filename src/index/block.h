@@ -44,6 +44,9 @@ struct LossLedger {
   bool operator==(const LossLedger&) const = default;
 };
 
+/// Every number of a ledger with its name, as records, the control socket and metrics spell them.
+std::vector<std::pair<std::string_view, uint64_t>> numbers(const LossLedger& ledger);
+
 /// An object of a block as it was written.
 struct ObjectRecord {
   std::string key;  // below the destination's prefix

@@ -117,7 +117,8 @@ void Recorder::offer(const item::ItemRef& item) {
   const auto generation = generation_.load(std::memory_order_acquire);
   Event event;
   for (size_t i = 0; i < generation->recordings.size(); ++i)
-    if (generation->recordings[i].filter.matches(*item)) event.recordings |= 1u << i;
+    if (generation->recordings[i].filter.matches(*item) && !generation->recordings[i].is_full())
+      event.recordings |= 1u << i;
   // Seen before anything else is said of it: see ledger().
   items_seen_.fetch_add(1, std::memory_order_relaxed);
   if (event.recordings == 0) {
@@ -195,7 +196,7 @@ bool Recorder::take_events() {
       } else {
         wanted = open.recording.filter.matches(*event.item);
       }
-      if (!wanted) continue;
+      if (!wanted || open.recording.is_full()) continue;
       const Outcome outcome = take_item(open, *event.item);
       (outcome == Outcome::kStored ? stored : outcome == Outcome::kFailed ? failed : refused) = true;
     }
@@ -317,6 +318,7 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
       open.ended.erase(before);
     } else {
       streams_.fetch_add(1, std::memory_order_relaxed);
+      if (open.recording.tally) open.recording.tally->streams.fetch_add(1, std::memory_order_relaxed);
     }
   }
   if (fresh || stream.refused) {
@@ -333,6 +335,7 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
     failed(added.error());
     return Outcome::kFailed;
   }
+  if (open.recording.tally) open.recording.tally->items.fetch_add(1, std::memory_order_relaxed);
   return Outcome::kStored;
 }
 
@@ -344,6 +347,10 @@ Recorder::Outcome Recorder::take_packet(Open& open, const Followed& stream, cons
   if (!afford(open, packet.bytes.size())) return Outcome::kRefused;
   const auto added = block->add_packet(stream.name, packet);
   if (!added) failed(added.error());
+  if (added && open.recording.tally) {
+    open.recording.tally->packets.fetch_add(1, std::memory_order_relaxed);
+    open.recording.tally->bytes.fetch_add(packet.bytes.size(), std::memory_order_relaxed);
+  }
   return added ? Outcome::kStored : Outcome::kFailed;
 }
 
@@ -368,7 +375,7 @@ void Recorder::follow_streams(Open& open, bool last_turn) {
     Followed& stream = it->second;
     const FlightRecorder& flight = *flights_[it->first % flights_.size()];
     const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
-      count(take_packet(open, stream, packet), packet);
+      if (!open.recording.is_full()) count(take_packet(open, stream, packet), packet);
     });
     packets_matched_.fetch_add(lost, std::memory_order_relaxed);
     packets_lost_.fetch_add(lost, std::memory_order_release);
@@ -501,6 +508,7 @@ Recorder::Status Recorder::status() const {
   Status s;
   s.ledger = ledger();
   s.spool = spool_->progress();
+  s.waiting = spool_->waiting();
   s.streams = streams_;
   s.write_errors = write_errors_;
   s.finishing_blocks = finisher_.unfinished() + unfinished_;

@@ -23,11 +23,23 @@
 
 namespace baleen::record {
 
+/// What a recording holds so far. Shared by whoever counts and whoever looks; outlives changes of the recordings.
+struct Tally {
+  std::atomic<uint64_t> items{0}, streams{0}, packets{0}, bytes{0};  // bytes: of packets
+};
+
 /// A native recording: items that match, and the whole L4 streams that hold them.
 struct Recording {
   std::string name;
   kfl::Filter filter;
-  std::string destination;  // "gs://bucket/prefix" or a folder
+  std::string destination;                    // "gs://bucket/prefix" or a folder
+  std::shared_ptr<Tally> tally;               // null: nobody counts, and there are no limits
+  uint64_t limit_items = 0, limit_bytes = 0;  // 0: none
+  /// At its limit it takes nothing more.
+  bool is_full() const {
+    return tally && ((limit_items != 0 && tally->items.load(std::memory_order_relaxed) >= limit_items) ||
+                     (limit_bytes != 0 && tally->bytes.load(std::memory_order_relaxed) >= limit_bytes));
+  }
 };
 
 struct RecorderOptions {
@@ -81,7 +93,8 @@ class Recorder {
     SpoolProgress spool;
     uint64_t streams = 0;
     uint64_t write_errors = 0;
-    uint64_t finishing_blocks = 0;  // closed, and not yet in the spool
+    uint64_t finishing_blocks = 0;                // closed, and not yet in the spool
+    std::map<std::string, SpoolWaiting> waiting;  // by recording
     std::string last_error;
   };
   Status status() const;

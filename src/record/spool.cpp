@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "base/replace_file.h"
 
 namespace baleen::record {
 namespace {
@@ -96,22 +97,6 @@ Tombstone tombstone_of(const nlohmann::json& j) {
           j.at("folder"),
           {j.at("block"), kCause, j.at("blocks"), j.at("items"), j.at("packets"), j.at("bytes"),
            timestamp_from_ns(j.at("first_time_ns")), timestamp_from_ns(j.at("last_time_ns"))}};
-}
-
-/// In one step: after a crash there is the old one or the new one.
-Result<> replace_file(const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".part";
-  const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return errno_error(temporary, errno);
-  for (size_t at = 0; at < content.size();) {
-    const ssize_t n = ::write(fd.get(), content.data() + at, content.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return errno_error(temporary, errno);
-    at += static_cast<size_t>(n);
-  }
-  if (::fsync(fd.get()) != 0) return errno_error(temporary, errno);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return errno_error(path, errno);
-  return {};
 }
 
 }  // namespace
@@ -206,6 +191,18 @@ SpoolProgress Spool::progress() const {
   progress.limit_bytes = options_.limit_bytes;
   progress.reserved_bytes = reserved_bytes_;
   return progress;
+}
+
+std::map<std::string, SpoolWaiting> Spool::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, SpoolWaiting> out;
+  for (const auto& [folder, block] : waiting_) {
+    SpoolWaiting& w = out[block.tombstone.recording];
+    if (w.blocks == 0 || block.finished < w.oldest) w.oldest = block.finished;
+    ++w.blocks;
+    w.bytes += block.bytes;
+  }
+  return out;
 }
 
 /// What the folder of a finished block says. One that is damaged has no numbers, but a size.
@@ -435,18 +432,20 @@ bool Spool::try_all() {
     if (cancel_) return false;
     if (!begin_upload(folder)) continue;
     bool refused = false;
+    const auto begin = std::chrono::steady_clock::now();
     const Result<> outcome = upload(folder, refused);
-    note(folder, outcome, refused);
+    note(folder, outcome, refused, std::chrono::steady_clock::now() - begin);
     all = all && (outcome || refused);
   }
   return all;
 }
 
-void Spool::note(const std::string& folder, const Result<>& outcome, bool refused) {
+void Spool::note(const std::string& folder, const Result<>& outcome, bool refused, Duration took) {
   const std::lock_guard lock(mutex_);
   const auto block = waiting_.find(folder);
   if (outcome) {
     ++progress_.uploaded_blocks;
+    progress_.upload_time += took;
     progress_.uploaded_bytes += block->second.bytes;
     waiting_bytes_ -= block->second.bytes;
     waiting_.erase(block);

@@ -31,8 +31,15 @@ struct SpoolProgress {
   uint64_t added_blocks = 0, added_bytes = 0;
   uint64_t dropped_blocks = 0, dropped_bytes = 0, dropped_items = 0, dropped_packets = 0;  // to make room
   uint64_t limit_bytes = 0, reserved_bytes = 0;  // reserved: for blocks that are being written
+  Duration upload_time{0};                       // in which uploaded_bytes went out, tries that failed left out
   Timestamp oldest{};                            // when the oldest block that waits was finished; 0: none waits
   std::string last_error;
+};
+
+/// Of one recording's blocks.
+struct SpoolWaiting {
+  uint64_t blocks = 0, bytes = 0;
+  Timestamp oldest{};  // when its oldest block was finished
 };
 
 /// What gives way when the spool is at its limit.
@@ -99,6 +106,8 @@ class Spool {
   /// Tries at once what waits, for at most `patience`, then ends the thread; what is left stays for the next start.
   void stop(Duration patience);
   SpoolProgress progress() const;
+  /// By recording; damaged blocks are under "". Any thread.
+  std::map<std::string, SpoolWaiting> waiting() const;
 
  private:
   struct Block {
@@ -122,7 +131,7 @@ class Spool {
   void run();
   void wait_for_work();
   bool try_all();
-  void note(const std::string& folder, const Result<>& outcome, bool refused);
+  void note(const std::string& folder, const Result<>& outcome, bool refused, Duration took);
   Duration random_part(Duration whole);
   uint64_t to_try() const;
   Result<> upload(const std::string& folder, bool& refused);
