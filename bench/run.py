@@ -2,11 +2,14 @@
 """End-to-end figures, ours beside a peer's on the same input in the same minute.
 
     bench/run.py files [--exchanges 200000] [--rounds 3]     small HTTP exchanges and bulk bodies: tshark, Suricata
+    bench/run.py mixed --mkbig mkbig.py --templates *.pcap    a gigabyte of many protocols: tshark, Suricata
     bench/run.py live  [--exchanges 200000] [--rounds 3]     a veth pair at top speed: tcpdump (needs root)
 
 The binary is build/release/bin/baleen, or --baleen. Every program is pinned to one core; rounds alternate between them, and
 the median is printed. A peer that is not installed is left out, and said so."""
 import argparse
+import collections
+import json
 import os
 import pathlib
 import re
@@ -37,10 +40,19 @@ def timed(command: list, cwd=None) -> tuple:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
+SURICATA = """%YAML 1.1
+---
+stats: {enabled: no}
+outputs:
+  - eve-log: {enabled: yes, filetype: regular, filename: eve.json, types: [http, dns, tls]}
+app-layer:
+  protocols: {http: {enabled: yes}, tls: {enabled: yes}, dns: {tcp: {enabled: yes}, udp: {enabled: yes}}}
+"""
+
+
 def suricata(path: str, out: str) -> tuple:
     config = pathlib.Path(out) / "suricata.yaml"
-    config.write_text("%YAML 1.1\n---\nstats: {enabled: no}\noutputs:\n  - eve-log: {enabled: yes, filetype: regular, "
-                      "filename: eve.json, types: [http]}\napp-layer: {protocols: {http: {enabled: yes}}}\n")
+    config.write_text(SURICATA)
     eve = pathlib.Path(out) / "eve.json"
     eve.unlink(missing_ok=True)
     wall, cpu, _ = timed(["suricata", "-c", str(config), "-r", path, "-k", "none", "--runmode", "single", "-l", out,
@@ -96,6 +108,50 @@ def files(args):
         truth = capture.make(path, 200, 16, 4 << 20)
         compare("bulk bodies of 4 MiB", path, truth, (os.path.getsize(path) * 8 / 1e9, "Gbit/s"),
                 {"baleen": ours(args.baleen, "http"), **peers}, args.rounds)
+
+
+# ---- many protocols ----
+
+def totals(baleen: str, path: str) -> collections.Counter:
+    text = timed([baleen, "dissect", path, "-o", "count"])[2]
+    return collections.Counter({name: int(n) for name, n in re.findall(r"^(\S+)\s+(\d+)$", text, re.M)})
+
+
+def check_counts(baleen: str, path: str, copies: dict):
+    """What the file holds is what each template holds, times its copies: nothing was lost in the crowd."""
+    expected = collections.Counter()
+    for template, number in copies.items():
+        for name, n in totals(baleen, template).items():
+            expected[name] += n * number
+    found = totals(baleen, path)
+    for name in sorted(set(expected) | set(found)):
+        if expected[name] != found[name]:
+            sys.exit(f"{name}: {found[name]} items, expected {expected[name]}")
+    print(f"  {sum(found.values())} items of {len(found)} protocols, as many as the templates hold times their copies")
+
+
+def mixed(args):
+    peers = {"baleen": lambda path, _: (*timed([args.baleen, "dissect", path, "-o", "count"])[:2], 0),
+             "tshark -z io,phs": lambda path, _: (*timed(["tshark", "-r", path, "-q", "-z", "io,phs"])[:2], 0),
+             "suricata": suricata}
+    programs = {name: run for name, run in peers.items() if name == "baleen" or shutil.which(name.split()[0])}
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/mixed.pcap"
+        subprocess.run([sys.executable, args.mkbig, path, str(args.megabytes), "7", *args.templates], check=True)
+        truth = json.loads(pathlib.Path(path + ".truth.json").read_text())
+        print(f"\nmixed: {truth['packets']} packets, {truth['bytes'] / 1e6:.0f} MB, one core, {args.rounds} rounds")
+        check_counts(args.baleen, path, truth["copies"])
+        walls, cpus = ({name: [] for name in programs} for _ in range(2))
+        for _ in range(args.rounds):
+            for name, run in programs.items():
+                wall, cpu, _ = run(path, folder)
+                walls[name].append(wall), cpus[name].append(cpu)
+    ours_wall, ours_cpu = statistics.median(walls["baleen"]), statistics.median(cpus["baleen"])
+    print(f"  {'':22}{'MB/s':>10}{'kpackets/s':>12}{'wall s':>9}{'ours is':>10}{'CPU s':>9}{'ours is':>10}")
+    for name in programs:
+        wall, cpu = statistics.median(walls[name]), statistics.median(cpus[name])
+        print(f"  {name:22}{truth['bytes'] / 1e6 / wall:>10.0f}{truth['packets'] / 1e3 / wall:>12.0f}{wall:>9.2f}"
+              f"{wall / ours_wall:>9.1f}x{cpu:>9.2f}{cpu / ours_cpu:>9.1f}x")
 
 
 # ---- live ----
@@ -173,14 +229,19 @@ def live(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["files", "live"])
+    parser.add_argument("what", choices=["files", "mixed", "live"])
+    parser.add_argument("--templates", nargs="+", default=[], help="mixed: small captures that are multiplied")
+    parser.add_argument("--mkbig", help="mixed: the program that multiplies them")
+    parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--baleen", default=str(ROOT / "build/release/bin/baleen"))
     parser.add_argument("--exchanges", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     if not os.access(args.baleen, os.X_OK):
         sys.exit(f"{args.baleen} is not there: cmake --preset release && cmake --build --preset release --target baleen")
-    (files if args.what == "files" else live)(args)
+    if args.what == "mixed" and (not args.mkbig or not args.templates):
+        parser.error("mixed needs --mkbig and templates")
+    {"files": files, "mixed": mixed, "live": live}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Dissection final : public dissect::EngineObserver {
         break;
       }
       if (batch->state() == capture::PacketBatch::State::kEnd) break;
-      for (const net::Packet& packet : *batch) engine.on_packet(packet);
+      engine.on_batch(batch->packets());
       progress.update(fmt::format("{}, {} items", size_to_string(engine.counters().bytes),
                                   engine.counters().of(dissect::Counter::kItems)));
     }

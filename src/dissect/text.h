@@ -8,39 +8,22 @@
 
 namespace baleen::dissect {
 
-/// Whether the bytes are UTF-8 (RFC 3629) without NUL. A sequence that the end cuts off counts as good when `cut`.
+/// Whether the bytes are UTF-8 (RFC 3629). A sequence that the end cuts off counts as good when `cut`.
+bool is_utf8(std::string_view text, bool cut = false);
+
+/// The same, and there is no NUL.
 inline bool is_text(std::string_view text, bool cut = false) {
   const auto* p = reinterpret_cast<const uint8_t*>(text.data());
-  const auto* end = p + text.size();
-  while (p < end) {
-    while (end - p >= 8) {  // plain ASCII, eight at a time; NUL falls through to the careful loop
-      uint64_t w;
-      std::memcpy(&w, p, 8);
-      if ((w & 0x8080808080808080u) != 0 || ((w - 0x0101010101010101u) & 0x8080808080808080u) != 0) break;
-      p += 8;
-    }
-    if (p == end) break;
-    if (*p == 0) return false;
-    if (*p < 0x80) {
-      ++p;
-      continue;
-    }
-    const int more = *p >= 0xC2 && *p < 0xE0 ? 1 : (*p & 0xF0) == 0xE0 ? 2 : *p >= 0xF0 && *p < 0xF5 ? 3 : 0;
-    if (more == 0) return false;
-    if (end - p <= more) {
-      for (const uint8_t* q = p + 1; q < end; ++q)
-        if ((*q & 0xC0) != 0x80) return false;
-      return cut;
-    }
-    for (int i = 1; i <= more; ++i)
-      if ((p[i] & 0xC0) != 0x80) return false;
-    if (*p == 0xE0 && p[1] < 0xA0) return false;
-    if (*p == 0xED && p[1] >= 0xA0) return false;
-    if (*p == 0xF0 && p[1] < 0x90) return false;
-    if (*p == 0xF4 && p[1] >= 0x90) return false;
-    p += more + 1;
+  const auto* const end = p + text.size();
+  if (text.size() <= 64) {  // most are keys and names, and ASCII
+    constexpr uint64_t kOnes = 0x0101010101010101u, kTops = 0x8080808080808080u;
+    uint64_t odd = 0;
+    for (; end - p >= 8; p += 8) odd |= load_le64(p) | (load_le64(p) - kOnes);
+    odd &= kTops;
+    for (; p < end; ++p) odd |= static_cast<uint64_t>(*p == 0 || *p >= 0x80);
+    if (odd == 0) return true;
   }
-  return true;
+  return std::memchr(text.data(), 0, text.size()) == nullptr && is_utf8(text, cut);
 }
 
 /// A value for content that may or may not be text; borrows it.

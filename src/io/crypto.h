@@ -8,16 +8,25 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-// What the stores sign and check with: OpenSSL's EVP behind five functions.
+// What the stores sign and check with: OpenSSL's EVP behind a few functions.
 
 namespace baleen::io {
 
 using Sha256 = std::array<uint8_t, 32>;
+using Md5 = std::array<uint8_t, 16>;
 
 /// FIPS 180-4.
 Sha256 sha256(Bytes bytes);
 /// RFC 2104 with SHA-256.
 Sha256 hmac_sha256(Bytes key, Bytes message);
+/// RFC 1321. Good against damage only, never against somebody.
+Md5 md5(Bytes bytes);
+/// Both digests of a part of a file, read once. kIo when the file ends before.
+struct PartDigests {
+  Sha256 sha256;
+  Md5 md5;
+};
+Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length);
 /// Lower case.
 std::string to_hex(Bytes bytes);
 /// RFC 4648 4, with padding.

@@ -5,7 +5,8 @@
 #include "net/decode.h"
 
 // Two bytes of link type, then packets, each with two bytes of length. All go through one decoder, so that fragments
-// meet. What comes out must lie within the packet or the defragmenter, and say the same when it is asked again.
+// meet. What comes out must lie within the packet or the defragmenter, and say the same when it is asked again, and
+// when the frame around an IP packet is taken off (plain TCP in Ethernet is decoded by a way of its own).
 
 using namespace baleen;
 using namespace baleen::net;
@@ -43,6 +44,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         BALEEN_CHECK(again.payload.data() == d.payload.data() && again.payload.size() == d.payload.size());
         BALEEN_CHECK(d.payload.empty() ||
                      (d.payload.data() >= block && d.payload.data() + d.payload.size() <= block + length));
+        if (link == LinkType::kEthernet && load_be16(block + 12) == 0x0800) {
+          Packet bare = packet;
+          bare.bytes = packet.bytes.subspan(14);
+          bare.wire_length -= 14;
+          bare.link = LinkType::kRaw;
+          BALEEN_CHECK(fresh.decode(bare, again) == status);
+          BALEEN_CHECK(again.payload.data() == d.payload.data() && again.payload.size() == d.payload.size());
+          BALEEN_CHECK(again.tuple.src == d.tuple.src && again.tuple.dst == d.tuple.dst && again.tcp.seq == d.tcp.seq &&
+                       again.tcp.flags == d.tcp.flags && again.ip_length == d.ip_length);
+        }
       }
     }
     std::free(block);

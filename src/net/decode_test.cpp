@@ -1,5 +1,6 @@
 #include "net/decode.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -258,6 +259,51 @@ TEST(Decode, lengths_of_segmentation_offload_and_padding) {
   packet.bytes = ethernet_frame(0x0800, inner4()) + string(10, 0);  // padded to the least length of Ethernet
   ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
   EXPECT_EQ(as_text(d.payload), kPayload);
+}
+
+/// All that a decoder says of a packet, as one text.
+string told(const Packet& packet) {
+  Decoder decoder;
+  Decoded d;
+  d.vlan = 7;  // of the packet before
+  d.tunnels = 3;
+  d.payload_missing = 9;
+  d.defragmented = true;
+  const DecodeStatus status = decoder.decode(packet, d);
+  if (status != DecodeStatus::kTransport) return to_string(status);
+  return fmt::format("{} {} {} payload {}+{} of {} tcp {} {} {} {} {} icmp {} {} sctp {} vlan {} tunnels {} {}",
+                     to_string(d.tuple.src), to_string(d.tuple.dst), to_string(d.tuple.transport),
+                     packet.bytes.data() + packet.bytes.size() - d.payload.data(), d.payload.size(), d.payload_missing,
+                     d.tcp.seq, d.tcp.ack, d.tcp.window, d.tcp.flags, as_text(d.tcp.options), d.icmp.type,
+                     d.icmp.quoted.size(), d.sctp_tag, d.vlan, d.tunnels, d.defragmented) +
+         fmt::format(" ip {}", d.ip_length);
+}
+
+TEST(Decode, plain_tcp_in_ethernet_is_what_it_is_without_the_frame) {
+  const string options = text({1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2});
+  const string frame = ethernet_frame(
+      0x0800, ipv4_packet("1.1.1.1", "2.2.2.2", 6, tcp_segment({1, 2, 5, 7, 0x18, options}, "0123456789")));
+  const auto same = [](const string& bytes, size_t length, uint32_t on_the_wire) {
+    const string copy = bytes.substr(0, length);
+    const Bytes all = as_bytes(copy);
+    const string with = told({{}, all, on_the_wire, 0, LinkType::kEthernet});
+    EXPECT_EQ(with, told({{}, all.subspan(14), on_the_wire - 14, 0, LinkType::kRaw})) << length << " " << on_the_wire;
+    return with;
+  };
+  const auto size = static_cast<uint32_t>(frame.size());
+  EXPECT_NE(same(frame, size, size).find("payload 10+10 of 0"), string::npos);
+  for (size_t length = 14; length <= frame.size(); ++length) {
+    same(frame, length, size);
+    same(frame, length, static_cast<uint32_t>(length));
+  }
+  same(frame + string(6, 0), size + 6, size + 6);
+  for (size_t at = 14; at < 14 + 20 + 20; ++at) {
+    for (int value = 0; value < 256; ++value) {
+      string other = frame;
+      other[at] = static_cast<char>(value);
+      same(other, size, size);
+    }
+  }
 }
 
 TEST(Decode, icmp_errors_quote_a_tuple) {

@@ -126,9 +126,11 @@ struct OpenOptions {
   std::string gcs_user_project;          // who pays for requests to a requester-pays bucket
 
   std::string s3_region, s3_access_key, s3_secret_key, s3_session_token, s3_profile;
-  std::optional<bool> s3_path_style;  // unset: for a custom endpoint, and for names with a dot
+  std::optional<bool> s3_path_style;        // unset: for a custom endpoint, and for names with a dot
+  std::string s3_role_arn, s3_external_id;  // a role that is assumed with whatever credentials there are
+  bool s3_requester_pays = false;           // we pay for requests to a requester-pays bucket
 
-  std::string azure_account, azure_key, azure_sas;
+  std::string azure_account, azure_key, azure_sas, azure_connection_string;
 
   std::string endpoint;  // in place of the service's own: "http://127.0.0.1:9000"
   std::string proxy;     // empty: http_proxy, https_proxy, no_proxy

@@ -165,9 +165,9 @@ class Worker::Shard final : public dissect::EngineObserver {
     const bool tell_scripts = feed_ != nullptr && worker_.scripts_->wants_packets();
     for (const net::Packet& packet : batch) {
       if (tell_scripts) feed_->offer(facts_of(packet));
-      engine_.on_packet(packet);
       since_settled_ += packet.bytes.size();
     }
+    engine_.on_batch(batch.packets());
     worker_.numbers_.packets.fetch_add(batch.size(), std::memory_order_relaxed);
     // A file can wait for the recorder; live packets cannot.
     if (worker_.offline_ && worker_.recorder_ && since_settled_ > kSettleEvery) {

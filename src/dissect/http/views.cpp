@@ -1,13 +1,10 @@
 #include "dissect/http/views.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include <algorithm>
 #include <optional>
 
 #include "dissect/http/chars.h"
+#include "dissect/text.h"
 
 namespace baleen::dissect::http {
 namespace {
@@ -303,38 +300,6 @@ std::string_view parameter(std::string_view field, std::string_view name) {
     if (alike(this_name, name)) return value;
   }
   return {};
-}
-
-bool is_utf8(std::string_view text) {
-  const auto* p = reinterpret_cast<const uint8_t*>(text.data());
-  const uint8_t* const end = p + text.size();
-  while (p < end) {
-#ifdef __SSE2__
-    const auto at = [&p](ptrdiff_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p + i)); };
-    while (end - p >= 64 &&
-           _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(at(0), at(16)), _mm_or_si128(at(32), at(48)))) == 0)
-      p += 64;
-    while (end - p >= 16 && _mm_movemask_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))) == 0) p += 16;
-    if (p == end) return true;
-    // The last few together with some that are known to be good.
-    if (end - p < 16 && text.size() >= 16 && _mm_movemask_epi8(at(end - p - 16)) == 0) return true;
-#endif
-    if (*p < 0x80) {
-      ++p;
-      continue;
-    }
-    const int more = *p >= 0xF0 ? 3 : *p >= 0xE0 ? 2 : 1;
-    if (*p < 0xC2 || *p > 0xF4 || end - p <= more) return false;
-    // RFC 3629 4: no overlong forms, no surrogates, nothing beyond U+10FFFF.
-    const uint8_t second = p[1];
-    if ((*p == 0xE0 && second < 0xA0) || (*p == 0xED && second > 0x9F) || (*p == 0xF0 && second < 0x90) ||
-        (*p == 0xF4 && second > 0x8F))
-      return false;
-    for (int i = 1; i <= more; ++i)
-      if ((p[i] & 0xC0) != 0x80) return false;
-    p += more + 1;
-  }
-  return true;
 }
 
 Value text_or_bytes(std::string_view text) { return is_utf8(text) ? Value(text) : Value::bytes(as_bytes(text)); }

@@ -42,9 +42,6 @@ std::string_view media_type(std::string_view content_type, Arena& arena);
 /// The value of a parameter ("boundary") of a Content-Type or Content-Disposition, without quotes; empty when missing.
 std::string_view parameter(std::string_view field, std::string_view name);
 
-/// RFC 3629. Text may be shown as it is; everything else as base64.
-bool is_utf8(std::string_view text);
-
 /// Text as a string, anything else as bytes.
 item::Value text_or_bytes(std::string_view text);
 

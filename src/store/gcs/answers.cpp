@@ -7,7 +7,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "io/crypto.h"
+#include "store/checksum.h"
 #include "store/json.h"
 
 namespace baleen::store::gcs {
@@ -78,18 +78,6 @@ Result<ListPage> parse_list(std::string_view text) {
     for (const auto& prefix : *prefixes)
       if (prefix.is_string()) page.prefixes.push_back(prefix.get<std::string>());
   return page;
-}
-
-std::string encode_crc32c(uint32_t crc) {
-  const uint8_t bytes[4] = {static_cast<uint8_t>(crc >> 24), static_cast<uint8_t>(crc >> 16),
-                            static_cast<uint8_t>(crc >> 8), static_cast<uint8_t>(crc)};
-  return io::base64(bytes);
-}
-
-std::optional<uint32_t> decode_crc32c(std::string_view text) {
-  const auto bytes = io::base64_decode(text);
-  if (!bytes || bytes->size() != 4) return std::nullopt;
-  return load_be32(as_bytes(*bytes).data());
 }
 
 std::optional<uint32_t> crc32c_of_hash_header(std::string_view value) {

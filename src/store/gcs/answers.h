@@ -14,9 +14,6 @@ namespace baleen::store::gcs {
 Result<ObjectFacts> parse_object(std::string_view json);
 /// The answer of Objects: list.
 Result<ListPage> parse_list(std::string_view json);
-/// How the JSON API writes a checksum: base64 of four bytes, big-endian.
-std::string encode_crc32c(uint32_t crc);
-std::optional<uint32_t> decode_crc32c(std::string_view text);
 /// The crc32c of an "x-goog-hash: crc32c=...,md5=..." header.
 std::optional<uint32_t> crc32c_of_hash_header(std::string_view value);
 /// How many bytes the store has, of the "Range: bytes=0-N" of a 308; zero without one.

@@ -12,6 +12,7 @@
 #include "base/crc32c.h"
 #include "base/unique_fd.h"
 #include "io/crypto.h"
+#include "store/checksum.h"
 #include "store/gcs/answers.h"
 #include "store/json.h"
 

@@ -1,0 +1,264 @@
+// One test for all stores: what the contract says, each store has to do, at a real server of its kind.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "base/crc32c.h"
+#include "store/harness.h"
+#include "store/retrying_store.h"
+
+namespace baleen::store {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+std::string read_whole(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string{std::istreambuf_iterator<char>(in), {}};
+}
+
+/// A kind of store with its server, which all tests of the kind share.
+struct Kind {
+  std::string name;
+  std::string script;  // of test/emulators; empty: needs no server
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+class Conformance : public testing::TestWithParam<Kind> {
+ protected:
+  static void TearDownTestSuite() { servers().clear(); }
+
+  void SetUp() override {
+    std::vector<std::string> arguments;
+    if (GetParam().name == "gs") arguments = {"--key", scratch().path("key.json")};
+    if (!GetParam().script.empty() && !servers().contains(GetParam().name)) {
+      std::string absent;
+      auto server = Emulator::start(GetParam().script, arguments, &absent);
+      if (!server) GTEST_SKIP() << GetParam().name << ": " << absent;
+      servers()[GetParam().name] = std::move(server);
+    }
+    auto opened = open_store();
+    ASSERT_TRUE(opened) << opened.error().message;
+    store_ = *std::move(opened);
+    static int number = 0;
+    prefix_ = "t" + std::to_string(++number) + "/";
+  }
+
+  Result<std::unique_ptr<ObjectStore>> open_store() {
+    OpenOptions options;
+    const std::string& name = GetParam().name;
+    if (name == "file") return store::open({"file", "", scratch().path("bucket")}, options);
+    const Emulator& server = *servers().at(name);
+    options.endpoint = server.value("endpoint");
+    if (name == "gs") {
+      options.gcs_service_account_json = read_whole(scratch().path("key.json"));
+      return store::open({"gs", "baleen-test.appspot.com", ""}, options);
+    }
+    if (name == "azblob") {
+      options.azure_key = server.value("key");
+      return store::open({"azblob", server.value("account") + "/" + server.value("container"), ""}, options);
+    }
+    options.s3_access_key = server.value("access_key");
+    options.s3_secret_key = server.value("secret_key");
+    return store::open({"s3", server.value("bucket"), ""}, options);
+  }
+
+  std::string key(const std::string& name) const { return prefix_ + name; }
+  Result<ObjectFacts> put(const std::string& name, std::string_view content, PutOptions options = {}) {
+    return store_->put(key(name), as_bytes(content), options);
+  }
+  /// All pages; keys without the prefix, common prefixes with a slash at their end.
+  std::vector<std::string> list(ListOptions options) {
+    std::vector<std::string> out;
+    options.prefix = prefix_ + options.prefix;
+    if (!options.start_offset.empty()) options.start_offset = prefix_ + options.start_offset;
+    for (int pages = 0; pages < 100; ++pages) {
+      const auto page = store_->list(options);
+      EXPECT_TRUE(page) << page.error().message;
+      if (!page) return out;
+      for (const ObjectFacts& object : page->objects) out.push_back(object.key.substr(prefix_.size()));
+      for (const std::string& prefix : page->prefixes) out.push_back(prefix.substr(prefix_.size()));
+      options.page_token = page->next_page_token;
+      if (options.page_token.empty()) return out;
+    }
+    ADD_FAILURE() << "the pages have no end";
+    return out;
+  }
+
+  static std::map<std::string, std::unique_ptr<Emulator>>& servers() {
+    static std::map<std::string, std::unique_ptr<Emulator>> all;
+    return all;
+  }
+  static const ScratchFolder& scratch() {
+    static const ScratchFolder folder;
+    return folder;
+  }
+
+  std::unique_ptr<ObjectStore> store_;
+  std::string prefix_;
+};
+
+TEST_P(Conformance, WhatWasPutComesBack) {
+  const std::string contents[] = {"", "x", std::string("\0\r\n\xFF", 4), noise(100'000, 1)};
+  int number = 0;
+  for (const std::string& content : contents) {
+    const std::string name = "o" + std::to_string(++number);
+    const auto facts = put(name, content);
+    ASSERT_TRUE(facts) << facts.error().message;
+    EXPECT_EQ(facts->key, key(name));
+    EXPECT_EQ(facts->size, content.size());
+    const auto back = store_->get(key(name));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, content);
+    const auto head = store_->head(key(name));
+    ASSERT_TRUE(head) << head.error().message;
+    EXPECT_EQ(head->size, content.size());
+    EXPECT_EQ(head->crc32c, crc32c(as_bytes(content)));
+    EXPECT_GT(to_ns(head->modified), 0);
+  }
+}
+
+TEST_P(Conformance, NamesThatNeedCare) {
+  for (const char* name : {"with blank", "plus+and&and=and%25", "\xC3\xA4/\xE2\x82\xAC.pcap", "a/b/c", "quote'\"",
+                           "~tilde", "colon:semi;comma,", "hash#mark", "percent%"}) {
+    SCOPED_TRACE(name);
+    const auto facts = put(name, name);
+    ASSERT_TRUE(facts) << facts.error().message;
+    const auto back = store_->get(key(name));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, name);
+    EXPECT_THAT(list({.prefix = name}), ElementsAre(name));
+    EXPECT_TRUE(store_->remove(key(name)));
+  }
+}
+
+TEST_P(Conformance, LaterPutsWin) {
+  ASSERT_TRUE(put("o", "first"));
+  ASSERT_TRUE(put("o", "second"));
+  EXPECT_EQ(store_->get(key("o")).value_or(""), "second");
+}
+
+TEST_P(Conformance, OnlyIfAbsent) {
+  PutOptions options;
+  options.only_if_absent = true;
+  ASSERT_TRUE(put("o", "first", options));
+  const auto second = put("o", "second", options);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::kConflict) << second.error().message;
+  EXPECT_EQ(store_->get(key("o")).value_or(""), "first");
+
+  EXPECT_TRUE(put_once(*store_, key("o"), as_bytes("first"), {})) << "the same content again";
+  const auto other = put_once(*store_, key("o"), as_bytes("other"), {});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::kConflict);
+}
+
+TEST_P(Conformance, AWrongSumIsRefused) {
+  PutOptions options;
+  options.crc32c = 12345;
+  const auto facts = put("o", "content", options);
+  ASSERT_FALSE(facts);
+  EXPECT_EQ(facts.error().code, Code::kInvalid);
+  EXPECT_FALSE(store_->head(key("o")));
+}
+
+TEST_P(Conformance, WhatIsNotThereIsNotFound) {
+  EXPECT_EQ(store_->get(key("absent")).error().code, Code::kNotFound);
+  EXPECT_EQ(store_->head(key("absent")).error().code, Code::kNotFound);
+  EXPECT_EQ(store_->get_range(key("absent"), 0, 1).error().code, Code::kNotFound);
+  EXPECT_EQ(store_->remove(key("absent")).error().code, Code::kNotFound);
+  ASSERT_TRUE(put("o", "x"));
+  ASSERT_TRUE(store_->remove(key("o")));
+  EXPECT_EQ(store_->get(key("o")).error().code, Code::kNotFound);
+}
+
+TEST_P(Conformance, Ranges) {
+  ASSERT_TRUE(put("o", "0123456789"));
+  const struct {
+    uint64_t offset, length;
+    const char* expected;
+  } table[] = {
+      {0, 1, "0"}, {0, 10, "0123456789"},      {3, 4, "3456"}, {8, 100, "89"}, {9, 1, "9"}, {10, 1, ""}, {99, 5, ""},
+      {4, 0, ""},  {2, UINT64_MAX, "23456789"}};
+  for (const auto& row : table) {
+    const auto part = store_->get_range(key("o"), row.offset, row.length);
+    ASSERT_TRUE(part) << row.offset << "+" << row.length << ": " << part.error().message;
+    EXPECT_EQ(*part, row.expected) << row.offset << "+" << row.length;
+  }
+}
+
+TEST_P(Conformance, Lists) {
+  for (const char* name : {"2026-01/a", "2026-01/b", "2026-02/a", "2026-10/x/y", "top", "zz"})
+    ASSERT_TRUE(put(name, name));
+  EXPECT_THAT(list({}), ElementsAre("2026-01/a", "2026-01/b", "2026-02/a", "2026-10/x/y", "top", "zz"));
+  EXPECT_THAT(list({.page_size = 2}), ElementsAre("2026-01/a", "2026-01/b", "2026-02/a", "2026-10/x/y", "top", "zz"));
+  EXPECT_THAT(list({.prefix = "2026-0"}), ElementsAre("2026-01/a", "2026-01/b", "2026-02/a"));
+  EXPECT_THAT(list({.prefix = "none"}), IsEmpty());
+  EXPECT_THAT(list({.delimiter = "/"}), ElementsAre("top", "zz", "2026-01/", "2026-02/", "2026-10/"));
+  EXPECT_THAT(list({.prefix = "2026-10/", .delimiter = "/"}), ElementsAre("2026-10/x/"));
+  EXPECT_THAT(list({.start_offset = "2026-02/a"}), ElementsAre("2026-02/a", "2026-10/x/y", "top", "zz"))
+      << "itself, too";
+  EXPECT_THAT(list({.start_offset = "2026-01/aa", .page_size = 2}),
+              ElementsAre("2026-01/b", "2026-02/a", "2026-10/x/y", "top", "zz"));
+  EXPECT_THAT(list({.start_offset = "zzz"}), IsEmpty());
+}
+
+TEST_P(Conformance, FilesSmallAndLarge) {
+  const size_t sizes[] = {0, 1000, (17 << 20) + 3};
+  int number = 0;
+  for (const size_t size : sizes) {
+    const std::string name = "f" + std::to_string(++number), content = noise(size, 7);
+    const std::string path = scratch().file("upload", content);
+    uint64_t progress = 0;
+    std::vector<std::string> sessions;
+    PutOptions options;
+    options.on_progress = [&](uint64_t n) {
+      EXPECT_GE(n, progress);
+      progress = n;
+    };
+    options.on_session = [&](const std::string& session) { sessions.push_back(session); };
+    const auto facts = store_->put_file(key(name), path, options);
+    ASSERT_TRUE(facts) << facts.error().message;
+    EXPECT_EQ(facts->size, size);
+    EXPECT_EQ(progress, size);
+    EXPECT_TRUE(sessions.empty() || sessions.back().empty()) << "it is over";
+    const auto back = store_->get(key(name));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_TRUE(*back == content);
+    EXPECT_EQ(store_->head(key(name))->crc32c, crc32c(as_bytes(content)));
+    EXPECT_TRUE(put_file_once(*store_, key(name), path, {})) << "the same file again";
+  }
+}
+
+TEST_P(Conformance, ACancelledUploadEnds) {
+  const std::string path = scratch().file("upload", noise(20 << 20, 8));
+  const std::atomic<bool> cancel = true;
+  PutOptions options;
+  options.cancel = &cancel;
+  const auto facts = store_->put_file(key("o"), path, options);
+  ASSERT_FALSE(facts);
+  EXPECT_EQ(facts.error().code, Code::kIo) << facts.error().message;
+  EXPECT_EQ(store_->head(key("o")).error().code, Code::kNotFound);
+}
+
+TEST_P(Conformance, SaysWhoItIsAndNoSecret) {
+  EXPECT_THAT(store_->name(), testing::HasSubstr(GetParam().name == "file" ? "/" : GetParam().name + "://"));
+  const std::pair<const char*, const char*> secrets[] = {{"s3", "secret_key"}, {"azblob", "key"}};
+  for (const auto& [kind, secret] : secrets)
+    if (GetParam().name == kind) {
+      EXPECT_NE(store_->identity(), "");
+      EXPECT_THAT(store_->identity(), testing::Not(testing::HasSubstr(servers().at(kind)->value(secret))));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, Conformance,
+                         testing::Values(Kind{"file", ""}, Kind{"gs", "gcs_emulator.js"}, Kind{"s3", "s3_emulator.js"},
+                                         Kind{"azblob", "azure_emulator.js"}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace baleen::store

@@ -1,0 +1,192 @@
+// Uploads by parts (docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html), resumable across a death of ours.
+//
+// A session's text names the store's upload, the size of its parts and the content. A later try asks the store which
+// parts it has, reads ours of the same number, and sends again those that are not equal: the store's word that it has
+// "part 3" is not enough, since the file may be another one. What is known to be final takes the upload back, so that
+// its parts do not cost for ever; what may be tried again leaves it, and a bucket's rule for incomplete uploads ends
+// those that nobody came back to.
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "io/crypto.h"
+#include "store/checksum.h"
+#include "store/json.h"
+#include "store/s3/s3_store.h"
+
+namespace baleen::store::s3 {
+namespace {
+
+constexpr uint64_t kUsualPart = 16 << 20, kLeastPart = 5 << 20, kMostParts = 10'000;
+
+}  // namespace
+
+std::string S3Store::Session::to_text(const std::string& bucket, std::string_view key) const {
+  return dump_json({{"s3", bucket},
+                    {"key", key},
+                    {"upload", upload_id},
+                    {"part", part_bytes},
+                    {"size", size},
+                    {"crc32c", encode_crc32c(crc32c)}});
+}
+
+/// The session of a kept text, when it is of this very content at this place.
+std::optional<S3Store::Session> S3Store::resumable(std::string_view key, const UploadBody& body,
+                                                   const std::string& text) const {
+  const auto json = parse_json(text);
+  if (!json || json_text(*json, "s3") != settings_.bucket || json_text(*json, "key") != key) return std::nullopt;
+  Session session{json_text(*json, "upload"), parse_number(json_text(*json, "part")).value_or(0), body.size,
+                  body.crc32c};
+  const bool same =
+      parse_number(json_text(*json, "size")) == body.size && decode_crc32c(json_text(*json, "crc32c")) == body.crc32c;
+  if (!same || session.upload_id.empty() || session.part_bytes < kLeastPart) return std::nullopt;
+  return session;
+}
+
+Result<S3Store::Session> S3Store::begin(std::string_view key, const UploadBody& body, const PutOptions& options) {
+  Request request{.method = "POST", .key = std::string(key), .query = "uploads="};
+  describe(body, options, request);
+  request.http.cancel = options.cancel;
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
+  auto id = parse_upload_id(answer.body);
+  if (!id) return std::move(id).error().in(what("put", key));
+  return Session{*std::move(id), choose_part(body.size, options.part_bytes, kUsualPart, kLeastPart, kMostParts),
+                 body.size, body.crc32c};
+}
+
+Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::string& upload_id) {
+  std::vector<Part> parts;
+  for (uint32_t marker = 0;;) {
+    Request request{.key = std::string(key)};
+    request.query =
+        fmt::format("max-parts=1000&part-number-marker={}&uploadId={}", marker, io::percent_encode(upload_id));
+    BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+    if (!answer.ok()) return refused(answer, "put", key, "s3:ListMultipartUploadParts");
+    auto page = parse_parts(answer.body);
+    if (!page) return std::move(page).error().in(what("put", key));
+    parts.insert(parts.end(), page->parts.begin(), page->parts.end());
+    if (page->next <= marker) return parts;
+    marker = page->next;
+  }
+}
+
+Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, const PutOptions& options,
+                               const Session& session, uint32_t number) {
+  const uint64_t offset = (number - 1) * session.part_bytes;
+  const uint64_t length = std::min(session.part_bytes, body.size - offset);
+  BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length));
+  Request request{.method = "PUT", .key = std::string(key)};
+  request.query = fmt::format("partNumber={}&uploadId={}", number, io::percent_encode(session.upload_id));
+  request.payload_sha256 = io::to_hex(digests.sha256);
+  request.http.headers = {{"Content-MD5", io::base64(digests.md5)}};
+  body.attach(request.http, offset, length);
+  request.http.cancel = options.cancel;
+  request.http.bandwidth = options.bandwidth;
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
+  Part part{number, length, plain_etag(answer.header("etag"))};
+  if (part.etag.empty()) return Error{Code::kUnavailable, what("put", key) + ": the store gave a part no ETag"};
+  if (etag_is_md5(answer, part.etag) && part.etag != io::to_hex(digests.md5))
+    return Error{Code::kUnavailable, fmt::format("{}: part {} arrived damaged", what("put", key), number)};
+  return part;
+}
+
+Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& body, const PutOptions& options,
+                                      const Session& session, const std::vector<Part>& parts) {
+  std::string xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
+  for (const Part& part : parts)
+    xml += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>", part.number, part.etag);
+  xml += "</CompleteMultipartUpload>";
+  Request request{.method = "POST", .key = std::string(key)};
+  request.query = "uploadId=" + io::percent_encode(session.upload_id);
+  request.payload_sha256 = io::to_hex(io::sha256(as_bytes(xml)));
+  request.http.headers = {{"Content-Type", "application/xml"}};
+  if (options.only_if_absent) request.http.headers.emplace_back("If-None-Match", "*");
+  request.http.body = as_bytes(xml);
+  request.http.cancel = options.cancel;
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  // The store begins its answer with 200 before it knows how it ends.
+  if (!answer.ok() || parse_refusal(answer.body)) return refused(answer, "put", key, "s3:PutObject");
+
+  auto object = head(key);
+  if (!object) {
+    if (object.error().code != Code::kDenied) return std::move(object).error().in("after " + what("put", key));
+    return ObjectFacts{.key = std::string(key), .size = body.size, .crc32c = body.crc32c};  // may write, not read
+  }
+  if (object->size != body.size || (object->crc32c && *object->crc32c != body.crc32c))
+    return Error{Code::kUnavailable,
+                 fmt::format("{}: {} bytes are there, not {}", what("put", key), object->size, body.size)};
+  return object;
+}
+
+void S3Store::abort(std::string_view key, const std::string& upload_id) {
+  (void)send({.method = "DELETE", .key = std::string(key), .query = "uploadId=" + io::percent_encode(upload_id)});
+}
+
+Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& body, const PutOptions& options) {
+  const auto keep = [&](const std::string& text) {
+    if (options.on_session) options.on_session(text);
+  };
+  std::map<uint32_t, Part> theirs;
+  std::optional<Session> session = resumable(key, body, options.session);
+  if (session) {
+    auto parts = list_parts(key, session->upload_id);
+    if (parts) {
+      for (Part& part : *parts) theirs.insert_or_assign(part.number, part);
+    } else if (parts.error().code == Code::kNotFound) {
+      // Forgotten, taken back, or complete: then only the answer was lost.
+      session.reset();
+      const auto there = head(key);
+      if (there && there->size == body.size && there->crc32c == body.crc32c) {
+        keep("");
+        return there;
+      }
+    } else if (parts.error().code == Code::kDenied) {
+      // May write but not list parts: all are sent again, into the same upload.
+    } else {
+      return std::move(parts).error();
+    }
+  }
+  if (!session) {
+    BALEEN_TRY(session, begin(key, body, options));
+    keep(session->to_text(settings_.bucket, key));
+  }
+
+  const auto give_up = [&](Error error) {
+    if (error.code == Code::kNotFound) {  // the store has forgotten the upload: a later try begins anew
+      keep("");
+      error.code = Code::kUnavailable;
+    } else if (!error.retryable() && error.code != Code::kIo) {
+      abort(key, session->upload_id);
+      keep("");
+    }
+    return error;
+  };
+  std::vector<Part> parts;
+  const uint64_t count = std::max<uint64_t>(1, (body.size + session->part_bytes - 1) / session->part_bytes);
+  for (uint32_t number = 1; number <= count; ++number) {
+    const uint64_t offset = (number - 1) * session->part_bytes;
+    const uint64_t length = std::min(session->part_bytes, body.size - offset);
+    if (const auto at = theirs.find(number); at != theirs.end() && at->second.size == length) {
+      BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length));
+      if (at->second.etag == io::to_hex(digests.md5)) {
+        parts.push_back(at->second);
+        if (options.on_progress) options.on_progress(offset + length);
+        continue;
+      }
+    }
+    auto part = put_part(key, body, options, *session, number);
+    if (!part) return give_up(std::move(part).error());
+    parts.push_back(*std::move(part));
+    if (options.on_progress) options.on_progress(offset + length);
+  }
+  auto object = complete(key, body, options, *session, parts);
+  if (!object) return give_up(std::move(object).error());
+  keep("");
+  return object;
+}
+
+}  // namespace baleen::store::s3

@@ -1,0 +1,324 @@
+#include "store/s3/s3_store.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "store/checksum.h"
+#include "store/environment.h"
+
+namespace baleen::store::s3 {
+namespace {
+
+constexpr uint64_t kWholeLimit = 16 << 20;
+constexpr uint64_t kGetLimit = uint64_t{4} << 30;
+constexpr uint64_t kMaxAnswer = 64 << 20;
+
+/// docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+Result<> check_key(std::string_view key) {
+  if (key.empty() || key.size() > 1024) return Error{Code::kInvalid, "an object's name has 1 to 1024 bytes"};
+  return {};
+}
+
+/// Values of headers are printable ASCII; anything else is percent-encoded.
+std::string header_value(std::string_view text) {
+  std::string keep;
+  for (char c = 0x20; c < 0x7F; ++c)
+    if (c != '%') keep += c;
+  return io::percent_encode(text, keep);
+}
+
+/// StartAfter is exclusive, we want `offset` itself: a text a little before it. What lies between is left out by us.
+std::string just_before(std::string offset) {
+  if (offset.empty()) return offset;
+  const char last = offset.back();
+  offset.pop_back();
+  if (last > 0x21 && last < 0x7F) return offset + static_cast<char>(last - 1) + "~~~~";
+  while (!offset.empty() && (offset.back() & 0xC0) == 0x80) offset.pop_back();
+  return offset;
+}
+
+}  // namespace
+
+S3Store::S3Store(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
+                 std::function<Timestamp()> now)
+    : settings_(std::move(settings)),
+      now_(now ? std::move(now) : [] { return baleen::now(); }),
+      http_(std::move(http)),
+      keys_(std::move(credentials), now_),
+      region_(settings_.region.empty() ? "us-east-1" : settings_.region) {}
+
+std::string S3Store::what(std::string_view verb, std::string_view key) const {
+  return fmt::format("{} {}{}{}", verb, name(), key.empty() ? "" : "/", key);
+}
+
+Error S3Store::refused(const io::HttpAnswer& answer, std::string_view verb, std::string_view key,
+                       std::string_view action) const {
+  return error_of(answer, what(verb, key), action, keys_.identity());
+}
+
+std::optional<std::chrono::seconds> S3Store::clock_skew() const {
+  const int64_t skew = skew_s_.load(std::memory_order_relaxed);
+  if (skew == INT64_MIN) return std::nullopt;
+  return std::chrono::seconds(skew);
+}
+
+Timestamp S3Store::time() const {
+  const auto skew = clock_skew();
+  return now_() + (skew && sign_with_their_clock_ ? *skew : std::chrono::seconds(0));
+}
+
+std::string S3Store::region() const {
+  const std::lock_guard lock(region_mutex_);
+  return region_;
+}
+
+std::string S3Store::url_of(const Request& request) const {
+  std::string base = settings_.endpoint;
+  if (base.empty()) {
+    const std::string where = region();
+    base = fmt::format("https://s3.{}.amazonaws.com{}", where, where.starts_with("cn-") ? ".cn" : "");
+  }
+  std::string url;
+  if (settings_.path_style) {
+    url = base + "/" + settings_.bucket;
+    if (!request.key.empty()) url += "/";
+  } else {
+    const size_t host = base.find("://") + 3;
+    url = base.substr(0, host) + settings_.bucket + "." + base.substr(host) + "/";
+  }
+  url += io::percent_encode(request.key, "/");
+  if (!request.query.empty()) url += "?" + request.query;
+  return url;
+}
+
+/// 301, 307 and 400 name the region where the bucket is.
+bool S3Store::adopt_region(const io::HttpAnswer& answer) {
+  std::string there(answer.header("x-amz-bucket-region"));
+  if (there.empty() && answer.status == 400)
+    if (const auto refusal = parse_refusal(answer.body); refusal && refusal->code == "AuthorizationHeaderMalformed")
+      there = refusal->region;
+  const bool sane = !there.empty() && there.size() < 64 &&
+                    there.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+  const std::lock_guard lock(region_mutex_);
+  if (!sane || there == region_) return false;
+  region_ = there;
+  return true;
+}
+
+bool S3Store::adopt_clock(const io::HttpAnswer& answer) {
+  const auto refusal = parse_refusal(answer.body);
+  if (!refusal || refusal->code != "RequestTimeTooSkewed" || !clock_skew() || sign_with_their_clock_.exchange(true))
+    return false;
+  log::warning("this machine's clock is {} s {}: signing for {} with the server's time",
+               std::abs(clock_skew()->count()), clock_skew()->count() > 0 ? "slow" : "fast", name());
+  return true;
+}
+
+Result<io::HttpAnswer> S3Store::send_once(const Request& request, Keys* used) {
+  BALEEN_TRY(*used, keys_.keys(http_));
+  io::HttpRequest http = request.http;
+  http.method = request.method;
+  http.url = url_of(request);
+  http.idle_timeout = settings_.idle_timeout;
+  if (settings_.requester_pays) http.headers.emplace_back("x-amz-request-payer", "requester");
+  sign(http, *used, {region(), "s3"}, request.payload_sha256, time());
+  auto answer = http_.send(http);
+  if (!answer) return answer;
+  if (const auto date = io::parse_http_date(answer->header("date")))
+    skew_s_.store(std::chrono::duration_cast<std::chrono::seconds>(*date - now_()).count(), std::memory_order_relaxed);
+  return answer;
+}
+
+/// Signs and sends. What a wrong region, a wrong clock or keys that have expired made fail is sent once more.
+Result<io::HttpAnswer> S3Store::send(Request request) {
+  for (int again = 3;; --again) {
+    Keys used;
+    auto answer = send_once(request, &used);
+    if (!answer || again == 0 || answer->status < 300 || answer->status >= 404) return answer;
+    if (answer->status == 301 || answer->status == 307 || answer->status == 400) {
+      if (adopt_region(*answer)) continue;
+    }
+    if (answer->status == 403 && adopt_clock(*answer)) continue;
+    const auto refusal = parse_refusal(answer->body);
+    const bool expired =
+        answer->status == 401 || (refusal && (refusal->code == "ExpiredToken" || refusal->code == "InvalidToken" ||
+                                              refusal->code == "TokenRefreshRequired"));
+    if (expired && again == 3 && keys_.refused(used)) continue;
+    return answer;
+  }
+}
+
+/// What the store shall know of the object, at its PUT or at the beginning of its upload by parts.
+void S3Store::describe(const UploadBody& body, const PutOptions& options, Request& request) const {
+  auto& headers = request.http.headers;
+  headers.emplace_back("Content-Type", options.content_type);
+  headers.emplace_back(kCrcHeader, encode_crc32c(body.crc32c));
+  for (const auto& [name, value] : options.metadata)
+    headers.emplace_back("x-amz-meta-" + io::percent_encode(name), header_value(value));
+  if (!options.storage_class.empty()) headers.emplace_back("x-amz-storage-class", options.storage_class);
+  if (options.encryption_key_name == "AES256") {  // the store's own key
+    headers.emplace_back("x-amz-server-side-encryption", "AES256");
+  } else if (!options.encryption_key_name.empty()) {
+    headers.emplace_back("x-amz-server-side-encryption", "aws:kms");
+    headers.emplace_back("x-amz-server-side-encryption-aws-kms-key-id", options.encryption_key_name);
+  }
+}
+
+/// For servers that do not heed If-None-Match. Who may not look is no worse off than without.
+Result<> S3Store::absent(std::string_view key) {
+  if (settings_.endpoint.empty()) return {};
+  const auto there = head(key);
+  if (there) return Error{Code::kConflict, what("put", key) + ": it is there already"};
+  if (there.error().retryable()) return there.error();
+  return {};
+}
+
+Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
+  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size));
+  Request request{.method = "PUT", .key = std::string(key)};
+  request.payload_sha256 = io::to_hex(digests.sha256);
+  describe(body, options, request);
+  request.http.headers.emplace_back("x-amz-checksum-crc32c", encode_crc32c(body.crc32c));
+  if (options.only_if_absent) request.http.headers.emplace_back("If-None-Match", "*");
+  body.attach(request.http, 0, body.size);
+  request.http.cancel = options.cancel;
+  request.http.bandwidth = options.bandwidth;
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
+
+  ObjectFacts object = facts_of_headers(answer, key);
+  object.size = body.size;
+  object.crc32c = body.crc32c;
+  if (etag_is_md5(answer, object.etag) && object.etag != io::to_hex(digests.md5)) {
+    const auto removed = send({.method = "DELETE", .key = std::string(key)});
+    return Error{Code::kUnavailable,
+                 fmt::format("{}: it arrived damaged (MD5 {}, not {}) and was {}", what("put", key), object.etag,
+                             io::to_hex(digests.md5), removed && removed->ok() ? "removed" : "not removed")};
+  }
+  if (options.on_progress) options.on_progress(body.size);
+  return object;
+}
+
+Result<ObjectFacts> S3Store::put_body(std::string_view key, const UploadBody& body, const PutOptions& options) {
+  BALEEN_TRY_DO(check_key(key));
+  if (options.crc32c && *options.crc32c != body.crc32c)
+    return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
+  if (options.only_if_absent) BALEEN_TRY_DO(absent(key));
+  if (body.size > kWholeLimit || !options.session.empty()) return put_parts(key, body, options);
+  return put_whole(key, body, options);
+}
+
+Result<ObjectFacts> S3Store::put(std::string_view key, Bytes content, const PutOptions& options) {
+  return put_body(key, UploadBody{content, -1, content.size(), crc32c(content)}, options);
+}
+
+Result<ObjectFacts> S3Store::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
+  BALEEN_TRY(const OpenBody open, open_body(path));
+  return put_body(key, open.body, options);
+}
+
+Result<std::string> S3Store::get(std::string_view key) {
+  BALEEN_TRY_DO(check_key(key));
+  Request request{.key = std::string(key)};
+  request.http.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  request.http.max_body = kGetLimit;
+  BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "get", key, "s3:GetObject");
+  const ObjectFacts object = facts_of_headers(answer, key);
+  const bool damaged = object.crc32c ? *object.crc32c != crc32c(as_bytes(answer.body))
+                                     : etag_is_md5(answer, object.etag) && answer.header("content-encoding").empty() &&
+                                           object.etag != io::to_hex(io::md5(as_bytes(answer.body)));
+  if (damaged)
+    return Error{Code::kUnavailable, what("get", key) + ": it arrived damaged: its checksum is not the store's"};
+  return std::move(answer.body);
+}
+
+Result<std::string> S3Store::get_range(std::string_view key, uint64_t offset, uint64_t length) {
+  BALEEN_TRY_DO(check_key(key));
+  if (length == 0) return std::string();
+  length = std::min(length, kGetLimit);
+  const uint64_t last = length - 1 > UINT64_MAX / 2 - offset ? UINT64_MAX / 2 : offset + length - 1;
+  Request request{.key = std::string(key)};
+  request.http.headers = {{"Range", fmt::format("bytes={}-{}", offset, last)}};
+  request.http.max_body = kGetLimit;
+  BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
+  if (answer.status == 416) return std::string();  // at or past the end
+  if (!answer.ok()) return refused(answer, "get", key, "s3:GetObject");
+  if (answer.status != 206)  // the whole object (RFC 9110 14.2 lets a server ignore Range)
+    answer.body.erase(0, std::min<uint64_t>(offset, answer.body.size()));
+  if (answer.body.size() > length) answer.body.resize(length);
+  return std::move(answer.body);
+}
+
+Result<ObjectFacts> S3Store::head(std::string_view key) {
+  BALEEN_TRY_DO(check_key(key));
+  Request request{.method = "HEAD", .key = std::string(key)};
+  request.http.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "look at", key, "s3:GetObject");
+  return facts_of_headers(answer, key);
+}
+
+Result<ListPage> S3Store::list(const ListOptions& options) {
+  Request request;
+  request.query =
+      fmt::format("list-type=2&encoding-type=url&max-keys={}", std::clamp<uint32_t>(options.page_size, 1, 1000));
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) request.query += fmt::format("&{}={}", name, io::percent_encode(value));
+  };
+  add("prefix", options.prefix);
+  add("delimiter", options.delimiter);
+  add("continuation-token", options.page_token);
+  if (options.page_token.empty()) add("start-after", just_before(options.start_offset));
+  request.http.max_body = kMaxAnswer;
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "list", options.prefix, "s3:ListBucket");
+  auto page = parse_list(answer.body);
+  if (!page) return std::move(page).error().in(what("list", options.prefix));
+  const std::string& from = options.start_offset;
+  std::erase_if(page->objects, [&](const ObjectFacts& object) { return object.key < from; });
+  std::erase_if(page->prefixes, [&](const std::string& p) { return p < from && !from.starts_with(p); });
+  return page;
+}
+
+Result<> S3Store::remove(std::string_view key) {
+  BALEEN_TRY_DO(check_key(key));
+  // DELETE of nothing is a success to S3. Who may remove but not look is believed that it is there.
+  const auto there = head(key);
+  if (!there && there.error().code != Code::kDenied) return there.error();
+  BALEEN_TRY(const io::HttpAnswer answer, send({.method = "DELETE", .key = std::string(key)}));
+  if (!answer.ok()) return refused(answer, "remove", key, "s3:DeleteObject");
+  return {};
+}
+
+Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options) {
+  S3Store::Settings settings;
+  settings.bucket = location.bucket;
+  settings.requester_pays = options.s3_requester_pays;
+  settings.idle_timeout = options.idle_timeout;
+  settings.endpoint = options.endpoint;
+  for (const char* name : {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"})
+    if (settings.endpoint.empty()) settings.endpoint = env_text(name);
+  while (settings.endpoint.ends_with('/')) settings.endpoint.pop_back();
+  if (!settings.endpoint.empty() && settings.endpoint.find("://") == std::string::npos)
+    settings.endpoint = "https://" + settings.endpoint;
+  // A certificate for *.s3.region.amazonaws.com does not hold for a name with a dot.
+  settings.path_style =
+      options.s3_path_style.value_or(!settings.endpoint.empty() || location.bucket.find('.') != std::string::npos);
+  settings.region = options.s3_region.empty() ? region_of_environment(options.s3_profile) : options.s3_region;
+
+  ChainOptions sources;
+  sources.keys = {options.s3_access_key, options.s3_secret_key, options.s3_session_token};
+  sources.profile = options.s3_profile;
+  sources.region = settings.region;
+  sources.role = {options.s3_role_arn, options.s3_external_id, "", settings.region};
+  BALEEN_TRY(auto credentials, chain(sources));
+  return std::unique_ptr<ObjectStore>(std::make_unique<S3Store>(
+      std::move(settings), io::HttpOptions{.proxy = options.proxy, .ca_file = options.ca_file}, std::move(credentials),
+      options.now));
+}
+
+}  // namespace baleen::store::s3

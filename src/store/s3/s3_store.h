@@ -1,0 +1,103 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "io/http_client.h"
+#include "store/object_store.h"
+#include "store/s3/answers.h"
+#include "store/s3/credentials.h"
+#include "store/upload_body.h"
+
+namespace baleen::store::s3 {
+
+/// A bucket of Amazon S3, or of what speaks like it (MinIO, Ceph, R2). Any thread.
+///
+/// Up to 16 MiB go in one PUT, more by parts, one after the other. Each request's body is hashed ahead and the hash
+/// signed, so the store refuses what was damaged on the way; the content's CRC32C is sent, too, and kept with the
+/// object ("x-amz-meta-baleen-crc32c") for stores that keep none, so that get() and put_once() can check it.
+///
+/// What differs from other stores: remove() looks first, since S3 does not say that there was nothing; a bucket in
+/// another region than was said is found by the store's own word; only_if_absent is `If-None-Match: *`, and at an
+/// endpoint that is not Amazon's we also look first, since older servers do not heed it.
+class S3Store : public ObjectStore {
+ public:
+  struct Settings {
+    std::string bucket, region;
+    std::string endpoint;  // "https://host:port"; empty: Amazon's, by region
+    bool path_style = false;
+    bool requester_pays = false;
+    std::chrono::milliseconds idle_timeout{60'000};
+  };
+  S3Store(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
+          std::function<Timestamp()> now);
+
+  Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
+  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override;
+  Result<std::string> get(std::string_view key) override;
+  Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override;
+  Result<ObjectFacts> head(std::string_view key) override;
+  Result<ListPage> list(const ListOptions& options) override;
+  Result<> remove(std::string_view key) override;
+  std::string name() const override { return "s3://" + settings_.bucket; }
+  std::string identity() const override { return keys_.identity(); }
+  std::optional<std::chrono::seconds> clock_skew() const override;
+
+ private:
+  /// A request to the bucket: its URL is made from `key` and `query` when it is sent.
+  struct Request {
+    std::string method = "GET", key, query;
+    io::HttpRequest http{};
+    std::string payload_sha256{kEmptySha256};
+  };
+  /// An upload by parts that has begun.
+  struct Session {
+    std::string upload_id;
+    uint64_t part_bytes = 0;
+    uint64_t size = 0;
+    uint32_t crc32c = 0;
+    std::string to_text(const std::string& bucket, std::string_view key) const;
+  };
+
+  Result<io::HttpAnswer> send(Request request);
+  Result<io::HttpAnswer> send_once(const Request& request, Keys* used);
+  std::string url_of(const Request& request) const;
+  std::string region() const;
+  bool adopt_region(const io::HttpAnswer& answer);
+  bool adopt_clock(const io::HttpAnswer& answer);
+  Timestamp time() const;
+
+  Result<ObjectFacts> put_body(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<ObjectFacts> put_whole(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<ObjectFacts> put_parts(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<Session> begin(std::string_view key, const UploadBody& body, const PutOptions& options);
+  std::optional<Session> resumable(std::string_view key, const UploadBody& body, const std::string& text) const;
+  Result<std::vector<Part>> list_parts(std::string_view key, const std::string& upload_id);
+  Result<Part> put_part(std::string_view key, const UploadBody& body, const PutOptions& options, const Session& session,
+                        uint32_t number);
+  Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
+                               const Session& session, const std::vector<Part>& parts);
+  void abort(std::string_view key, const std::string& upload_id);
+  void describe(const UploadBody& body, const PutOptions& options, Request& request) const;
+  Result<> absent(std::string_view key);
+
+  std::string what(std::string_view verb, std::string_view key) const;
+  Error refused(const io::HttpAnswer& answer, std::string_view verb, std::string_view key,
+                std::string_view action) const;
+
+  Settings settings_;
+  std::function<Timestamp()> now_;
+  io::HttpClient http_;
+  KeyCache keys_;
+  mutable std::mutex region_mutex_;
+  std::string region_;
+  std::atomic<int64_t> skew_s_{INT64_MIN};  // INT64_MIN: no answer has told it
+  std::atomic<bool> sign_with_their_clock_{false};
+};
+
+Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options);
+
+}  // namespace baleen::store::s3

@@ -1,0 +1,44 @@
+#include "store/upload_body.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "store/object_store.h"
+
+namespace baleen::store {
+
+void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t length) const {
+  if (file >= 0) {
+    request.body_file = file;
+    request.body_offset = offset;
+    request.body_length = length;
+  } else {
+    request.body = bytes.subspan(offset, length);
+  }
+}
+
+Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length) const {
+  if (file >= 0) return io::digest_part(file, offset, length);
+  const Bytes part = bytes.subspan(offset, length);
+  return io::PartDigests{io::sha256(part), io::md5(part)};
+}
+
+Result<OpenBody> open_body(const std::string& path) {
+  BALEEN_TRY(const FileSum sum, sum_file(path));
+  OpenBody out;
+  out.file = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!out.file) return errno_error("open " + path, errno);
+  out.body = UploadBody{{}, out.file.get(), sum.size, sum.crc32c};
+  return out;
+}
+
+uint64_t choose_part(uint64_t size, uint64_t wanted, uint64_t usual, uint64_t least, uint64_t most_parts) {
+  constexpr uint64_t kUnit = 1 << 20;
+  const uint64_t needed = (size + most_parts - 1) / most_parts;
+  const uint64_t part = std::max({wanted == 0 ? usual : wanted, least, needed});
+  return (part + kUnit - 1) / kUnit * kUnit;
+}
+
+}  // namespace baleen::store

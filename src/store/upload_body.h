@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "io/crypto.h"
+#include "io/http_client.h"
+
+namespace baleen::store {
+
+/// What an upload sends: bytes in memory, or a file. Borrows both.
+struct UploadBody {
+  Bytes bytes;
+  int file = -1;
+  uint64_t size = 0;
+  uint32_t crc32c = 0;
+
+  /// Gives a part of it to a request.
+  void attach(io::HttpRequest& request, uint64_t offset, uint64_t length) const;
+  /// Reads a part once for its digests.
+  Result<io::PartDigests> digests(uint64_t offset, uint64_t length) const;
+};
+
+/// A file that is open for an upload, with its size and sum.
+struct OpenBody {
+  UniqueFd file;
+  UploadBody body;
+};
+Result<OpenBody> open_body(const std::string& path);
+
+/// Bytes of a part: `wanted`, or `usual` when that is zero, at least `least`, and so many that the parts are at most
+/// `most_parts`; a multiple of 1 MiB unless there is one part only.
+uint64_t choose_part(uint64_t size, uint64_t wanted, uint64_t usual, uint64_t least, uint64_t most_parts);
+
+}  // namespace baleen::store
