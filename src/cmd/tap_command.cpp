@@ -23,7 +23,7 @@ struct TapOptions {
   std::string pcap, filter, record, to, name = "default", data_dir;
   std::string output;  // empty: table, unless something is recorded or scripted
   uint64_t limit = 0;
-  std::string duration;
+  std::string duration, metrics;
   std::string patience = "60s";
   bool quiet = false;
 };
@@ -82,8 +82,12 @@ class Tap {
     if (!loaded.ok()) return std::nullopt;
     if (!options_.interfaces.empty()) loaded.config.interfaces = options_.interfaces;
     if (!options_.data_dir.empty()) loaded.config.data_dir = options_.data_dir;
-    if (!options_.record.empty())
-      loaded.config.recordings.push_back({options_.name, options_.record, options_.to, true});
+    if (!options_.record.empty()) {
+      worker::RecordingConfig r{options_.name, options_.record, options_.to, true};
+      r.from_command_line = true;
+      loaded.config.recordings.push_back(std::move(r));
+    }
+    if (!options_.metrics.empty()) loaded.config.metrics_address = options_.metrics;
     return loaded;
   }
 

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -89,7 +90,9 @@ Result<std::unique_ptr<Recordings>> Recordings::open(Options options) {
   recordings->lock_.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!recordings->lock_) return errno_error(path, errno);
   if (::flock(recordings->lock_.get(), LOCK_EX | LOCK_NB) != 0)
-    return Error{Code::kConflict, "another process uses " + recordings->options_.file};
+    return Error{Code::kConflict,
+                 fmt::format("another process uses the data folder {}: stop it, or choose another with dataDir",
+                             std::filesystem::path(path).parent_path().string())};
   BALEEN_TRY_DO(recordings->load());
   return recordings;
 }
@@ -120,6 +123,7 @@ Result<> Recordings::load() try {
     resume_after_restart(known.definition.schedule, known.progress, options_.clock());
     compile(known);
   }
+  saved_ = text.str();
   return {};
 } catch (const json::exception& e) {
   return Error{Code::kInvalid, fmt::format("{} is damaged ({}): mend it or move it away", options_.file, e.what())};
@@ -392,7 +396,7 @@ std::string Recordings::state_json() const {
 void Recordings::save() {
   if (options_.file.empty()) return;
   const std::string state = state_json();
-  if (state == saved_) return;
+  if (state == saved_ || (known_.empty() && saved_.empty())) return;
   if (const auto written = replace_file(options_.file, state); !written) {
     if (problem_ != written.error().message) log::warning("recordings: {}", written.error().message);
     problem_ = written.error().message;
@@ -401,6 +405,18 @@ void Recordings::save() {
   }
   problem_.clear();
   saved_ = state;
+}
+
+void Recordings::set_apply(std::function<void(std::vector<Recording>)> apply) {
+  const std::lock_guard lock(mutex_);
+  options_.apply = std::move(apply);
+  applied_.clear();
+  update(false);
+}
+
+void Recordings::save_now() {
+  const std::lock_guard lock(mutex_);
+  save();
 }
 
 void Recordings::tick() {

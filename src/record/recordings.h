@@ -90,11 +90,15 @@ class Recordings {
   /// Whether any runs now or is to run.
   bool any_to_come() const;
 
+  /// Who gets the recordings that are to run from now on; gets them at once.
+  void set_apply(std::function<void(std::vector<Recording>)> apply);
   /// Begins to look at the clock.
   void start();
   void stop_clock();
   /// Looks at the clock now.
   void tick();
+  /// Writes down what the recorder has counted since.
+  void save_now();
   /// Why the state could not be written; empty: it could.
   std::string problem() const;
 
