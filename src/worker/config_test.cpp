@@ -127,7 +127,7 @@ spool: {limit: 2Gi, whenFull: refuseNewest}
                             "limitBytes: much}", "limitItems: -5}", "limitItem: 5}"})
     EXPECT_FALSE(parse_config(head + wrong).ok()) << wrong;
   EXPECT_EQ(first_problem(head + "limitItem: 5}"),
-            "f.yaml:1:36: error: unknown key 'recording.limitItem' (did you mean 'limitItems'?)");
+            "f.yaml:1:35: error: unknown key 'recording.limitItem' (did you mean 'limitItems'?)");
   EXPECT_FALSE(parse_config("spool: {limit: 1Mi}").ok());
   EXPECT_FALSE(parse_config("spool: {whenFull: dropNewest}").ok());
   EXPECT_TRUE(parse_config(head + "limitItems: 5}\nrecordingDisabled: true").config.recordings.empty());
