@@ -268,7 +268,7 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
 
 Result<> BlockWriter::add_item(const item::Item& item) {
   BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
-  const index::ItemRow row = index::row_from(item);
+  const index::ItemRow row = index::row_from(item, owner_.recording);
   index::append_row(row, item_buffer_);
   ++items_;
   first_ = std::min(first_, item.time());

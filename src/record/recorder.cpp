@@ -125,9 +125,25 @@ void Recorder::offer(const item::ItemRef& item) {
     items_not_matched_.fetch_add(1, std::memory_order_release);
     return;
   }
+  if (item::Item* const own = item.sole()) name_recordings(*own, *generation, event.recordings);
   event.item = item;
   event.generation = generation->number;
   if (!ring_.push(std::move(event))) items_dropped_.fetch_add(1, std::memory_order_release);
+}
+
+/// So that filters and scripts, which get the item after us, can ask for it.
+void Recorder::name_recordings(item::Item& item, const Generation& generation, uint32_t mask) {
+  size_t size = 0;
+  for (size_t i = 0; i < generation.recordings.size(); ++i)
+    if ((mask >> i & 1) != 0) size += generation.recordings[i].name.size() + 1;
+  const auto text = item.arena.array<char>(size);
+  char* out = text.data();
+  for (size_t i = 0; i < generation.recordings.size(); ++i) {
+    if ((mask >> i & 1) == 0) continue;
+    out = std::copy(generation.recordings[i].name.begin(), generation.recordings[i].name.end(), out);
+    *out++ = ',';
+  }
+  item.record = {text.data(), size - 1};
 }
 
 void Recorder::stream_ended(uint64_t stream) {

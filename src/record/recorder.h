@@ -138,6 +138,7 @@ class Recorder {
   };
 
   Recorder(RecorderOptions options, std::vector<const FlightRecorder*> flights, const CaptureNumbers* numbers);
+  static void name_recordings(item::Item& item, const Generation& generation, uint32_t mask);
   Result<> recover();
   void run();
   bool take_events();

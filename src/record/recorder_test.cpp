@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "index/recording_reader.h"
 #include "record/harness.h"
 
 namespace baleen::record {
@@ -162,6 +163,38 @@ TEST_F(RecorderTest, SeveralRecordingsOverOneStreamAreEachWhole) {
   expect_whole(errors, shard, {1});
   EXPECT_EQ(errors.items.size(), 1u);
   EXPECT_TRUE(files_below(bucket("three")).empty()) << "no empty blocks";
+}
+
+TEST_F(RecorderTest, AnItemSaysWhichRecordingsItBelongsTo) {
+  Shard shard(folder_.path(), options());
+  item::ItemPool pool;
+  const auto offered = [&](int status) {
+    const item::ItemRef item = http_item(pool, 1, 0, status);
+    shard->offer(item);
+    return item;
+  };
+  EXPECT_EQ(offered(200)->record, "");
+  shard->set_recordings({recording("a"), recording("errors", "http and response.status == 500")});
+  const item::ItemRef fine = offered(200), bad = offered(500);
+  EXPECT_EQ(fine->record, "a");
+  EXPECT_EQ(bad->record, "a,errors");
+  EXPECT_TRUE(filter("record(\"errors\")").matches(*bad));
+  EXPECT_TRUE(filter("record(\"a\") and !record(\"errors\")").matches(*fine));
+  EXPECT_FALSE(filter("record(\"err\")").matches(*bad));
+  shard->stop(seconds(20));
+  auto store = store::open(*store::Location::parse("file://" + bucket()));
+  ASSERT_TRUE(store);
+  for (const auto& [pattern, count] : {std::pair{"record(\"a\")", 2},
+                                       {"record(\"errors\")", 1},
+                                       {"record(\"b\")", 0},
+                                       {"record(\"a\") or record(\"errors\")", 3}}) {
+    index::RecordingReader reader(**store, "");
+    index::ReadQuery query;
+    query.filter = filter(pattern);
+    int found = 0;
+    ASSERT_TRUE(reader.items(query, [&](const index::StoredItem&) { return ++found != 0; }));
+    EXPECT_EQ(found, count) << pattern << ": once in each recording's own blocks";
+  }
 }
 
 TEST_F(RecorderTest, OneRecordingOfSeveralGoesAndTheOthersGoOn) {
