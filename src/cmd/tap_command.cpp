@@ -173,8 +173,12 @@ class Tap {
       for (const std::string& name : config_.interfaces) names += (names.empty() ? "" : ", ") + name;
       fmt::print(stderr, "baleen: capturing on {}; Ctrl-C ends it and keeps what was recorded\n", names);
     }
-    for (const worker::RecordingConfig& r : config_.recordings)
-      fmt::print(stderr, "baleen: recording '{}' ({}) to {}\n", r.name, r.pattern, r.to);
+    for (const record::RecordingStatus& r : worker_->status().recordings)
+      fmt::print(stderr, "baleen: recording '{}' ({}) to {}{}\n", r.definition.name, r.definition.pattern,
+                 r.definition.destination,
+                 r.phase == record::Phase::kRunning ? "" : fmt::format(": {}", record::to_string(r.phase)));
+    if (worker_->metrics_port() != 0)
+      fmt::print(stderr, "baleen: metrics at port {}, /metrics\n", worker_->metrics_port());
   }
 
   /// Until a signal, the end of the input, --limit or --duration. The same thread watches the configuration file.
@@ -347,6 +351,8 @@ void add_tap_command(CLI::App& app, int& code) {
       ->check(CLI::IsMember({"table", "ndjson", "count", "none"}));
   tap->add_option("--limit", options->limit, "end after this many items shown");
   tap->add_option("--duration", options->duration, "end after this time, as 30s or 5m");
+  tap->add_option("--metrics", options->metrics, "serve metrics for Prometheus at this address, as 127.0.0.1:49100")
+      ->option_text("ADDRESS");
   tap->add_option("--upload-wait", options->patience, "how long to wait for uploads at the end")->capture_default_str();
   tap->add_flag("-q,--quiet", options->quiet, "only errors on standard error");
   tap->callback([options, &code] {

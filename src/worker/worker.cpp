@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +22,7 @@
 #include "dissect/registry.h"
 #include "io/http_client.h"
 #include "store/retrying_store.h"
+#include "worker/metrics.h"
 #include "worker/stores.h"
 
 namespace baleen::worker {
@@ -65,6 +68,17 @@ Result<std::string> choose_data_folder(const std::string& configured) {
     return Error{Code::kIo,
                  fmt::format("data folder {}: {}; choose another with --set dataDir=FOLDER", folder, failed.message())};
   return folder;
+}
+
+/// All of them are 64-bit counts, whatever is added to them.
+void add_counts(dissect::EngineCounters& sum, const dissect::EngineCounters& counts) {
+  static_assert(std::is_trivially_copyable_v<dissect::EngineCounters>);
+  using Numbers = std::array<uint64_t, sizeof(dissect::EngineCounters) / sizeof(uint64_t)>;
+  static_assert(sizeof(Numbers) == sizeof(dissect::EngineCounters));
+  auto a = std::bit_cast<Numbers>(sum);
+  const auto b = std::bit_cast<Numbers>(counts);
+  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  sum = std::bit_cast<dissect::EngineCounters>(a);
 }
 
 /// What blocks that wait for their bucket may take. What lies there already is counted as free.
@@ -173,7 +187,14 @@ class Worker::Shard final : public dissect::EngineObserver {
 
   void add_to(WorkerStatus& status) {
     const std::lock_guard lock(numbers_mutex_);
-    status.engine = engine_numbers_;  // several shards: the last one's; sums are the metrics' matter
+    add_counts(status.engine, engine_numbers_);
+    if (flight_) {
+      status.flight.packets += flight_->packets();
+      status.flight.overwritten += flight_->overwritten_packets();
+      status.flight.refused += flight_->refused_packets();
+      status.flight.bytes += flight_->bytes_on_disk();
+    }
+    status.capture.ring_full += source_numbers_.ring_full;
     status.capture.packets += source_numbers_.packets;
     status.capture.bytes += source_numbers_.bytes;
     status.capture.dropped_by_kernel += source_numbers_.dropped_by_kernel;
@@ -336,6 +357,12 @@ Result<> Worker::prepare() {
     BALEEN_TRY_DO(start_recorder(flights));
   }
   if (scripts_wanted) BALEEN_TRY_DO(start_scripts());
+  if (!config.metrics_address.empty()) {
+    BALEEN_TRY(metrics_, io::PageServer::listen(config.metrics_address,
+                                                {{"/metrics", "text/plain; version=0.0.4; charset=utf-8",
+                                                  [this] { return metrics_text(this->status()); }},
+                                                 {"/healthz", "text/plain", [] { return std::string("ok\n"); }}}));
+  }
   running_ = static_cast<int>(shards_.size());
   for (size_t i = 0; i < shards_.size(); ++i) shards_[i]->start(scripts_ ? &scripts_->feed(i) : nullptr);
   return {};
@@ -491,6 +518,7 @@ void Worker::stop(Duration patience) {
   for (auto& shard : shards_) shard->stop();
   for (auto& shard : shards_) shard->join();
   control_socket_.reset();
+  metrics_.reset();
   if (scripts_) scripts_->stop();
   if (recordings_) recordings_->stop_clock();
   if (recorder_) recorder_->stop(patience);

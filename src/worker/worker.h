@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "capture/packet_source.h"
 #include "dissect/engine.h"
+#include "io/page_server.h"
 #include "record/recorder.h"
 #include "record/recordings.h"
 #include "script/host.h"
@@ -32,10 +33,17 @@ struct WorkerStatus {
   dissect::EngineCounters engine;
   capture::Statistics capture;
   record::Recorder::Status recorder;
+  struct Flight {
+    uint64_t packets = 0, overwritten = 0, refused = 0, bytes = 0;
+  } flight;
   bool recording = false;  // something is, or was, to be recorded
   std::vector<record::RecordingStatus> recordings;
   uint64_t script_dropped_items = 0;
   std::vector<script::ScriptStatus> scripts;
+  record::SpoolWaiting waiting_of(const std::string& recording) const {
+    const auto found = recorder.waiting.find(recording);
+    return found == recorder.waiting.end() ? record::SpoolWaiting{} : found->second;
+  }
 };
 
 /// Where the worker keeps its files when the configuration says so, or nothing: absolute.
@@ -65,6 +73,8 @@ class Worker {
 
   WorkerStatus status();
   const std::string& data_folder() const { return data_folder_; }
+  /// Where metrics are served; 0: nowhere.
+  int metrics_port() const { return metrics_ ? metrics_->port() : 0; }
   /// Why the input ended, when that was an error.
   std::vector<std::string> problems();
 
@@ -95,6 +105,7 @@ class Worker {
   std::unique_ptr<record::Recordings> recordings_;  // goes before the recorder
   std::unique_ptr<Control> control_;
   std::unique_ptr<ControlSocket> control_socket_;
+  std::unique_ptr<io::PageServer> metrics_;  // asks all of the above
   dissect::Selection dissectors_;
   std::unique_ptr<PacketFiles> packet_files_;
   std::unique_ptr<script::ScriptHost> scripts_;

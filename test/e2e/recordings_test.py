@@ -60,11 +60,18 @@ tap.wait()
 check("without a worker the state is read", {r["name"]: r["state"]["phase"] for r in recordings("list")} ==
       {"early": "full", "errors": "running", "brief": "paused"})
 recordings("stop", "brief")
-tap = bench.tap("-i", "bl0", "--set", "recordingControl=true")
+tap = bench.tap("-i", "bl0", "--set", "metrics.address=127.0.0.1:0")
 check("phases after kill -9", {r["name"]: r["state"]["phase"] for r in recordings("list")} ==
       {"early": "full", "errors": "running", "brief": "stopped"})
 bench.curl("/bad/3", "/early/4")
 eventually("it records again", lambda: state("errors")["items"] >= 3)
+time.sleep(0.5)  # numbers of the capture are a tenth of a second old
+port = (bench.folder / "tap.log").read_text().split("metrics at port ")[1].split(",")[0]
+page = run(*bench.inside, "curl", "-s", "-m", "5", f"http://127.0.0.1:{port}/metrics")
+metric = {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if not line.startswith("#")}
+check("metrics tell the same", metric['baleen_recording_items_total{recording="errors"}'] == state("errors")["items"] and
+      metric["baleen_ledger_balanced"] == 1 and metric["baleen_capture_packets_total"] > 0,
+      {k: v for k, v in metric.items() if k.startswith("baleen_recording_items") or k in ("baleen_ledger_balanced", "baleen_capture_packets_total")})
 recordings("stop", "errors")
 bench.curl("/bad/4")
 recordings("delete", "early")
