@@ -5,7 +5,6 @@
 
 #include <fstream>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -30,24 +29,43 @@ WorkerStatus sample() {
   return s;
 }
 
+/// {name="value"}, with quotes and backslashes escaped in the value.
+bool are_labels(std::string_view text) {
+  const size_t quote = text.find("=\"");
+  if (!text.starts_with('{') || quote == std::string_view::npos || !text.ends_with("\"}")) return false;
+  const std::string_view value = text.substr(quote + 2, text.size() - quote - 4);
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '"') return false;
+    if (value[i] == '\\' && ++i == value.size()) return false;
+  }
+  return true;
+}
+
 /// The page as Prometheus reads it: name and labels to value. Fails on what it would refuse.
 std::map<std::string, double> parse(const std::string& text) {
   std::map<std::string, double> out;
   std::set<std::string> typed;
-  const std::regex help("# HELP ([a-z_]+) .+"), type("# TYPE ([a-z_]+) (counter|gauge)"),
-      sample(R"(([a-z_]+)(\{[a-z]+="(?:[^"\\]|\\.)*"\})? ([0-9.e+-]+))");
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
-    std::smatch m;
-    if (std::regex_match(line, m, help)) continue;
-    if (std::regex_match(line, m, type)) {
-      EXPECT_TRUE(typed.insert(m[1]).second) << "twice: " << line;
-      EXPECT_EQ(m[1].str().ends_with("_total"), m[2] == "counter") << line;
+    std::string name, kind;
+    if (line.starts_with("# HELP ")) continue;
+    if (line.starts_with("# TYPE ")) {
+      std::istringstream(line.substr(7)) >> name >> kind;
+      EXPECT_TRUE(typed.insert(name).second) << "twice: " << line;
+      EXPECT_EQ(name.ends_with("_total"), kind == "counter") << line;
+      EXPECT_TRUE(kind == "counter" || kind == "gauge") << line;
       continue;
     }
-    EXPECT_TRUE(std::regex_match(line, m, sample)) << line;
-    EXPECT_TRUE(typed.contains(m[1])) << line;
-    EXPECT_TRUE(out.emplace(m[1].str() + m[2].str(), std::stod(m[3])).second) << line;
+    name = line.substr(0, line.find_first_of("{ "));
+    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), std::string::npos) << line;
+    EXPECT_TRUE(typed.contains(name)) << line;
+    const size_t end = line.rfind(' ');
+    const std::string labels = line.substr(name.size(), end - name.size());
+    EXPECT_TRUE(labels.empty() || are_labels(labels)) << line;
+    size_t read = 0;
+    const double value = std::stod(line.substr(end + 1), &read);
+    EXPECT_EQ(read, line.size() - end - 1) << line;
+    EXPECT_TRUE(out.emplace(name + labels, value).second) << line;
   }
   return out;
 }
