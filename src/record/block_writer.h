@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -42,6 +43,12 @@ class BlockWriter {
   /// limit. Below that limit what the disk does not take now is tried again by flush().
   Result<> add_packet(const std::string& stream, const RecordedPacket& packet);
   Result<> add_item(const item::Item& item);
+  /// Secrets of the TLS session with that client random, as lines of a key log: the packets file carries them before
+  /// its packets, so that any tool can decrypt these. Those beyond kMostSecrets sessions are left out.
+  bool has_secrets(Bytes client_random) const { return sessions_.contains(std::string(as_text(client_random))); }
+  Result<> add_secrets(Bytes client_random, std::string_view lines);
+  static constexpr size_t kMostSecrets = 1 << 16;
+  uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
   /// flush(), and the disk has it: it survives the machine.
@@ -90,7 +97,9 @@ class BlockWriter {
   bool disk_full_ = false;  // the last write failed
   uint64_t packets_written_ = 0, items_written_ = 0;
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
-  std::vector<std::string> stream_names_;  // by number in this block, in the order of their first packet
+  std::string secrets_;                       // lines of a key log
+  std::unordered_set<std::string> sessions_;  // client randoms of those lines
+  std::vector<std::string> stream_names_;     // by number in this block, in the order of their first packet
   std::unordered_map<std::string, uint32_t> stream_numbers_;
   std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal
   Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();

@@ -24,7 +24,8 @@ constexpr uint64_t kBlockOverhead = 64 << 10;  // of a block: metadata of its Pa
 
 /// What a block takes of the spool at most, until it is finished: journals, and the files that are made from them.
 uint64_t cost_of(const BlockWriter& block) {
-  return kBlockOverhead + 2 * (block.packet_bytes() + block.packets() * kRecordOverhead + block.item_bytes()) +
+  return kBlockOverhead +
+         2 * (block.packet_bytes() + block.secret_bytes() + block.packets() * kRecordOverhead + block.item_bytes()) +
          block.streams() * kStreamOverhead;
 }
 
@@ -351,6 +352,9 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
     failed(added.error());
     return Outcome::kFailed;
   }
+  if (!item.tls_random.empty() && options_.secrets_of && !block->has_secrets(item.tls_random))
+    if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
+      failed(added.error());
   if (open.recording.tally) open.recording.tally->items.fetch_add(1, std::memory_order_relaxed);
   return Outcome::kStored;
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -50,6 +51,9 @@ struct RecorderOptions {
   size_t ring_items = 1 << 16;  // a power of two
   SpoolOptions spool;           // with its limit; blocks are kept below a sixteenth of it
   OpenStore open_store;
+  /// The secrets of the TLS session with that client random, as lines of a key log; they are kept with the packets of
+  /// the streams that were decrypted. Empty: they are not.
+  std::function<std::string(Bytes client_random)> secrets_of;
 };
 
 /// Numbers of the data path, read by the recorder for the ledger.

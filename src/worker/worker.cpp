@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "capture/af_packet/af_packet.h"
 #include "capture/pcap_file/pcap_file.h"
+#include "codec/pcap/format.h"
 #include "dissect/registry.h"
 #include "io/http_client.h"
 #include "store/retrying_store.h"
@@ -316,6 +317,7 @@ Result<> Worker::prepare() {
   }
   const bool keep_packets =
       scripts_wanted || (recordings_ && (config.recordings_by_command || recordings_->any_to_come()));
+  BALEEN_TRY_DO(open_key_logs());
   BALEEN_TRY(auto sources, open_sources());
 
   dissectors_ = dissect::select_dissectors(config.enabled_dissectors);
@@ -340,6 +342,7 @@ Result<> Worker::prepare() {
     engine.tcp_idle = config.tcp_flow_timeout;
     engine.udp_idle = config.udp_flow_timeout;
     engine.settings.body_cap = config.body_cap;
+    if (offline_ || !config.tls_key_logs.empty()) engine.settings.key_log = &key_log_;
     std::unique_ptr<record::FlightRecorder> flight;
     if (keep_packets) {
       record::FlightRecorderOptions recorder;
@@ -368,10 +371,26 @@ Result<> Worker::prepare() {
   return {};
 }
 
+/// Files are read when all their secrets are there; what is captured live waits for those that are still to come.
+Result<> Worker::open_key_logs() {
+  for (const std::string& path : options_.config.tls_key_logs) {
+    if (offline_) {
+      BALEEN_TRY_DO(read_key_log(path, key_log_));
+    } else {
+      followed_key_logs_.push_back(std::make_unique<KeyLogFollower>(path, key_log_));
+    }
+  }
+  return {};
+}
+
 Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources() {
   std::vector<std::unique_ptr<capture::PacketSource>> sources;
   if (offline_) {
-    BALEEN_TRY(auto file, capture::PcapFileSource::open({.path = options_.pcap, .follow = false, .events = {}}));
+    capture::FileEvents events;
+    events.on_secrets = [this](uint32_t type, Bytes secrets) {
+      if (type == codec::pcap::kTlsKeyLog) key_log_.add(as_text(secrets));
+    };
+    BALEEN_TRY(auto file, capture::PcapFileSource::open({.path = options_.pcap, .follow = false, .events = events}));
     sources.push_back(std::move(file));
     return sources;
   }
@@ -404,6 +423,8 @@ Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>
   recorder.spool.limit_bytes = spool_limit(config, recorder.spool_folder);
   recorder.spool.when_full =
       config.spool_refuses_newest ? record::WhenFull::kRefuseNewest : record::WhenFull::kDropOldest;
+  if (config.keep_tls_secrets)
+    recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
   recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
   BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
   if (!recordings_) return {};
@@ -506,8 +527,11 @@ std::vector<std::string> Worker::apply(const Config& config) {
   }
   const bool other = config.interfaces != now_in_force.interfaces ||
                      config.capture_filter != now_in_force.capture_filter || config.data_dir != now_in_force.data_dir ||
-                     config.scripting.source != now_in_force.scripting.source;
-  if (other) notes.push_back("changes of interfaces, capture filter, data folder and script folder need a restart");
+                     config.scripting.source != now_in_force.scripting.source ||
+                     config.tls_key_logs != now_in_force.tls_key_logs;
+  if (other)
+    notes.push_back(
+        "changes of interfaces, capture filter, data folder, TLS key logs and script folder need a restart");
   now_in_force.recordings = config.recordings;
   now_in_force.scripting.env = config.scripting.env;
   return notes;
