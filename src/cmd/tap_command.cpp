@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/log.h"
 #include "base/units.h"
@@ -215,8 +216,11 @@ class Tap {
     for (const std::string& note : worker_->apply(loaded->config)) fmt::print(stderr, "baleen: {}\n", note);
   }
 
+  /// Whether something is recorded: by the configuration, the command line, or `baleen recordings create`.
+  bool records() const { return worker_->status().recording; }
+
   int finish() {
-    const bool recorded = !config_.recordings.empty();
+    const bool recorded = records();
     if (recorded && !options_.quiet)
       fmt::print(stderr,
                  "baleen: finishing: closing blocks and uploading (a second Ctrl-C leaves them in the spool)\n");
@@ -253,7 +257,7 @@ class Tap {
 
   /// For the end that does not wait. Runs beside the worker's stopping.
   void say_what_is_left() const {
-    if (config_.recordings.empty()) {
+    if (!records()) {
       fmt::print(stderr, "baleen: ended at once; what scripts had not uploaded yet stays in {}\n",
                  worker_->data_folder());
       return;
@@ -272,7 +276,7 @@ class Tap {
       fmt::print(stderr, "; {} packets DROPPED by the kernel", s.capture.dropped_by_kernel);
     if (s.script_dropped_items != 0) fmt::print(stderr, "; {} items did not reach the scripts", s.script_dropped_items);
     fmt::print(stderr, "\n");
-    if (config_.recordings.empty()) return;
+    if (!s.recording) return;
     const index::LossLedger& l = s.recorder.ledger;
     fmt::print(stderr, "baleen: recorded {} items and {} packets of {} streams; {} blocks uploaded\n", l.items_stored,
                l.packets_stored, s.recorder.streams, s.recorder.spool.uploaded_blocks);
@@ -296,8 +300,10 @@ class Tap {
       fmt::print(stderr, "baleen: {} blocks ({}) wait in {}/spool for the next start: {}\n",
                  s.recorder.spool.waiting_blocks, size_to_string(s.recorder.spool.waiting_bytes),
                  worker_->data_folder(), s.recorder.spool.last_error);
-    for (const worker::RecordingConfig& r : config_.recordings)
-      fmt::print(stderr, "baleen: read it back with: baleen query --from {}\n", r.to);
+    std::set<std::string> places;
+    for (const record::RecordingStatus& r : s.recordings)
+      if (places.insert(r.definition.destination).second)
+        fmt::print(stderr, "baleen: read it back with: baleen query --from {}\n", r.definition.destination);
   }
 
   const TapOptions& options_;

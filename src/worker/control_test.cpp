@@ -84,6 +84,29 @@ TEST_F(ControlTest, Commands) {
   }
 }
 
+TEST_F(ControlTest, UploadsTellWhatWaitsAndWhy) {
+  record::Recorder::Status s;
+  s.waiting["a"] = {3, 4000, now() - std::chrono::seconds(60)};
+  s.spool.waiting_blocks = 5;
+  s.spool.waiting_bytes = 9000;
+  s.spool.uploaded_bytes = 3000;
+  s.spool.upload_time = std::chrono::milliseconds(1500);
+  s.spool.last_error = "503: the bucket is away";
+  s.ledger.items_seen = 9;
+  s.ledger.items_refused_spool = 9;
+  const json a = json::parse(uploads_json(s, "a")), b = json::parse(uploads_json(s, "b"));
+  EXPECT_EQ(a["uploads"]["waiting_blocks"], 3);
+  EXPECT_EQ(a["uploads"]["waiting_bytes"], 4000);
+  EXPECT_NEAR(a["uploads"]["oldest_age_seconds"].get<double>(), 60, 5);
+  EXPECT_EQ(a["uploads"]["node"]["waiting_blocks"], 5);
+  EXPECT_EQ(a["uploads"]["node"]["bytes_per_second"], 2000.0);
+  EXPECT_EQ(a["uploads"]["node"]["last_error"], "503: the bucket is away");
+  EXPECT_EQ(a["ledger"]["items_refused_spool"], 9);
+  EXPECT_EQ(a["ledger"]["balances"], true);
+  EXPECT_EQ(b["uploads"]["waiting_blocks"], 0);
+  EXPECT_EQ(b["uploads"]["oldest_age_seconds"], 0.0);
+}
+
 TEST_F(ControlTest, TheSocketIsItsOwnersAndAnswersMany) {
   Control control(*recordings_, {});
   const std::string run = folder_ + "/run" + std::string(200, 'x');  // longer than an address of a socket
