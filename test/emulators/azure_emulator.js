@@ -48,7 +48,7 @@ function ask(port, method, url, headers, body) {
 /// Azurite on a port of its own, in memory.
 function startAzurite(key) {
   const main = path.join(__dirname, 'node_modules/azurite/dist/src/blob/main.js');
-  const child = spawn(process.execPath, [main, '--blobHost', '127.0.0.1', '--blobPort', '0', '--inMemoryPersistence', '--skipApiVersionCheck', '--disableTelemetry'], {
+  const child = spawn(process.execPath, [main, '--blobHost', '127.0.0.1', '--blobPort', '0', '--inMemoryPersistence', '--loose', '--skipApiVersionCheck', '--disableTelemetry'], {
     env: { ...process.env, AZURITE_ACCOUNTS: `${kAccount}:${key}` },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -80,7 +80,7 @@ async function main() {
   const own = signature('racwdl'); // for bearers
 
   const faults = new Faults();
-  const log = [];
+  const log = [], options = [];
   const tokens = new Set();
   let granted = 0;
   let clock = 0;
@@ -122,9 +122,11 @@ async function main() {
           if (wanted.clock !== undefined) clock = wanted.clock;
           if (wanted.clear) log.length = 0;
         }
-        return response.end(JSON.stringify({ requests: log, granted, faults: faults.hits }));
+        return response.end(JSON.stringify({ requests: log, options, granted, faults: faults.hits }));
       }
       log.push(`${request.method} ${request.url}`);
+      for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
+      if (options.length > 2000) options.splice(0, 1000);
       response.setHeader('Date', new Date(Date.now() + clock * 1000).toUTCString());
       const fault = faults.take(request);
       if (fault && fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));

@@ -74,7 +74,7 @@ async function main() {
 
   const tokens = new TokenEndpoint({ lifetime: Number(option('token-lifetime', 3600)) });
   const faults = new Faults();
-  const log = [];
+  const log = [], options = [];
   const created = {};
   const sessions = new Map(); // upload_id -> {name, onlyIfAbsent}
   let inner = 0;
@@ -91,7 +91,7 @@ async function main() {
       if (wanted.public_read !== undefined) publicRead = wanted.public_read;
     }
     const { granted, refused } = tokens;
-    response.end(JSON.stringify({ requests: log, granted, refused, created, faults: faults.hits }));
+    response.end(JSON.stringify({ requests: log, options, granted, refused, created, faults: faults.hits }));
   }
 
   async function store(request, response) {
@@ -125,6 +125,8 @@ async function main() {
     try {
       if (request.url.startsWith('/__control')) return await control(request, response);
       log.push(`${request.method} ${request.url}`);
+      for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
+      if (options.length > 2000) options.splice(0, 1000);
       const fault = faults.take(request);
       if (fault && fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
       if (fault && fault.cut === 'before') return request.socket.destroy();

@@ -28,7 +28,7 @@ class GcsStore : public ObjectStore {
     std::string bucket;
     std::string endpoint;  // "https://storage.googleapis.com"
     std::string user_project;
-    std::chrono::milliseconds idle_timeout{60'000};
+    ObjectDefaults objects;
   };
   /// `credentials` may be null: then requests carry none, as an emulator wants it.
   GcsStore(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
@@ -47,6 +47,7 @@ class GcsStore : public ObjectStore {
 
  private:
   Result<io::HttpAnswer> send(io::HttpRequest request);
+  void add_customer_key(io::HttpRequest& request) const;
   Result<ObjectFacts> put_body(std::string_view key, const Body& body, const PutOptions& options);
   Result<ObjectFacts> put_multipart(std::string_view key, const Body& body, const PutOptions& options);
   Result<ObjectFacts> put_resumable(std::string_view key, const Body& body, const PutOptions& options);

@@ -30,7 +30,7 @@ class S3Store : public ObjectStore {
     std::string endpoint;  // "https://host:port"; empty: Amazon's, by region
     bool path_style = false;
     bool requester_pays = false;
-    std::chrono::milliseconds idle_timeout{60'000};
+    ObjectDefaults objects;
   };
   S3Store(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
           std::function<Timestamp()> now);
@@ -81,6 +81,7 @@ class S3Store : public ObjectStore {
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
+  void add_customer_key(Request& request) const;
   void describe(const UploadBody& body, const PutOptions& options, Request& request) const;
   Result<> absent(std::string_view key);
 
