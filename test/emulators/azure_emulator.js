@@ -81,6 +81,7 @@ async function main() {
 
   const faults = new Faults();
   const log = [], options = [];
+  let received = 0; // bytes of bodies that came whole
   const tokens = new Set();
   let granted = 0;
   let clock = 0;
@@ -120,9 +121,9 @@ async function main() {
           if (wanted.faults) faults.set(wanted.faults);
           if (wanted.revoke) tokens.clear();
           if (wanted.clock !== undefined) clock = wanted.clock;
-          if (wanted.clear) log.length = 0;
+          if (wanted.clear) log.length = received = 0;
         }
-        return response.end(JSON.stringify({ requests: log, options, granted, faults: faults.hits }));
+        return response.end(JSON.stringify({ requests: log, options, received, granted, faults: faults.hits }));
       }
       log.push(`${request.method} ${request.url}`);
       for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
@@ -140,6 +141,7 @@ async function main() {
       const said = await identity(request);
       if (said !== null) return response.writeHead(said[0], { 'Content-Type': 'application/json' }).end(said[1]);
       const body = await readBody(request);
+      received += body.length;
       const headers = { ...request.headers };
       let { url } = request;
       const bearer = /^Bearer (.+)$/.exec(headers.authorization || '');

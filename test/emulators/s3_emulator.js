@@ -105,6 +105,7 @@ async function main() {
   const faults = new Faults();
   const uploads = new Map(); // upload id -> {path, parts: Map(number -> {size, etag})}
   const log = [], options = [];
+  let received = 0; // bytes of bodies that came whole
   const refused = [];
   let deny = [];
   let lifetime = 3600;
@@ -221,9 +222,9 @@ async function main() {
           if (wanted.lifetime !== undefined) lifetime = wanted.lifetime;
           if (wanted.clock !== undefined) clock = wanted.clock;
           if (wanted.expire) for (const keys of temporary.values()) keys.expires = 0;
-          if (wanted.clear) log.length = refused.length = 0;
+          if (wanted.clear) log.length = refused.length = received = 0;
         }
-        return response.end(JSON.stringify({ requests: log, options, refused, granted, uploads: uploads.size, faults: faults.hits }));
+        return response.end(JSON.stringify({ requests: log, options, received, refused, granted, uploads: uploads.size, faults: faults.hits }));
       }
       log.push(`${request.method} ${request.url}`);
       for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
@@ -233,6 +234,7 @@ async function main() {
       if (fault && fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
       if (fault && fault.cut === 'before') return request.socket.destroy();
       const body = await readBody(request);
+      received += body.length;
       if (fault && fault.status) {
         const headers = fault.retry_after === undefined ? {} : { 'Retry-After': String(fault.retry_after) };
         if (fault.region) headers['x-amz-bucket-region'] = fault.region;
