@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/crc32c.h"
+#include "store/check.h"
 #include "store/harness.h"
 #include "store/retrying_store.h"
 
@@ -242,6 +243,25 @@ TEST_P(Conformance, ACancelledUploadEnds) {
   ASSERT_FALSE(facts);
   EXPECT_EQ(facts.error().code, Code::kIo) << facts.error().message;
   EXPECT_EQ(store_->head(key("o")).error().code, Code::kNotFound);
+}
+
+TEST_P(Conformance, ACheckFindsAllWell) {
+  Location location{GetParam().name, "b", "p"};
+  const CheckReport report = check(*store_, location);
+  EXPECT_EQ(report.steps.size(), 7u);
+  for (const CheckStep& step : report.steps)
+    EXPECT_EQ(step.outcome, CheckStep::Outcome::kOk) << step.name << ": " << step.message;
+  EXPECT_TRUE(report.all_ok());
+  EXPECT_THAT(report.missing(), IsEmpty());
+  EXPECT_THAT(report.advice(location), IsEmpty());
+  EXPECT_EQ(report.left_over, "");
+  if (GetParam().name == "file") return;
+  EXPECT_NE(report.endpoint, "");
+  ASSERT_TRUE(report.clock_skew);
+  EXPECT_LE(std::abs(report.clock_skew->count()), 2);
+  const auto left = store_->list({.prefix = "p/"});
+  ASSERT_TRUE(left);
+  EXPECT_THAT(left->objects, IsEmpty()) << "it leaves nothing";
 }
 
 TEST_P(Conformance, SaysWhoItIsAndNoSecret) {

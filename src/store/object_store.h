@@ -117,6 +117,8 @@ class ObjectStore {
 
   /// "gs://bucket", for messages; never a secret.
   virtual std::string name() const = 0;
+  /// Where requests go, for messages: "https://storage.googleapis.com", or a folder.
+  virtual std::string endpoint() const { return {}; }
   /// Whose credentials are in use and where they came from, for messages; never a secret. Empty when there are none.
   virtual std::string identity() const { return {}; }
   /// The other side's clock minus ours, when an answer has told it.

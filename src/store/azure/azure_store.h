@@ -34,6 +34,7 @@ class AzureStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return "azblob://" + container_ + "@" + access_.account; }
+  std::string endpoint() const override { return io::without_secrets(access_.endpoint); }
   std::string identity() const override { return access_.identity; }
   std::optional<std::chrono::seconds> clock_skew() const override { return tokens_.skew(); }
 

@@ -42,6 +42,7 @@ class GcsStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return "gs://" + settings_.bucket; }
+  std::string endpoint() const override { return io::without_secrets(settings_.endpoint); }
   std::string identity() const override { return tokens_.identity(); }
   std::optional<std::chrono::seconds> clock_skew() const override { return tokens_.skew(); }
 

@@ -75,12 +75,14 @@ std::string S3Store::region() const {
   return region_;
 }
 
+std::string S3Store::base_url() const {
+  if (!settings_.endpoint.empty()) return settings_.endpoint;
+  const std::string where = region();
+  return fmt::format("https://s3.{}.amazonaws.com{}", where, where.starts_with("cn-") ? ".cn" : "");
+}
+
 std::string S3Store::url_of(const Request& request) const {
-  std::string base = settings_.endpoint;
-  if (base.empty()) {
-    const std::string where = region();
-    base = fmt::format("https://s3.{}.amazonaws.com{}", where, where.starts_with("cn-") ? ".cn" : "");
-  }
+  const std::string base = base_url();
   std::string url;
   if (settings_.path_style) {
     url = base + "/" + settings_.bucket;

@@ -43,6 +43,7 @@ class S3Store : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return "s3://" + settings_.bucket; }
+  std::string endpoint() const override { return io::without_secrets(base_url()); }
   std::string identity() const override { return keys_.identity(); }
   std::optional<std::chrono::seconds> clock_skew() const override;
 
@@ -64,6 +65,7 @@ class S3Store : public ObjectStore {
 
   Result<io::HttpAnswer> send(Request request);
   Result<io::HttpAnswer> send_once(const Request& request, Keys* used);
+  std::string base_url() const;
   std::string url_of(const Request& request) const;
   std::string region() const;
   bool adopt_region(const io::HttpAnswer& answer);
