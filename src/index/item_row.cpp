@@ -32,7 +32,7 @@ int64_t status_number(const item::Value& status) {
 
 }  // namespace
 
-ItemRow row_from(const item::Item& item) {
+ItemRow row_from(const item::Item& item, std::string_view recording) {
   ItemRow r;
   r.time_ns = to_ns(item.time());
   r.elapsed_us = item.elapsed().count() / 1000;
@@ -69,7 +69,7 @@ ItemRow row_from(const item::Item& item) {
   r.status_text = item::display(shown.status);
   r.status = status_number(shown.status);
   r.host = item.request.present ? std::string(item.request.payload["headers"]["host"].text()) : std::string();
-  item::append_json(item, r.json);
+  item::append_json(item, recording, r.json);
   Arena arena;
   r.id = item::member(item, "id", arena).text();
   return r;

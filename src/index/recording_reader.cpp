@@ -135,6 +135,7 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
   BALEEN_TRY(const std::vector<BlockRecord> all, blocks({}));
   std::map<std::string, RecordingFacts> by_name;
   std::map<std::pair<std::string, std::string>, const BlockRecord*> last_of_run;
+  std::map<std::string, std::map<std::string, DroppedBlocks>> dropped;  // by recording and id
   for (const BlockRecord& block : all) {
     RecordingFacts& facts = by_name[block.recording];
     facts.name = block.recording;
@@ -145,28 +146,22 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     facts.packets += block.packets;
     facts.bytes += block.packets_object.size + block.items_object.size;
     facts.filter = block.filter;
+    // The same ones may be told twice; what was told later may have grown.
+    for (const DroppedBlocks& d : block.dropped)
+      if (DroppedBlocks& known = dropped[block.recording][d.block]; d.blocks >= known.blocks) known = d;
     for (const auto& [protocol, n] : block.items_by_protocol) facts.items_by_protocol[protocol] += n;
     // Counters only grow: the block that has seen most closed last. One that was taken up after a crash has no ledger.
     const BlockRecord*& last = last_of_run[{block.recording, block.node + "/" + block.run}];
     if (last == nullptr || last->ledger.items_seen <= block.ledger.items_seen) last = &block;
   }
   for (const auto& [key, block] : last_of_run) {
-    LossLedger& sum = by_name[key.first].ledger;
-    const LossLedger& l = block->ledger;
-    sum.items_seen += l.items_seen;
-    sum.items_stored += l.items_stored;
-    sum.items_not_matched += l.items_not_matched;
-    sum.items_dropped_queue += l.items_dropped_queue;
-    sum.items_in_flight += l.items_in_flight;
-    sum.packets_captured += l.packets_captured;
-    sum.packets_dropped_kernel += l.packets_dropped_kernel;
-    sum.packets_stored += l.packets_stored;
-    sum.packets_lost_recorder += l.packets_lost_recorder;
-    sum.packets_truncated += l.packets_truncated;
-    sum.items_failed += l.items_failed;
+    by_name[key.first].ledger += block->ledger;
   }
   std::vector<RecordingFacts> out;
-  for (auto& [name, facts] : by_name) out.push_back(std::move(facts));
+  for (auto& [name, facts] : by_name) {
+    for (const auto& [id, blocks] : dropped[name]) facts.dropped.push_back(blocks);
+    out.push_back(std::move(facts));
+  }
   return out;
 }
 

@@ -18,7 +18,8 @@ struct RecordingFacts {
   Timestamp first{}, last{};
   std::map<std::string, uint64_t> items_by_protocol;
   std::string filter;
-  LossLedger ledger;  // the sum over runs of each run's last
+  LossLedger ledger;                   // the sum over runs of each run's last
+  std::vector<DroppedBlocks> dropped;  // before they could be uploaded, as later blocks tell
 };
 
 struct ReadQuery {

@@ -286,7 +286,7 @@ Result<> BlockWriter::add_secrets(Bytes client_random, std::string_view lines) {
 
 Result<> BlockWriter::add_item(const item::Item& item) {
   BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
-  const index::ItemRow row = index::row_from(item);
+  const index::ItemRow row = index::row_from(item, owner_.recording);
   index::append_row(row, item_buffer_);
   ++items_;
   first_ = std::min(first_, item.time());
@@ -326,6 +326,7 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
   record.packets = packets_;
   record.items = items_;
   record.ledger = ledger;
+  record.dropped = dropped_;
   record.block = index::block_id(first_, owner_.node, owner_.run, owner_.sequence);
   const index::BlockKeys keys = index::block_keys(owner_.recording, first_, record.block);
   record.packets_object.key = keys.packets;

@@ -48,6 +48,7 @@ class BlockWriter {
   bool has_secrets(Bytes client_random) const { return sessions_.contains(std::string(as_text(client_random))); }
   Result<> add_secrets(Bytes client_random, std::string_view lines);
   static constexpr size_t kMostSecrets = 1 << 16;
+  uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
   /// flush(), and the disk has it: it survives the machine.
@@ -63,6 +64,10 @@ class BlockWriter {
   Timestamp opened() const { return opened_; }
   const BlockOwner& owner() const { return owner_; }
   const std::string& folder() const { return folder_; }
+  size_t streams() const { return stream_names_.size(); }
+
+  /// What finish() puts into the record beside the ledger: blocks that were dropped before this one.
+  void tell_dropped(std::vector<index::DroppedBlocks> dropped) { dropped_ = std::move(dropped); }
 
   /// Writes packets.pcapng, items.parquet and block.json into the folder and syncs them; the journals go. Returns the
   /// record.
@@ -88,6 +93,7 @@ class BlockWriter {
   Timestamp opened_;
   UniqueFd packets_fd_, items_fd_;
   std::string packet_buffer_, item_buffer_;
+  std::vector<index::DroppedBlocks> dropped_;
   bool disk_full_ = false;  // the last write failed
   uint64_t packets_written_ = 0, items_written_ = 0;
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;

@@ -35,6 +35,7 @@ constexpr Key kKeys[] = {
 
 constexpr size_t kLargestFile = 4 << 20;
 constexpr int kDeepest = 32;
+constexpr uint64_t kSmallestSpool = 64 << 20;
 constexpr int kMostNodes = 100'000;
 
 const Key* find_key(std::string_view path) {
@@ -156,6 +157,12 @@ class Loader {
     c.udp_flow_timeout = std::chrono::seconds(integer("tap.misc.udpFlowTimeout", 1, 1 << 30));
     c.storage_limit = size("tap.storageLimit");
     c.body_cap = size("tap.misc.bodyCap");
+    c.spool_limit = size("spool.limit");
+    if (c.spool_limit != 0 && c.spool_limit < kSmallestSpool) wrong("spool.limit", "at least 64Mi, or 0");
+    c.spool_refuses_newest = text("spool.whenFull") == "refuseNewest";
+    static constexpr std::string_view kWhenFull[] = {"dropOldest", "refuseNewest"};
+    if (!c.spool_refuses_newest && text("spool.whenFull") != kWhenFull[0])
+      wrong("spool.whenFull", "dropOldest or refuseNewest", std::string(suggest(text("spool.whenFull"), kWhenFull)));
     c.global_filter = text("tap.globalFilter");
     c.default_filter = text("tap.defaultFilter");
     const nlohmann::json macros = map("tap.customMacros");
@@ -163,6 +170,10 @@ class Loader {
       c.macros.emplace_back(macro.key(), macro->is_string() ? macro->get<std::string>() : macro->dump());
     read_scripting();
     read_recordings();
+    c.recordings_by_command = boolean("recordingControl");
+    c.recording_disabled = boolean("recordingDisabled");
+    if (c.recording_disabled) c.recordings.clear();
+    c.metrics_address = text("metrics.address");
     c.data_dir = text("dataDir");
     c.node_name = text("node.name");
     c.node_ip = text("node.ip");
@@ -370,7 +381,9 @@ class Loader {
   void read_recording(const YAML::Node& node) {
     if (!node.IsMap()) return problem(node.Mark(), "recording: expected a map of name, pattern and to");
     RecordingConfig r;
-    static constexpr std::string_view kNames[] = {"name", "pattern", "to", "enabled"};
+    static constexpr std::string_view kNames[] = {"name",        "pattern",    "to",         "enabled",
+                                                  "description", "start",      "duration",   "iterations",
+                                                  "timezone",    "expiration", "limitBytes", "limitItems"};
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>("");
       const std::string value = entry.second.IsScalar() ? entry.second.Scalar() : std::string();
@@ -383,7 +396,7 @@ class Loader {
       } else if (name == "enabled") {
         if (!YAML::convert<bool>::decode(entry.second, r.enabled))
           problem(entry.second.Mark(), "recording.enabled: expected true or false");
-      } else {
+      } else if (!read_recording_member(name, value, entry.second, r)) {
         problem(entry.first.Mark(), fmt::format("unknown key 'recording.{}'", name),
                 std::string(suggest(name, kNames)));
       }
@@ -395,6 +408,48 @@ class Loader {
       problem(node.Mark(),
               fmt::format("recording '{}' has no destination: give it 'to: gs://bucket/prefix' or a folder", r.name));
     if (!r.pattern.empty() && r.enabled) out_.config.recordings.push_back(std::move(r));
+  }
+
+  /// False when there is no such key.
+  bool read_recording_member(const std::string& name, const std::string& value, const YAML::Node& node,
+                             RecordingConfig& r) {
+    const auto expected = [&](std::string_view what) {
+      problem(node.Mark(), fmt::format("recording.{}: expected {}, found '{}'", name, what, value));
+    };
+    const auto duration = [&](Duration& out) {
+      const auto d = parse_duration(value);
+      if (!d) expected("a duration, as 30m or 2h");
+      out = d.value_or(Duration{0});
+    };
+    const auto size = [&](uint64_t& out) {
+      const auto n = parse_size(value);
+      if (!n) expected("a number, as 1000 or 5Gi");
+      out = n.value_or(0);
+    };
+    if (name == "description") {
+      r.description = value;
+    } else if (name == "start") {
+      r.start = value.empty() ? std::nullopt : parse_time(value, Timestamp{});
+      // An age would be another time with every reading.
+      if (!value.empty() && (!r.start || parse_duration(value)))
+        expected("a time, as 2026-11-24T12:00:00Z or with an offset");
+    } else if (name == "duration") {
+      duration(r.duration);
+    } else if (name == "iterations") {
+      if (!YAML::convert<int64_t>::decode(node, r.iterations) || r.iterations < 0 || r.iterations > 1'000'000)
+        expected("how many days, 0 for every day");
+    } else if (name == "timezone") {
+      r.timezone = value;
+    } else if (name == "expiration") {
+      duration(r.expiration);
+    } else if (name == "limitBytes") {
+      size(r.limit_bytes);
+    } else if (name == "limitItems") {
+      size(r.limit_items);
+    } else {
+      return false;
+    }
+    return true;
   }
 
   static bool looks_secret(std::string_view name) {

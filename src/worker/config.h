@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,14 @@ struct RecordingConfig {
   std::string pattern;  // KFL; empty: the recording is off (reference row R-08)
   std::string to;       // "gs://bucket/prefix" or a folder
   bool enabled = true;
+  std::string description;
+  std::optional<Timestamp> start;             // none: when it is first seen
+  Duration duration{0};                       // 0: until it is stopped
+  int64_t iterations = 1;                     // one a day; 0: for ever
+  std::string timezone;                       // whose days; empty: UTC
+  Duration expiration{0};                     // age at which `recordings expire` removes its blocks; 0: never
+  uint64_t limit_bytes = 0, limit_items = 0;  // 0: none
+  bool from_command_line = false;
   bool operator==(const RecordingConfig&) const = default;
 };
 
@@ -71,12 +80,17 @@ struct Config {
   Duration pcap_ttl{};
   Duration tcp_flow_timeout{}, udp_flow_timeout{};
   uint64_t storage_limit = 0;
+  uint64_t spool_limit = 0;  // 0: a share of the disk
+  bool spool_refuses_newest = false;
   uint64_t body_cap = 0;
   std::string global_filter, default_filter;
   std::vector<std::pair<std::string, std::string>> macros;
   ScriptingConfig scripting;
   std::vector<RecordingConfig> recordings;
   StoreConfig stores;
+  bool recordings_by_command = false;  // `baleen recordings create` may make a first one: packets are kept for it
+  bool recording_disabled = false;
+  std::string metrics_address;  // "127.0.0.1:49100"; empty: none
   std::string data_dir, node_name, node_ip, timezone, log_level;
 };
 
