@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -44,6 +45,34 @@ std::vector<std::string> folders_in(const std::string& parent) {
   std::sort(out.begin(), out.end());
   return out;
 }
+
+/// Where an upload by parts stands, beside the file that it sends: a later process goes on there. The text opens the
+/// upload to whoever has it, so nobody else may read it. Losing it costs nothing but the parts that are sent again.
+class UploadSession {
+ public:
+  explicit UploadSession(std::string path) : path_(std::move(path)) {}
+  std::string read() const {
+    std::error_code failed;
+    const uintmax_t size = fs::file_size(path_, failed);
+    if (failed || size > 16 * 1024) return {};
+    return read_text(path_).value_or("");
+  }
+  /// Whole or not at all.
+  void keep(const std::string& text) const {
+    if (text.empty()) {
+      ::unlink(path_.c_str());
+      return;
+    }
+    const std::string fresh = path_ + ".new";
+    const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::rename(fresh.c_str(), path_.c_str()) != 0)
+      log::warning("{}: {}: an upload that is cut off now begins anew", path_, std::strerror(errno));
+  }
+
+ private:
+  std::string path_;
+};
 
 /// What a folder under ready/ says of itself.
 struct Finished {
@@ -487,6 +516,9 @@ Result<> Spool::upload(const std::string& folder, bool& refused) {
                        std::optional<uint32_t> crc) -> Result<> {
     options.crc32c = crc;
     options.content_type = type;
+    const UploadSession session(folder + "/" + file + ".session");
+    options.session = session.read();
+    options.on_session = [&](const std::string& text) { session.keep(text); };
     const auto done = store::put_file_once(*store, prefix + key, folder + "/" + file, options);
     if (done) return {};
     refused = done.error().code == Code::kConflict || done.error().code == Code::kInvalid;

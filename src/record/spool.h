@@ -74,6 +74,9 @@ struct Tombstone {
 ///   done/<block>/   uploaded or dropped, on its way out
 ///   dropped.json    tombstones: what was dropped and that no later block has told yet
 ///
+/// Beside a file whose upload has begun lies FILE.session: where it stands in the bucket, so that the next process goes
+/// on there. Uploads by parts send from the file, a part at a time.
+///
 /// Uploads: packets, items, then the record, each created only if absent; then the folder is removed. Names were
 /// decided when the block was finished, so trying again makes nothing twice. A block that is refused for good holds up
 /// no other: it stays, and is tried again at the next start.

@@ -177,7 +177,7 @@ class Loader {
     c.data_dir = text("dataDir");
     c.node_name = text("node.name");
     c.node_ip = text("node.ip");
-    c.gcs_key_file = text("gcs.serviceAccountKeyFile");
+    read_stores();
     c.timezone = text("timezone");
     c.log_level = text("logLevel");
     static constexpr std::string_view kLevels[] = {"debug", "info", "warn", "warning", "error", "off"};
@@ -327,6 +327,46 @@ class Loader {
     s.console = boolean("scripting.console");
   }
 
+  std::map<std::string, std::string> texts(const std::string& path) {
+    std::map<std::string, std::string> out;
+    const nlohmann::json found = map(path);
+    for (auto entry = found.begin(); entry != found.end(); ++entry)
+      out[entry.key()] = entry->is_string() ? entry->get<std::string>() : entry->dump();
+    return out;
+  }
+
+  void read_stores() {
+    StoreConfig& s = out_.config.stores;
+    s.proxy = text("store.proxy");
+    s.ca_file = text("store.caFile");
+    s.idle_timeout = duration("store.idleTimeout");
+    s.request_timeout = duration("store.requestTimeout");
+    s.metadata = texts("store.metadata");
+    s.tags = texts("store.tags");
+    s.gcs = {{text("gcs.endpoint"), text("gcs.storageClass"), text("gcs.kmsKeyName"), text("gcs.customerKeyFile")},
+             text("gcs.serviceAccountKeyFile"),
+             text("gcs.userProject")};
+    s.s3 = {{text("s3.endpoint"), text("s3.storageClass"), text("s3.encryption"), text("s3.customerKeyFile")},
+            text("s3.region"),
+            text("s3.pathStyle"),
+            text("s3.profile"),
+            text("s3.accessKey"),
+            text("s3.secretKeyFile"),
+            text("s3.sessionTokenFile"),
+            text("s3.roleArn"),
+            text("s3.externalId"),
+            boolean("s3.requesterPays")};
+    static constexpr std::string_view kStyles[] = {"auto", "true", "false"};
+    if (std::find(std::begin(kStyles), std::end(kStyles), s.s3.path_style) == std::end(kStyles))
+      wrong("s3.pathStyle", "auto, true or false", std::string(suggest(s.s3.path_style, kStyles)));
+    s.azure = {{text("azblob.endpoint"), text("azblob.accessTier"), text("azblob.encryptionScope"),
+                text("azblob.customerKeyFile")},
+               text("azblob.account"),
+               text("azblob.keyFile"),
+               text("azblob.sasFile"),
+               text("azblob.connectionStringFile")};
+  }
+
   void read_recordings() {
     const YAML::Node& node = values_["recording"];
     if (node.IsNull()) return;
@@ -428,6 +468,9 @@ class Loader {
       if (key.path == "scripting.env" && value.IsMap())
         for (auto entry : value)
           if (looks_secret(entry.first.as<std::string>(""))) entry.second = "********";
+      if (key.path == "store.proxy" && value.IsScalar())
+        if (const size_t at = value.Scalar().rfind('@'); at != std::string::npos)
+          value = "********" + value.Scalar().substr(at);
       YAML::Node at = root;
       std::string_view rest = key.path;
       for (size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {

@@ -39,6 +39,34 @@ struct ScriptingConfig {
   bool operator==(const ScriptingConfig&) const = default;
 };
 
+/// What the configuration says of buckets of one kind. Secrets are in files that it names.
+struct BucketConfig {
+  std::string endpoint, storage_class, encryption, customer_key_file;
+  bool operator==(const BucketConfig&) const = default;
+};
+struct GcsConfig : BucketConfig {
+  std::string key_file, user_project;
+  bool operator==(const GcsConfig&) const = default;
+};
+struct S3Config : BucketConfig {
+  std::string region, path_style, profile, access_key, secret_key_file, session_token_file, role_arn, external_id;
+  bool requester_pays = false;
+  bool operator==(const S3Config&) const = default;
+};
+struct AzureConfig : BucketConfig {
+  std::string account, key_file, sas_file, connection_string_file;
+  bool operator==(const AzureConfig&) const = default;
+};
+struct StoreConfig {
+  std::string proxy, ca_file;
+  Duration idle_timeout{}, request_timeout{};
+  std::map<std::string, std::string> metadata, tags;
+  GcsConfig gcs;
+  S3Config s3;
+  AzureConfig azure;
+  bool operator==(const StoreConfig&) const = default;
+};
+
 /// The configuration in force: defaults < file < --set and flags.
 struct Config {
   std::vector<std::string> interfaces;
@@ -59,10 +87,11 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> macros;
   ScriptingConfig scripting;
   std::vector<RecordingConfig> recordings;
+  StoreConfig stores;
   bool recordings_by_command = false;  // `baleen recordings create` may make a first one: packets are kept for it
   bool recording_disabled = false;
   std::string metrics_address;  // "127.0.0.1:49100"; empty: none
-  std::string data_dir, node_name, node_ip, gcs_key_file, timezone, log_level;
+  std::string data_dir, node_name, node_ip, timezone, log_level;
 };
 
 /// Something wrong with the configuration's text. Lines and columns count from 1; 0: no position (--set).

@@ -403,12 +403,10 @@ Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources
 
 Result<std::unique_ptr<store::ObjectStore>> Worker::open_store(const store::Location& location,
                                                                const std::string& key_json) const {
-  store::OpenOptions options;
-  if (key_json.empty()) {
-    BALEEN_TRY(options, open_options(options_.config, location));
-  } else {
-    options.gcs_service_account_json = key_json;
-  }
+  Config config = options_.config;
+  if (!key_json.empty()) config.stores.gcs.key_file.clear();  // the script brings its own
+  BALEEN_TRY(store::OpenOptions options, open_options(config, location));
+  if (!key_json.empty()) options.gcs_service_account_json = key_json;
   BALEEN_TRY(auto store, store::open(location, options));
   return std::unique_ptr<store::ObjectStore>(std::make_unique<store::RetryingStore>(std::move(store)));
 }
