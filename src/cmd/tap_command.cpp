@@ -175,10 +175,12 @@ class Tap {
       for (const std::string& name : config_.interfaces) names += (names.empty() ? "" : ", ") + name;
       fmt::print(stderr, "baleen: capturing on {}; Ctrl-C ends it and keeps what was recorded\n", names);
     }
-    for (const record::RecordingStatus& r : worker_->status().recordings)
+    for (const record::RecordingStatus& r : worker_->status().recordings) {
+      const bool at_once = r.phase == record::Phase::kScheduled && !r.definition.schedule.start;
       fmt::print(stderr, "baleen: recording '{}' ({}) to {}{}\n", r.definition.name, r.definition.pattern,
                  r.definition.destination,
-                 r.phase == record::Phase::kRunning ? "" : fmt::format(": {}", record::to_string(r.phase)));
+                 r.phase == record::Phase::kRunning || at_once ? "" : fmt::format(": {}", record::to_string(r.phase)));
+    }
     if (worker_->metrics_port() != 0)
       fmt::print(stderr, "baleen: metrics at port {}, /metrics\n", worker_->metrics_port());
   }
