@@ -144,7 +144,7 @@ void shards(benchmark::State& state) {
   Engine engine(options, counting);
   Exchanges exchanges(static_cast<uint8_t>(state.thread_index()));
   for (auto _ : state) exchanges.play(engine);
-  if (counting.items < (state.iterations() - 1) * Exchanges::kConnections) std::abort();
+  if (counting.items < static_cast<uint64_t>(state.iterations() - 1) * Exchanges::kConnections) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(counting.items));
 }
 BENCHMARK(shards)->Threads(1)->Threads(2)->UseRealTime()->MinTime(2);

@@ -425,16 +425,28 @@ TEST_F(AfPacket, LargePacketsOfOffloadComeWhole) {
   while (::recv(server.get(), sink.data(), sink.size(), 0) > 0) {
   }
   client.join();
+  // By sequence numbers: a machine that is busy sends again even on its loopback device.
+  const auto be16 = [](const std::string& bytes, size_t at) {
+    return static_cast<uint32_t>(static_cast<uint8_t>(bytes[at]) << 8 | static_cast<uint8_t>(bytes[at + 1]));
+  };
   size_t largest = 0;
-  uint64_t payload = 0;
+  uint32_t first = 0;
+  std::vector<bool> seen(kBytes);
   for (const Kept& k : take(*source, 1)) {
     EXPECT_EQ(k.bytes.size(), k.wire_length);
     largest = std::max(largest, k.bytes.size());
-    const auto port = static_cast<uint16_t>(static_cast<uint8_t>(k.bytes[36]) << 8 | static_cast<uint8_t>(k.bytes[37]));
-    if (port == ntohs(address.sin_port)) payload += k.bytes.size() - 34 - (static_cast<uint8_t>(k.bytes[46]) >> 4) * 4;
+    if (be16(k.bytes, 36) != ntohs(address.sin_port)) continue;
+    const uint32_t seq = be16(k.bytes, 38) << 16 | be16(k.bytes, 40);
+    const bool syn = (k.bytes[47] & 2) != 0;
+    if (syn) first = seq + 1;
+    const size_t payload = k.bytes.size() - 34 - (static_cast<uint8_t>(k.bytes[46]) >> 4) * 4;
+    const size_t at = seq - first;
+    if (syn || payload == 0) continue;
+    ASSERT_LE(at + payload, kBytes);
+    std::fill_n(seen.begin() + static_cast<ptrdiff_t>(at), payload, true);
   }
   EXPECT_GT(largest, 30'000u);
-  EXPECT_EQ(payload, kBytes) << "nothing is sent twice on the loopback device";
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), true), static_cast<ptrdiff_t>(kBytes));
 }
 
 TEST_F(AfPacket, PacketsWithoutALinkHeader) {
