@@ -228,6 +228,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
   switch (step.kind) {
     case Step::Kind::kTook:
       BALEEN_CHECK(step.bytes <= bytes.size());
+      counters_.read_bytes += step.bytes;
       consume(flow, from, step.bytes);
       return step.bytes != 0;
     case Step::Kind::kNeed:
@@ -252,6 +253,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
       return !bytes.empty();
     case Step::Kind::kSwitch:
       BALEEN_CHECK(step.bytes <= bytes.size());
+      counters_.read_bytes += step.bytes;
       consume(flow, from, step.bytes);
       if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
         opening_.reset();
@@ -332,12 +334,15 @@ Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time
       case Step::Kind::kTook:
       case Step::Kind::kSkip:
         if (n == 0) return bytes;
-        if (step.kind == Step::Kind::kSkip) counters_.unread_bytes += n;
+        (step.kind == Step::Kind::kSkip ? counters_.unread_bytes : counters_.read_bytes) += n;
         bytes = bytes.subspan(n);
         break;
       case Step::Kind::kNeed: return bytes;
       case Step::Kind::kLost: count(Counter::kMalformed, 1); return bytes;
-      case Step::Kind::kSwitch: switch_session(flow, step); return bytes.subspan(n);
+      case Step::Kind::kSwitch:
+        counters_.read_bytes += n;
+        switch_session(flow, step);
+        return bytes.subspan(n);
       case Step::Kind::kDone: ignore(flow); return bytes;
     }
   }

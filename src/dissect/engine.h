@@ -72,6 +72,7 @@ struct EngineCounters {
   uint64_t refused_resets = 0;    // whose number does not fit
   uint64_t ungrouped = 0;         // connections that found no room among the flows that are counted
   uint64_t pending_overflow = 0;  // times that the limit of pending bytes was reached
+  uint64_t read_bytes = 0;        // of streams, that dissectors have taken
   uint64_t unread_bytes = 0;      // of streams, delivered and looked at by no dissector: what they hold is not known
   net::TcpCounters tcp;
   net::SctpCounters sctp;

@@ -77,6 +77,7 @@ std::pair<uint64_t, uint64_t> unread_and_open(std::string_view text, size_t cut,
   for (size_t at = 0; at < text.size(); at += cut)
     send(net::tcp_flag::kAck, static_cast<uint32_t>(100 + at), text.substr(at, cut));
   if (finish) engine.finish();
+  EXPECT_TRUE(!finish || engine.counters().read_bytes + engine.counters().unread_bytes == text.size());
   return {engine.counters().unread_bytes, engine.open_items()};
 }
 
