@@ -49,7 +49,10 @@ ObjectRecord object_of(const json& j) {
   X(packets_stored) \
   X(packets_lost_recorder) \
   X(packets_truncated) \
-  X(items_failed)
+  X(items_failed) \
+  X(items_redacted) \
+  X(packets_redacted) \
+  X(packets_blanked)
 // clang-format on
 
 json ledger_json(const LossLedger& l) {
@@ -108,6 +111,7 @@ std::string BlockRecord::to_json() const {
   for (const StreamPlace& s : streams) places.push_back({s.stream, s.offset, s.length, s.packets});
   j["streams"] = std::move(places);
   j["ledger"] = ledger_json(ledger);
+  if (!redactions.empty()) j["redactions"] = redactions;
   return j.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -149,6 +153,8 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
   for (const json& s : j.value("streams", json::array()))
     r.streams.push_back({s.at(0).get<std::string>(), count_of(s.at(1)), count_of(s.at(2)), count_of(s.at(3))});
   if (const auto ledger = j.find("ledger"); ledger != j.end()) r.ledger = ledger_of(*ledger);
+  const json redactions = j.value("redactions", json::object());
+  for (const auto& [rule, n] : redactions.items()) r.redactions[rule] = count_of(n);
   return r;
 } catch (const json::exception& e) {
   return Error{Code::kInvalid, fmt::format("not a block record: {}", e.what())};

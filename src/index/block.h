@@ -21,6 +21,10 @@ struct LossLedger {
   uint64_t packets_lost_recorder = 0;  // of matched streams: overwritten before they could be kept
   uint64_t packets_truncated = 0;      // stored, and cut by the snap length
   uint64_t items_failed = 0;           // matched, and the disk took no more
+  // Of those stored: what was changed before it reached the spool.
+  uint64_t items_redacted = 0;
+  uint64_t packets_redacted = 0;
+  uint64_t packets_blanked = 0;  // of packets_redacted: whole payloads, because it was not known what is secret there
   bool balances() const {
     return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight + items_failed;
   }
@@ -58,6 +62,8 @@ struct BlockRecord {
       0;  // bytes of the packets object that stand before the first stream: sections and interfaces
   std::vector<StreamPlace> streams;
   LossLedger ledger;
+  /// Of this recording, from the start of the run: how often each rule of redaction has cut something out, by its name.
+  std::map<std::string, uint64_t> redactions;
 
   std::string to_json() const;
   /// Reads every schema version ever released; names what it does not know only when it must understand it.

@@ -266,13 +266,14 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
   return {};
 }
 
-Result<> BlockWriter::add_item(const item::Item& item) {
+Result<> BlockWriter::add_item(const item::Item& item) { return add_row(index::row_from(item)); }
+
+Result<> BlockWriter::add_row(const index::ItemRow& row) {
   BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
-  const index::ItemRow row = index::row_from(item);
   index::append_row(row, item_buffer_);
   ++items_;
-  first_ = std::min(first_, item.time());
-  last_ = std::max(last_, item.time());
+  first_ = std::min(first_, timestamp_from_ns(row.time_ns));
+  last_ = std::max(last_, timestamp_from_ns(row.time_ns));
   return {};
 }
 
@@ -308,6 +309,7 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
   record.packets = packets_;
   record.items = items_;
   record.ledger = ledger;
+  record.redactions = redactions_;
   record.block = index::block_id(first_, owner_.node, owner_.run, owner_.sequence);
   const index::BlockKeys keys = index::block_keys(owner_.recording, first_, record.block);
   record.packets_object.key = keys.packets;

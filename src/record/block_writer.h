@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -42,6 +43,10 @@ class BlockWriter {
   /// limit. Below that limit what the disk does not take now is tried again by flush().
   Result<> add_packet(const std::string& stream, const RecordedPacket& packet);
   Result<> add_item(const item::Item& item);
+  /// The same for a row that is made already.
+  Result<> add_row(const index::ItemRow& row);
+  /// What the block's record will say of redaction.
+  void set_redactions(std::map<std::string, uint64_t> redactions) { redactions_ = std::move(redactions); }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
   /// flush(), and the disk has it: it survives the machine.
@@ -87,6 +92,7 @@ class BlockWriter {
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
   std::vector<std::string> stream_names_;  // by number in this block, in the order of their first packet
   std::unordered_map<std::string, uint32_t> stream_numbers_;
+  std::map<std::string, uint64_t> redactions_;
   std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal
   Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();
 };

@@ -183,8 +183,11 @@ void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
   in_force_ = generation;
   for (auto it = open_.begin(); it != open_.end();) {
     const auto same = [&](const Recording& r) {
-      return r.name == it->first && r.destination == it->second.recording.destination &&
-             r.filter.text() == it->second.recording.filter.text();
+      const Recording& before = it->second.recording;
+      const bool alike = r.redaction && before.redaction ? r.redaction->rules() == before.redaction->rules()
+                                                         : r.redaction == before.redaction;
+      return r.name == it->first && r.destination == before.destination && r.filter.text() == before.filter.text() &&
+             alike;
     };
     if (std::any_of(generation->recordings.begin(), generation->recordings.end(), same)) {
       ++it;
@@ -221,7 +224,15 @@ bool Recorder::take_item(Open& open, const item::Item& item) {
   BlockWriter* const block = block_of(open);
   bool kept = block != nullptr;
   if (kept) {
-    if (const auto added = block->add_item(item); !added) {
+    Result<> added;
+    if (open.recording.redaction) {
+      index::ItemRow row;
+      if (open.recording.redaction->redact(item, row, open.redacted->rules)) ++open.redacted->items;
+      added = block->add_row(row);
+    } else {
+      added = block->add_item(item);
+    }
+    if (!added) {
       failed(added.error());
       kept = false;
     }
@@ -233,30 +244,53 @@ bool Recorder::take_item(Open& open, const item::Item& item) {
     stream->second.cursor = before->second;
     stream->second.until = std::chrono::steady_clock::now() + kLate;
     open.ended.erase(before);
+    if (open.recording.redaction)
+      stream->second.redactor =
+          std::make_unique<StreamRedactor>(open.recording.redaction, *open.redacted, RedactorLimits{}, /*blind=*/true);
   } else {
+    if (open.recording.redaction)
+      stream->second.redactor = std::make_unique<StreamRedactor>(open.recording.redaction, *open.redacted);
     streams_.fetch_add(1, std::memory_order_relaxed);
   }
   return kept;
+}
+
+void Recorder::keep_packet(Open& open, const Followed& stream, const RecordedPacket& packet) {
+  BlockWriter* const block = block_of(open);
+  const auto added = block != nullptr ? block->add_packet(stream.name, packet) : Result<>();
+  if (!added) failed(added.error());
+  if (block == nullptr || !added) {
+    packets_lost_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  packets_stored_.fetch_add(1, std::memory_order_relaxed);
+  if (packet.wire_length > packet.bytes.size()) packets_truncated_.fetch_add(1, std::memory_order_relaxed);
+}
+
+/// For the ledger, from the recording's own numbers.
+void Recorder::count_redactions(Open& open) {
+  RedactionTally& now = *open.redacted;
+  const auto add = [](std::atomic<uint64_t>& total, uint64_t now, uint64_t& before) {
+    total.fetch_add(now - std::exchange(before, now), std::memory_order_relaxed);
+  };
+  add(items_redacted_, now.items, open.counted[0]);
+  add(packets_redacted_, now.packets, open.counted[1]);
+  add(packets_blanked_, now.blanked, open.counted[2]);
 }
 
 void Recorder::follow_streams(Open& open, bool last_turn) {
   for (auto it = open.streams.begin(); it != open.streams.end();) {
     Followed& stream = it->second;
     const FlightRecorder& flight = *flights_[it->first % flights_.size()];
+    const auto keep = [&](const RecordedPacket& packet) { keep_packet(open, stream, packet); };
     const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
-      BlockWriter* const block = block_of(open);
-      const auto added = block != nullptr ? block->add_packet(stream.name, packet) : Result<>();
-      if (!added) failed(added.error());
-      if (block == nullptr || !added) {
-        packets_lost_.fetch_add(1, std::memory_order_relaxed);
-        return;
-      }
-      packets_stored_.fetch_add(1, std::memory_order_relaxed);
-      if (packet.wire_length > packet.bytes.size()) packets_truncated_.fetch_add(1, std::memory_order_relaxed);
+      stream.redactor ? stream.redactor->add(packet, keep) : keep(packet);
     });
     packets_lost_.fetch_add(lost, std::memory_order_relaxed);
+    const bool over = stream.until && std::chrono::steady_clock::now() >= *stream.until;
+    if (stream.redactor && (over || last_turn)) stream.redactor->finish(keep);
     if (open.block && is_full(*open.block)) close_block(open);
-    if (!stream.until || std::chrono::steady_clock::now() < *stream.until) {
+    if (!over) {
       ++it;
       continue;
     }
@@ -265,6 +299,7 @@ void Recorder::follow_streams(Open& open, bool last_turn) {
     it = open.streams.erase(it);
   }
   if (last_turn) open.streams.clear();
+  count_redactions(open);
   if (!open.block) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
   sync_later(open);
@@ -291,6 +326,7 @@ void Recorder::check_age(Open& open) {
 void Recorder::close_block(Open& open) {
   if (!open.block || open.block->empty()) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
+  open.block->set_redactions(open.redacted->rules);
   finisher_.run([this, closed = Closed{std::move(open.block), ledger()}] {
     closed_.push_back(closed);
     finish_blocks();
@@ -342,6 +378,9 @@ index::LossLedger Recorder::ledger() const {
   l.packets_stored = packets_stored_;
   l.packets_lost_recorder = packets_lost_;
   l.packets_truncated = packets_truncated_;
+  l.items_redacted = items_redacted_;
+  l.packets_redacted = packets_redacted_;
+  l.packets_blanked = packets_blanked_;
   return l;
 }
 

@@ -18,7 +18,9 @@
 #include "kfl/kfl.h"
 #include "record/block_writer.h"
 #include "record/flight_recorder.h"
+#include "record/redaction.h"
 #include "record/spool.h"
+#include "record/stream_redactor.h"
 
 namespace baleen::record {
 
@@ -26,7 +28,8 @@ namespace baleen::record {
 struct Recording {
   std::string name;
   kfl::Filter filter;
-  std::string destination;  // "gs://bucket/prefix" or a folder
+  std::string destination;                       // "gs://bucket/prefix" or a folder
+  std::shared_ptr<const Redaction> redaction{};  // null: everything is kept as it was
 };
 
 struct RecorderOptions {
@@ -96,10 +99,13 @@ class Recorder {
     std::string name;
     Cursor cursor;
     std::optional<std::chrono::steady_clock::time_point> until;  // after its end: late packets
+    std::unique_ptr<StreamRedactor> redactor;                    // with Recording::redaction
   };
   struct Open {
     Recording recording;
     std::unique_ptr<BlockWriter> block;
+    std::unique_ptr<RedactionTally> redacted = std::make_unique<RedactionTally>();  // outlives the streams
+    std::array<uint64_t, 3> counted{};                                              // of `redacted`, in the ledger
     std::map<uint64_t, Followed> streams;
     std::map<uint64_t, Cursor> ended;  // the newest that have ended: an item that comes late reads nothing twice
   };
@@ -119,6 +125,8 @@ class Recorder {
   void adopt(const std::shared_ptr<const Generation>& generation);
   bool take_item(Open& open, const item::Item& item);
   void follow_streams(Open& open, bool last_turn);
+  void keep_packet(Open& open, const Followed& stream, const RecordedPacket& packet);
+  void count_redactions(Open& open);
   void close_block(Open& open);
   void finish_blocks();
   Result<> finish_block(const Closed& closed);
@@ -139,7 +147,7 @@ class Recorder {
   std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0};
   // Recorder's numbers.
   std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, packets_stored_{0}, packets_lost_{0}, packets_truncated_{0},
-      streams_{0}, write_errors_{0};
+      streams_{0}, write_errors_{0}, items_redacted_{0}, packets_redacted_{0}, packets_blanked_{0};
   std::map<std::string, Open> open_;           // by name; recorder thread
   std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread
   std::vector<Closed> closed_;                 // and not yet finished; finisher's thread

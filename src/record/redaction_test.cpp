@@ -9,9 +9,11 @@
 #include "codec/base64.h"
 #include "codec/pcap/writer.h"
 #include "dissect/registry.h"
+#include "index/parquet.h"
 #include "item/json.h"
 #include "net/harness.h"
 #include "record/harness.h"
+#include "record/recorder.h"
 #include "record/stream_redactor.h"
 
 namespace baleen::record {
@@ -89,8 +91,9 @@ std::vector<net::OwnedPacket> packets_of(const Talk& talk, size_t piece) {
   return out;
 }
 
-std::vector<net::OwnedPacket> redacted(const Redaction& redaction, const std::vector<net::OwnedPacket>& packets,
-                                       RedactionTally& tally, const RedactorLimits& limits = {}) {
+std::vector<net::OwnedPacket> redacted(const std::shared_ptr<const Redaction>& redaction,
+                                       const std::vector<net::OwnedPacket>& packets, RedactionTally& tally,
+                                       const RedactorLimits& limits = {}) {
   std::vector<net::OwnedPacket> out;
   StreamRedactor redactor(redaction, tally, limits);
   const auto emit = [&](const RecordedPacket& p) {
@@ -232,7 +235,7 @@ TEST(StreamRedactor, NoSecretPassesHoweverTheStreamIsCut) {
       SCOPED_TRACE(talk.name + " in pieces of " + std::to_string(piece));
       const auto packets = packets_of(talk, piece);
       RedactionTally tally;
-      const auto kept = redacted(*redaction, packets, tally);
+      const auto kept = redacted(redaction, packets, tally);
       expect_same_shape(packets, kept);
       expect_clean(joined(kept), talk.name);
       EXPECT_NE(tally.packets, 0u);
@@ -249,7 +252,7 @@ TEST(StreamRedactor, WhatIsNoSecretStays) {
   for (const Talk& talk : talks()) {
     if (talk.name != "bearer" && talk.name != "redis") continue;
     RedactionTally tally;
-    const std::string kept = joined(redacted(*redaction, packets_of(talk, 9), tally));
+    const std::string kept = joined(redacted(redaction, packets_of(talk, 9), tally));
     const std::string stars(kSecret.size(), '*');
     const std::string wanted = talk.name == "bearer" ? "GET /a HTTP/1.1\r\nHost: h\r\nAuthorization: *******" + stars +
                                                            "\r\n\r\n|HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -275,7 +278,7 @@ TEST(StreamRedactor, NoSecretPassesWhenSegmentsAreLostRepeatedAndReordered) {
       }
       for (size_t i = 0; i < mixed.size(); ++i) mixed[i].time = packets[0].time + std::chrono::microseconds(100 * i);
       RedactionTally tally;
-      const auto kept = redacted(*redaction, mixed, tally);
+      const auto kept = redacted(redaction, mixed, tally);
       expect_same_shape(mixed, kept);
       std::string all;
       for (const net::OwnedPacket& p : kept) all += p.bytes.substr(54) + "|";
@@ -294,7 +297,7 @@ TEST(StreamRedactor, LimitsOverwriteRatherThanWait) {
                    {false, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}}};
   RedactionTally tally;
   const auto packets = packets_of(talk, 1000);
-  const auto kept = redacted(*redaction, packets, tally, {.stream_bytes = 10000});
+  const auto kept = redacted(redaction, packets, tally, {.stream_bytes = 10000});
   expect_same_shape(packets, kept);
   expect_clean(joined(kept), talk.name);
   EXPECT_GT(tally.blanked, 90u);
@@ -305,7 +308,7 @@ TEST(StreamRedactor, ChecksumsThatWereWrongStayAsTheyWere) {
   auto packets = packets_of(talks()[0], 1460);
   for (net::OwnedPacket& p : packets) p.bytes[14 + 20 + 16] ^= 0x55;
   RedactionTally tally;
-  const auto kept = redacted(*redaction, packets, tally);
+  const auto kept = redacted(redaction, packets, tally);
   for (size_t i = 0; i < packets.size(); ++i) EXPECT_EQ(packets[i].bytes.substr(50, 2), kept[i].bytes.substr(50, 2));
   expect_clean(joined(kept), "bearer");
 }
@@ -320,7 +323,7 @@ TEST(StreamRedactor, WhatIsSentAgainWithOtherBytesIsOverwritten) {
   set_checksum(other.bytes, 50);
   packets.insert(packets.begin() + 4, other);
   RedactionTally tally;
-  const auto kept = redacted(*redaction, packets, tally);
+  const auto kept = redacted(redaction, packets, tally);
   expect_clean(joined(kept), "bearer");
   EXPECT_EQ(kept[4].bytes.substr(54), std::string(other.bytes.size() - 54, '*'));
 }
@@ -409,7 +412,7 @@ TEST(Redaction, Rules) {
     for (const size_t piece : {1, 10, 1460}) {
       RedactionTally tally;
       const auto packets = packets_of(talk, piece);
-      const auto kept = redacted(*redaction, packets, tally);
+      const auto kept = redacted(redaction, packets, tally);
       expect_same_shape(packets, kept);
       EXPECT_EQ(joined(kept).find(c.gone), std::string::npos) << joined(kept);
       EXPECT_NE(joined(kept).find(c.kept), std::string::npos) << joined(kept);
@@ -425,6 +428,84 @@ TEST(Redaction, RulesThatAreWrongAreRefusedWithAReason) {
     ASSERT_FALSE(redaction);
     EXPECT_TRUE(redaction.error().message.starts_with("redact.")) << redaction.error().message;
   }
+}
+
+/// Everything that a recording leaves behind, in the spool and in the bucket, while it runs and afterwards.
+TEST(Redaction, NothingOfASecretIsInTheSpoolOrInTheBucket) {
+  ScratchFolder folder;
+  const auto redaction = compiled({.secrets = true});
+  auto flight = FlightRecorder::open({.folder = folder.path(), .limit_bytes = 8 << 20, .segment_bytes = 1 << 20});
+  ASSERT_TRUE(flight);
+  CaptureNumbers numbers;
+  auto recorder = Recorder::open(recorder_options(folder / "spool", "00000001"), {flight->get()}, &numbers);
+  ASSERT_TRUE(recorder);
+  Recording recording{"all", kfl::Filter(), "file://" + folder / "bucket"};
+  recording.redaction = redaction;
+  (*recorder)->set_recordings({recording});
+
+  class Shard final : public dissect::EngineObserver {
+   public:
+    Shard(FlightRecorder& flight, Recorder& recorder) : flight_(flight), recorder_(recorder) {}
+    void on_item(item::ItemRef item) override { recorder_.offer(item); }
+    void on_packet(dissect::StreamRef stream, const net::Packet& packet, const net::Decoded&) override {
+      flight_.append({stream.number, stream.kind}, packet);
+    }
+    void on_stream_end(dissect::StreamRef stream, dissect::StreamEnd) override {
+      recorder_.stream_ended(stream.number);
+    }
+
+   private:
+    FlightRecorder& flight_;
+    Recorder& recorder_;
+  } shard(**flight, **recorder);
+  dissect::Engine engine({.protocols = dissect::registry(), .tell_packets = true}, shard);
+  uint64_t packets = 0;
+  for (Talk& talk : talks()) {
+    if (talk.name == "unknown") continue;  // no item, no recording
+    for (const net::OwnedPacket& p : packets_of(talk, 20)) {
+      engine.on_packet(p.view());
+      ++packets;
+    }
+    (*recorder)->settle();
+    for (const std::string& file : files_below(folder / "spool")) expect_clean(read_whole(file), file);
+  }
+  engine.finish();
+  (*recorder)->stop(std::chrono::seconds(20));
+  const index::LossLedger ledger = (*recorder)->status().ledger;
+  EXPECT_TRUE(ledger.balances());
+  EXPECT_EQ(ledger.packets_stored, packets);
+  EXPECT_NE(ledger.items_redacted, 0u);
+  EXPECT_NE(ledger.packets_blanked, 0u);
+  EXPECT_GT(ledger.packets_redacted, ledger.packets_blanked);
+  uint64_t blocks = 0;
+  for (const std::string& file : files_below(folder / "bucket")) {
+    const std::string content = read_whole(file);
+    expect_clean(content, file);
+    if (!file.ends_with(".json")) continue;
+    const auto block = index::BlockRecord::from_json(content);
+    ASSERT_TRUE(block);
+    ++blocks;
+    EXPECT_EQ(block->redactions.size(), 1u);
+    EXPECT_NE(block->redactions.at("secrets"), 0u);
+    // Parquet is compressed: its rows are read back.
+    index::ParquetQuery query;
+    query.files = {folder / "bucket/" + block->items_object.key};
+    const auto read = index::read_parquet(query, [&](const index::StoredItem& item) {
+      expect_clean(item.json, "items");
+      return true;
+    });
+    EXPECT_TRUE(read);
+    for (const PacketRead& packet : read_pcapng(read_whole(folder / "bucket/" + block->packets_object.key)))
+      EXPECT_EQ(transport_sum(packet.bytes), 0xFFFFu);
+    if (std::system("command -v tshark > /dev/null 2>&1") != 0) continue;
+    const std::string capture = folder / "bucket/" + block->packets_object.key, report = folder / "report";
+    ASSERT_EQ(std::system(fmt::format("tshark -r '{}' -o tcp.check_checksum:TRUE -Y tcp.checksum.status==0 > '{}' 2>&1",
+                                      capture, report)
+                              .c_str()),
+              0);
+    EXPECT_EQ(read_whole(report).find("TCP"), std::string::npos) << read_whole(report);
+  }
+  EXPECT_EQ(blocks, 1u);
 }
 
 }  // namespace

@@ -51,8 +51,14 @@ class StreamRedactor::Listener final : public dissect::EngineObserver {
   const Redaction& redaction_;
 };
 
-StreamRedactor::StreamRedactor(const Redaction& redaction, RedactionTally& tally, const RedactorLimits& limits)
-    : redaction_(redaction), tally_(tally), limits_(limits), listener_(std::make_unique<Listener>(redaction)) {
+StreamRedactor::StreamRedactor(std::shared_ptr<const Redaction> redaction, RedactionTally& tally,
+                               const RedactorLimits& limits, bool blind)
+    : rules_(std::move(redaction)),
+      redaction_(*rules_),
+      tally_(tally),
+      limits_(limits),
+      blind_(blind),
+      listener_(std::make_unique<Listener>(redaction_)) {
   dissect::EngineOptions options;
   options.protocols = dissect::registry();
   options.settings.body_cap = limits.stream_bytes;
@@ -223,6 +229,7 @@ void StreamRedactor::decide(bool known, const Emit& emit) {
   Listener& l = *listener_;
   if (!held_.empty()) {
     bool clear = true;
+    known = known && !blind_;
     uint64_t bytes = 0;
     for (uint8_t side = 0; side < 2; ++side) clear = gather(halves_[side], side, bytes) && clear;
     // Whatever else the engine says: dissectors have taken these bytes, every one.

@@ -20,12 +20,13 @@ struct RedactorLimits {
   Duration age = std::chrono::seconds(60);
 };
 
-/// What became of packets. Shared by the redactors of a recording; one thread.
+/// What became of packets and items. Shared by the redactors of a recording; one thread.
 struct RedactionTally {
   uint64_t packets = 0;        // in which something was overwritten
   uint64_t blanked = 0;        // of these: their whole payload, because it was not known what is secret in it
   uint64_t blanked_bytes = 0;  // of payload
   RuleCounts rules;            // times that a rule's secret was overwritten
+  uint64_t items = 0;          // that were changed
   size_t held_bytes = 0;       // now
 };
 
@@ -38,7 +39,9 @@ struct RedactionTally {
 class StreamRedactor {
  public:
   using Emit = std::function<void(const RecordedPacket&)>;
-  StreamRedactor(const Redaction& redaction, RedactionTally& tally, const RedactorLimits& limits = {});
+  /// `blind`: the stream has been followed before, and what was known of it is gone; all payload is overwritten.
+  StreamRedactor(std::shared_ptr<const Redaction> redaction, RedactionTally& tally, const RedactorLimits& limits = {},
+                 bool blind = false);
   ~StreamRedactor();
   StreamRedactor(const StreamRedactor&) = delete;
   StreamRedactor& operator=(const StreamRedactor&) = delete;
@@ -81,9 +84,11 @@ class StreamRedactor {
   void let_go(Held& packet, const Emit& emit);
   std::array<uint64_t, 16> troubles() const;
 
+  std::shared_ptr<const Redaction> rules_;
   const Redaction& redaction_;
   RedactionTally& tally_;
   RedactorLimits limits_;
+  bool blind_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<dissect::Engine> engine_;
   net::Decoder decoder_;
