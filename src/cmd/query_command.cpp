@@ -172,6 +172,9 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
       "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
       "length {}\n",
       l.packets_captured, l.packets_dropped_kernel, l.packets_stored, l.packets_lost_recorder, l.packets_truncated);
+  if (l.items_redacted + l.packets_redacted != 0)
+    fmt::print("redacted:\n  items {}, packets {}, of these overwritten whole {}\n", l.items_redacted,
+               l.packets_redacted, l.packets_blanked);
 }
 
 int run_recordings(const std::string& from, const std::string& name, bool json, Access& access) {

@@ -164,6 +164,9 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     sum.packets_lost_recorder += l.packets_lost_recorder;
     sum.packets_truncated += l.packets_truncated;
     sum.items_failed += l.items_failed;
+    sum.items_redacted += l.items_redacted;
+    sum.packets_redacted += l.packets_redacted;
+    sum.packets_blanked += l.packets_blanked;
   }
   std::vector<RecordingFacts> out;
   for (auto& [name, facts] : by_name) out.push_back(std::move(facts));

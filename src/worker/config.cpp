@@ -161,6 +161,7 @@ class Loader {
       c.macros.emplace_back(macro.key(), macro->is_string() ? macro->get<std::string>() : macro->dump());
     read_scripting();
     read_recordings();
+    read_redaction(values_["redact"], "redact", c.redact);
     c.data_dir = text("dataDir");
     c.node_name = text("node.name");
     c.node_ip = text("node.ip");
@@ -216,7 +217,7 @@ class Loader {
     } else if (!node.IsNull()) {
       values_[path] = node;
       given_.insert(path);
-    } else if (path == "scripting.env" || path == "recording") {
+    } else if (path == "scripting.env" || path == "recording" || path == "redact") {
       values_[path] = node;  // emptied on purpose
     }
   }
@@ -328,7 +329,7 @@ class Loader {
   void read_recording(const YAML::Node& node) {
     if (!node.IsMap()) return problem(node.Mark(), "recording: expected a map of name, pattern and to");
     RecordingConfig r;
-    static constexpr std::string_view kNames[] = {"name", "pattern", "to", "enabled"};
+    static constexpr std::string_view kNames[] = {"name", "pattern", "to", "enabled", "redact"};
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>("");
       const std::string value = entry.second.IsScalar() ? entry.second.Scalar() : std::string();
@@ -338,6 +339,8 @@ class Loader {
         r.pattern = value;
       } else if (name == "to") {
         r.to = value;
+      } else if (name == "redact") {
+        read_redaction(entry.second, "recording.redact", r.redact);
       } else if (name == "enabled") {
         if (!YAML::convert<bool>::decode(entry.second, r.enabled))
           problem(entry.second.Mark(), "recording.enabled: expected true or false");
@@ -353,6 +356,38 @@ class Loader {
       problem(node.Mark(),
               fmt::format("recording '{}' has no destination: give it 'to: gs://bucket/prefix' or a folder", r.name));
     if (!r.pattern.empty() && r.enabled) out_.config.recordings.push_back(std::move(r));
+  }
+
+  /// `true` stands for {secrets: true}.
+  void read_redaction(const YAML::Node& node, std::string_view where, record::RedactionRules& out) {
+    if (node.IsNull()) return;
+    if (node.IsScalar()) {
+      if (!YAML::convert<bool>::decode(node, out.secrets))
+        problem(node.Mark(), fmt::format("{}: expected true, false or a map of rules", where));
+      return;
+    }
+    if (!node.IsMap()) return problem(node.Mark(), fmt::format("{}: expected a map of rules", where));
+    static constexpr std::string_view kNames[] = {"secrets", "headers", "json", "patterns", "kfl"};
+    for (const auto& entry : node) {
+      const std::string name = entry.first.as<std::string>("");
+      const YAML::Node& value = entry.second;
+      auto* const list = name == "headers"    ? &out.headers
+                         : name == "json"     ? &out.json
+                         : name == "patterns" ? &out.patterns
+                                              : nullptr;
+      if (list != nullptr) {
+        if (!YAML::convert<std::vector<std::string>>::decode(value, *list))
+          problem(value.Mark(), fmt::format("{}.{}: expected a list of texts", where, name));
+      } else if (name == "secrets") {
+        if (!YAML::convert<bool>::decode(value, out.secrets))
+          problem(value.Mark(), fmt::format("{}.secrets: expected true or false", where));
+      } else if (name == "kfl") {
+        out.kfl = value.IsScalar() ? value.Scalar() : std::string();
+      } else {
+        problem(entry.first.Mark(), fmt::format("unknown key '{}.{}'", where, name),
+                std::string(suggest(name, kNames)));
+      }
+    }
   }
 
   static bool looks_secret(std::string_view name) {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "record/redaction.h"
 
 namespace baleen::worker {
 
@@ -16,6 +17,7 @@ struct RecordingConfig {
   std::string pattern;  // KFL; empty: the recording is off (reference row R-08)
   std::string to;       // "gs://bucket/prefix" or a folder
   bool enabled = true;
+  record::RedactionRules redact{};  // beside those of Config
   bool operator==(const RecordingConfig&) const = default;
 };
 
@@ -46,6 +48,7 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> macros;
   ScriptingConfig scripting;
   std::vector<RecordingConfig> recordings;
+  record::RedactionRules redact;  // of every recording
   std::string data_dir, node_name, node_ip, gcs_key_file, timezone, log_level;
 };
 

@@ -315,7 +315,26 @@ Result<std::vector<record::Recording>> Worker::compile_recordings(const Config& 
                                                kfl::render(r.pattern, compiled.diagnostics))};
     BALEEN_TRY(const store::Location location, store::Location::parse(r.to));
     (void)location;
-    out.push_back({r.name, *std::move(compiled.filter), r.to});
+    record::RedactionRules rules = r.redact;
+    const auto join = [](std::vector<std::string>& to, const std::vector<std::string>& more) {
+      to.insert(to.end(), more.begin(), more.end());
+    };
+    rules.secrets |= config.redact.secrets;
+    join(rules.headers, config.redact.headers);
+    join(rules.json, config.redact.json);
+    join(rules.patterns, config.redact.patterns);
+    if (rules.kfl.empty() || config.redact.kfl.empty()) {
+      rules.kfl += config.redact.kfl;
+    } else {
+      rules.kfl = fmt::format("({}) and ({})", config.redact.kfl, rules.kfl);
+    }
+    std::shared_ptr<const record::Redaction> redaction;
+    if (!rules.empty()) {
+      auto made = record::Redaction::compile(rules, options);
+      if (!made) return std::move(made).error().in(fmt::format("recording '{}'", r.name));
+      redaction = *std::move(made);
+    }
+    out.push_back({r.name, *std::move(compiled.filter), r.to, std::move(redaction)});
   }
   return out;
 }
@@ -393,7 +412,7 @@ void Worker::deliver(const item::ItemRef& item) {
 std::vector<std::string> Worker::apply(const Config& config) {
   std::vector<std::string> notes;
   Config& now_in_force = options_.config;
-  if (!(config.recordings == now_in_force.recordings)) {
+  if (config.recordings != now_in_force.recordings || config.redact != now_in_force.redact) {
     auto recordings = compile_recordings(config);
     if (!recordings) {
       notes.push_back(recordings.error().message + "; the recordings stay as they were");
@@ -414,6 +433,7 @@ std::vector<std::string> Worker::apply(const Config& config) {
                      config.scripting.source != now_in_force.scripting.source;
   if (other) notes.push_back("changes of interfaces, capture filter, data folder and script folder need a restart");
   now_in_force.recordings = config.recordings;
+  now_in_force.redact = config.redact;
   now_in_force.scripting.env = config.scripting.env;
   return notes;
 }
