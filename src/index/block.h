@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,11 +32,25 @@ struct LossLedger {
   bool operator==(const LossLedger&) const = default;
 };
 
+/// How an object is encrypted (index/encryption.h).
+struct ObjectEncryption {
+  std::string salt;        // 16 bytes
+  uint64_t text_size = 0;  // bytes before encryption
+  bool operator==(const ObjectEncryption&) const = default;
+};
+
+/// The key of a block's objects, wrapped by a key of the user's.
+struct BlockEncryption {
+  std::string key_id, wrapped_key;  // the latter: 40 bytes; empty: nothing in the block is encrypted
+  bool operator==(const BlockEncryption&) const = default;
+};
+
 /// An object of a block as it was written.
 struct ObjectRecord {
   std::string key;  // below the destination's prefix
   uint64_t size = 0;
   uint32_t crc32c = 0;
+  std::optional<ObjectEncryption> encryption{};
   bool operator==(const ObjectRecord&) const = default;
 };
 
@@ -48,8 +63,8 @@ struct StreamPlace {
 
 /// The record that commits a block: blocks/…/<block>.json. Written last; what it names is there, whole.
 struct BlockRecord {
-  static constexpr int kSchemaVersion = 1;
-  int schema_version = kSchemaVersion;
+  static constexpr int kSchemaVersion = 2;  // what is read; 2 is only written of what is encrypted
+  int schema_version = 1;
   std::string block, recording, node, cluster, run, filter;
   Timestamp first{}, last{};  // of its packets and items
   uint64_t items = 0, packets = 0;
@@ -58,6 +73,7 @@ struct BlockRecord {
       status_classes;  // zone map; a set beyond its limit is left empty and says nothing
   bool zone_map_complete = true;
   ObjectRecord packets_object, items_object;
+  BlockEncryption encryption;
   uint64_t header_length =
       0;  // bytes of the packets object that stand before the first stream: sections and interfaces
   std::vector<StreamPlace> streams;

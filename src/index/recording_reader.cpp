@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -245,7 +246,7 @@ Result<> RecordingReader::items_of(const std::vector<BlockRecord>& blocks, const
     for (; end < blocks.size() && (end == begin || blocks[end].first <= last); ++end) {
       last = std::max(last, blocks[end].last);
       if (blocks[end].items == 0) continue;
-      auto file = local_copy(blocks[end].items_object);
+      auto file = readable_copy(blocks[end]);
       if (!file) {
         BALEEN_TRY_DO(leave_out(std::move(file).error().in(blocks[end].items_object.key)));
         continue;
@@ -256,6 +257,7 @@ Result<> RecordingReader::items_of(const std::vector<BlockRecord>& blocks, const
     parquet.since_ns = to_ns(query.since);
     parquet.until_ns = to_ns(query.until);
     bool stopped = false;
+    const auto forget = std::unique_ptr<void, std::function<void(void*)>>(this, [&](void*) { decrypted_.clear(); });
     BALEEN_TRY_DO(read_parquet(parquet, [&](const StoredItem& item) {
       ++statistics_.rows;
       arena.clear();
@@ -280,6 +282,34 @@ Result<std::string> RecordingReader::range(const std::string& key, uint64_t offs
   return bytes;
 }
 
+/// The same of a block's packets as they were before encryption.
+Result<std::string> RecordingReader::packets_range(const BlockRecord& block, uint64_t offset, uint64_t length) {
+  BALEEN_TRY(const auto cipher, cipher_of(block, block.packets_object, keys_.get()));
+  if (!cipher) return range(block.packets_object.key, offset, length);
+  const ObjectCipher::Place at = cipher->place(offset, length);
+  BALEEN_TRY(const std::string sealed, range(block.packets_object.key, at.offset, at.length));
+  return cipher->open(offset, length, sealed);
+}
+
+/// A file with a block's items. What is encrypted is kept so, and read in memory.
+Result<std::string> RecordingReader::readable_copy(const BlockRecord& block) {
+  BALEEN_TRY(const auto cipher, cipher_of(block, block.items_object, keys_.get()));
+  BALEEN_TRY(std::string path, local_copy(block.items_object));
+  if (!cipher) return path;
+  std::ifstream in(path, std::ios::binary);
+  std::string sealed((std::istreambuf_iterator<char>(in)), {});
+  BALEEN_TRY(const std::string text, cipher->open_all(sealed));
+  UniqueFd memory(::memfd_create("items", MFD_CLOEXEC));
+  if (!memory) return errno_error("memfd_create", errno);
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t n = ::write(memory.get(), text.data() + at, text.size() - at);
+    if (n < 0) return errno_error("memfd", errno);
+    at += static_cast<size_t>(n);
+  }
+  decrypted_.push_back(std::move(memory));
+  return fmt::format("/proc/self/fd/{}", decrypted_.back().get());
+}
+
 /// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block
 /// brings its own (pcapng allows several sections in a file).
 Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block,
@@ -291,9 +321,9 @@ Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block,
     if (!wanted(place)) continue;
     const bool first = header.empty();
     if (first) {
-      BALEEN_TRY(header, range(block.packets_object.key, 0, block.header_length));
+      BALEEN_TRY(header, packets_range(block, 0, block.header_length));
     }
-    BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
+    BALEEN_TRY(const std::string bytes, packets_range(block, place.offset, place.length));
     if (first) write(header);
     write(bytes);
     packets += place.packets;

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "index/block.h"
+#include "index/encryption.h"
 #include "index/parquet.h"
 #include "kfl/kfl.h"
 #include "store/object_store.h"
@@ -47,6 +50,9 @@ class RecordingReader {
                   uint64_t cache_limit = uint64_t{4} << 30);
   ~RecordingReader();
 
+  /// With what encrypted blocks are read. Before anything is.
+  void set_keys(std::shared_ptr<const KeyRing> keys) { keys_ = std::move(keys); }
+
   Result<std::vector<RecordingFacts>> recordings();
   /// Items that match, in time order over all blocks; `each` answers false to stop.
   Result<> items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each);
@@ -69,9 +75,13 @@ class RecordingReader {
   bool may_match(const BlockRecord& block, const ReadQuery& query) const;
   Result<std::string> local_copy(const ObjectRecord& object);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
+  Result<std::string> packets_range(const BlockRecord& block, uint64_t offset, uint64_t length);
+  Result<std::string> readable_copy(const BlockRecord& block);
   void trim_cache();
 
   store::ObjectStore& store_;
+  std::shared_ptr<const KeyRing> keys_;
+  std::vector<UniqueFd> decrypted_;  // items in memory, of the files being read
   std::string prefix_, cache_;
   bool temporary_ = false;
   uint64_t cache_limit_;

@@ -52,7 +52,7 @@ Result<> Recorder::recover() {
       BALEEN_TRY_DO(spool_->ready(folder));
       continue;
     }
-    auto block = BlockWriter::recover(folder);
+    auto block = BlockWriter::recover(folder, options_.encryption);
     std::error_code ignored;
     // Journals are made after the owner is written: without an owner there is nothing in them.
     const bool nothing =
@@ -210,7 +210,7 @@ BlockWriter* Recorder::block_of(Open& open) {
                    options_.cluster,
                    options_.run,
                    ++sequences_[open.recording.name]};
-  auto block = BlockWriter::create(spool_->new_folder(), owner);
+  auto block = BlockWriter::create(spool_->new_folder(), owner, options_.encryption);
   if (!block) {
     failed(block.error());
     return nullptr;

@@ -39,6 +39,7 @@ struct RecorderOptions {
   Duration block_age = std::chrono::minutes(5);
   size_t ring_items = 1 << 16;  // a power of two
   OpenStore open_store;
+  Encryption encryption{};
 };
 
 /// Numbers of the data path, read by the recorder for the ledger.
