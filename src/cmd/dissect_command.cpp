@@ -7,8 +7,10 @@
 #include "capture/pcap_file/pcap_file.h"
 #include "cmd/commands.h"
 #include "cmd/printing.h"
+#include "codec/pcap/format.h"
 #include "dissect/engine.h"
 #include "dissect/selection.h"
+#include "worker/key_log_file.h"
 
 namespace baleen::cmd {
 namespace {
@@ -19,7 +21,7 @@ struct DissectOptions {
   Format format = Format::kTable;
   uint64_t limit = 0;
   bool statistics = false;
-  std::vector<std::string> names;
+  std::vector<std::string> names, key_logs;
   dissect::Selection dissectors;
 };
 
@@ -37,15 +39,22 @@ class Dissection final : public dissect::EngineObserver {
     if (done() || !filter_.matches(*item)) return;
     printer_.print(*item, filter_);
   }
+  dissect::tls::KeyLog& key_log() { return key_log_; }
   bool done() const { return printer_.closed() || (limit_ != 0 && printer_.printed() >= limit_); }
 
   /// One file after the other: each is a capture of its own, with flows of its own.
   Result<> read(const std::string& path) {
-    BALEEN_TRY(const auto source, capture::PcapFileSource::open({.path = path, .follow = false, .events = {}}));
+    // Secrets that the file brings are added to those that were given.
+    capture::FileEvents events;
+    events.on_secrets = [this](uint32_t type, Bytes secrets) {
+      if (type == codec::pcap::kTlsKeyLog) key_log_.add(as_text(secrets));
+    };
+    BALEEN_TRY(const auto source, capture::PcapFileSource::open({.path = path, .follow = false, .events = events}));
     dissect::EngineOptions engine_options;
     engine_options.protocols = options_.dissectors.protocols;
     engine_options.l4 = options_.dissectors.l4;
     engine_options.origin = &kOffline;
+    engine_options.settings.key_log = &key_log_;
     dissect::Engine engine(engine_options, *this);
     Progress progress(path);
     Result<> outcome;
@@ -90,6 +99,8 @@ class Dissection final : public dissect::EngineObserver {
         {"malformed messages", c.of(dissect::Counter::kMalformed)},
         {"messages beyond the limit", c.of(dissect::Counter::kMessageTooLong)},
         {"bodies cut at the limit", c.of(dissect::Counter::kBodyCapped)},
+        {"TLS records decrypted", c.of(dissect::Counter::kDecrypted)},
+        {"TLS records that stayed closed", c.of(dissect::Counter::kUndecryptable)},
         {"streams of unknown protocol", c.of(dissect::Counter::kUnknownProtocol)},
     };
     for (const auto& [name, n] : rows)
@@ -97,6 +108,7 @@ class Dissection final : public dissect::EngineObserver {
   }
 
   const DissectOptions& options_;
+  dissect::tls::KeyLog key_log_;
   kfl::Filter filter_;
   ItemPrinter printer_;
   uint64_t limit_;
@@ -114,6 +126,12 @@ int run(DissectOptions& options) {
   auto filter = compile_filter(options.filter);
   if (!filter) return exit_code::kUsage;
   Dissection dissection(options, std::move(*filter));
+  for (const std::string& path : options.key_logs) {
+    if (const auto read = worker::read_key_log(path, dissection.key_log()); !read) {
+      fmt::print(stderr, "baleen: {}\n", read.error().message);
+      return exit_code::kFailed;
+    }
+  }
   int code = exit_code::kOk;
   for (const std::string& file : options.files) {
     if (const auto read = dissection.read(file); !read) {
@@ -151,6 +169,12 @@ void add_dissect_command(CLI::App& app, int& code) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->option_text("NAME,...");
+  dissect
+      ->add_option(
+          "--tls-keylog", options->key_logs,
+          "file with TLS secrets (SSLKEYLOGFILE): shows what TLS carries; secrets in pcapng files are used anyway")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
   dissect->add_option("--limit", options->limit, "stop after this many items");
   dissect->add_flag("--stats", options->statistics, "print what was counted to standard error");
   dissect->callback([options, &code] { code = run(*options); });

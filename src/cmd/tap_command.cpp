@@ -19,7 +19,7 @@ namespace {
 
 struct TapOptions {
   worker::ConfigRequest config;
-  std::vector<std::string> interfaces;
+  std::vector<std::string> interfaces, key_logs;
   std::string pcap, filter, record, to, name = "default", data_dir;
   std::string output;  // empty: table, unless something is recorded or scripted
   uint64_t limit = 0;
@@ -81,6 +81,7 @@ class Tap {
       if (problem.fatal || !options_.quiet) fmt::print(stderr, "baleen: {}\n", worker::render(problem, loaded.file));
     if (!loaded.ok()) return std::nullopt;
     if (!options_.interfaces.empty()) loaded.config.interfaces = options_.interfaces;
+    for (const std::string& path : options_.key_logs) loaded.config.tls_key_logs.push_back(path);
     if (!options_.data_dir.empty()) loaded.config.data_dir = options_.data_dir;
     if (!options_.record.empty())
       loaded.config.recordings.push_back({options_.name, options_.record, options_.to, true});
@@ -326,6 +327,11 @@ void add_tap_command(CLI::App& app, int& code) {
       ->option_text("FILE");
   tap->add_option("--set", options->config.sets, "set a configuration key")
       ->option_text("KEY=VALUE")
+      ->allow_extra_args(false);
+  tap->add_option(
+         "--tls-keylog", options->key_logs,
+         "file with TLS secrets (SSLKEYLOGFILE), which programs may append to meanwhile: shows what TLS carries")
+      ->option_text("FILE")
       ->allow_extra_args(false);
   tap->add_option("--data-dir", options->data_dir, "folder for packets, scripts' files and the spool")
       ->option_text("FOLDER");

@@ -137,6 +137,7 @@ void Engine::feed_end(Flow& flow, int from) {
   half.need = 0;
   pump(flow);
   if (half.told) drop_pending(half);
+  if (flow.inner) end_inner(flow, from);
 }
 
 /// The flow ends: probes that wanted more bytes have to decide by what is there.

@@ -23,6 +23,10 @@
 
 namespace baleen::dissect {
 
+namespace tls {
+class KeyLog;
+}
+
 enum class Direction : uint8_t { kToServer = 0, kToClient = 1 };
 inline Direction opposite(Direction d) {
   return d == Direction::kToServer ? Direction::kToClient : Direction::kToServer;
@@ -101,6 +105,8 @@ struct Settings {
   uint32_t pending_cap = 1024;    // requests of one conversation that wait for their answers
   Duration answer_timeout = std::chrono::seconds(10);  // after which a datagram's answer no longer counts as one
   bool decode_bodies = true;                           // undo content encodings
+  const tls::KeyLog* key_log = nullptr;  // secrets of TLS; null: nothing is decrypted. Outlives the sessions
+  size_t sealed_cap = 128 << 10;         // bytes of a direction that wait for their secrets
 };
 
 /// What a dissector may do to the world: make items. The engine sets stream, ends, index and source of each.
@@ -118,6 +124,15 @@ class Output {
   /// What that direction holds back (its session answered kNeed to bytes that it had no use for yet) is to be shown to
   /// the session again after this step.
   virtual void wake(Direction) {}
+  /// What the conversation in hand carries in this direction: a conversation of its own, whose protocol is found like
+  /// any other's. Its items say `tls`, and by which secrets (the ClientHello's random). False when nobody wants any of
+  /// it.
+  virtual bool pass_inner(Direction, Bytes plaintext, Timestamp, Bytes client_random) { return false; }
+  /// Bytes of it were lost, nobody knows how many.
+  virtual void lose_inner(Direction) {}
+  /// The session has answered kNeed for lack of secrets: it is to be asked again when Settings::key_log has others, and
+  /// told by expire() when that takes too long.
+  virtual void await_secrets() {}
   virtual void count(Counter counter, uint64_t n = 1) = 0;
   virtual const Settings& settings() const = 0;
   /// The ends of the conversation in hand, as the engine knows them now.

@@ -5,9 +5,9 @@
 
 #include "base/check.h"
 
-// The engine in six files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
-// detection.cpp; what sessions are told in conversation.cpp; items of packets and flows themselves in layer4.cpp;
-// SCTP in sctp.cpp.
+// The engine in seven files: packets, flows and time here; the order of bytes in order.cpp; which protocol they are in
+// detection.cpp; what sessions are told in conversation.cpp; what TLS carries in inner.cpp; items of packets
+// and flows themselves in layer4.cpp; SCTP in sctp.cpp.
 
 namespace baleen::dissect {
 namespace {
@@ -75,6 +75,7 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   counters_.bytes += packet.bytes.size();
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
+  if (!waiters_.empty()) look_for_secrets();
   if (slot.status != net::DecodeStatus::kTransport) return;
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
@@ -96,6 +97,10 @@ void Engine::end_idle(Flow::List list, Duration idle, StreamEnd end) {
 void Engine::advance(Timestamp time) {
   if (time > now_) now_ = time;
   last_tick_ = now_;
+  if (!waiters_.empty()) {
+    look_for_secrets();
+    give_up_secrets();
+  }
   // What waits for bytes that do not come is decided without a packet of its flow, too.
   for (Flow* flow = table_.oldest(Flow::List::kTcpWaiting);
        flow != nullptr && now_ - flow->listed > options_.reorder_wait; flow = table_.oldest(Flow::List::kTcpWaiting)) {
@@ -119,6 +124,7 @@ void Engine::advance(Timestamp time) {
 }
 
 void Engine::finish() {
+  look_for_secrets();
   for (size_t list = 0; list < static_cast<size_t>(Flow::List::kCount); ++list) {
     while (Flow* flow = table_.oldest(static_cast<Flow::List>(list))) {
       close(*flow, StreamEnd::kFinished);
@@ -204,10 +210,12 @@ void Engine::close(Flow& flow, StreamEnd end) {
       for (int from = 0; from < 2; ++from) feed_end(flow, from);
   }
   flow.closed = true;
+  close_inner(flow, end == StreamEnd::kReset);
   if (flow.session) flow.session->close(end == StreamEnd::kReset, *this);
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   flow.blocked = 2;
+  stop_awaiting(flow);
   for (Half& half : flow.half) {
     half.tcp.clear(store_);
     drop_pending(half);
@@ -257,17 +265,22 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
   item->stream = flow_->stream;
   item->stream_kind = stream_of(*flow_).kind;
   item->vlan = flow_->vlan;
+  if (flow_->is_inner) {
+    item->tls = true;
+    item->tls_random = as_bytes(item->arena.copy(as_text(static_cast<InnerFlow*>(flow_)->client_random)));
+  }
   return item;
 }
 
 void Engine::finish(item::Item* item) {
   --open_items_;
-  if (flow_->connection != nullptr) flow_->connection->found(*item->protocol);
+  if (l4::Connection* const connection = outermost(*flow_).connection; connection != nullptr)
+    connection->found(*item->protocol);
   finish_between(item, flow_->client(), flow_->server());
 }
 
 void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
-  item->index = flow_->items++;
+  item->index = outermost(*flow_).items++;
   item->client.address = client;
   item->server.address = server;
   count(Counter::kItems, 1);

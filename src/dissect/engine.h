@@ -61,6 +61,8 @@ struct EngineOptions {
   uint16_t reorder_packets = 32;
   // Those that nobody has acknowledged will be sent again; when the acknowledgements are not captured, nobody knows.
   Duration hole_wait = std::chrono::seconds(10);
+  // Sealed bytes are kept this long for secrets that are logged later than they are used.
+  Duration secret_wait = std::chrono::seconds(5);
 };
 
 struct EngineCounters {
@@ -74,6 +76,7 @@ struct EngineCounters {
   uint64_t pending_overflow = 0;  // times that the limit of pending bytes was reached
   uint64_t read_bytes = 0;        // of streams, that dissectors have taken
   uint64_t unread_bytes = 0;      // of streams, delivered and looked at by no dissector: what they hold is not known
+  uint64_t inner_streams = 0;     // conversations inside TLS
   net::TcpCounters tcp;
   net::SctpCounters sctp;
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> dissect{};
@@ -111,10 +114,10 @@ class Engine final : private Output {
   void finish(item::Item* item) override;
   void finish_opening(item::Item* item) override;
   void drop(item::Item* item) override;
-  void wake(Direction direction) override {
-    const bool client = direction == Direction::kToServer;
-    flow_->half[client ? flow_->client_half : 1 - flow_->client_half].stalled = false;
-  }
+  void wake(Direction direction) override { flow_->half[half_of(*flow_, direction)].stalled = false; }
+  bool pass_inner(Direction direction, Bytes plaintext, Timestamp time, Bytes client_random) override;
+  void lose_inner(Direction direction) override;
+  void await_secrets() override;
   void count(Counter counter, uint64_t n) override { counters_.dissect[static_cast<size_t>(counter)] += n; }
   const Settings& settings() const override { return options_.settings; }
   const net::Endpoint& client() const override { return flow_->client(); }
@@ -147,6 +150,26 @@ class Engine final : private Output {
   bool is_sampled(const net::FlowKey& key) const;
   void end_idle(Flow::List list, Duration idle, StreamEnd end);
   StreamRef stream_of(const Flow& flow) const;
+
+  // inner.cpp: conversations inside TLS, and those that wait for secrets
+  struct Waiter {
+    Flow* flow;
+    Timestamp since;
+    uint64_t asked;  // the version of the key log that it was shown
+  };
+  Waiter take_waiter(size_t at);
+  InnerFlow* open_inner(Flow& outer, Bytes client_random);
+  void end_inner(Flow& flow, int from);
+  void close_inner(Flow& flow, bool reset);
+  void stop_awaiting(Flow& flow);
+  void look_for_secrets();
+  void give_up_secrets();
+  void ask_again(Flow& flow);
+  static Flow& outermost(Flow& flow);
+  static bool is_awaiting(const Flow& flow) { return flow.awaits || (flow.inner && is_awaiting(*flow.inner)); }
+  static int half_of(const Flow& flow, Direction direction) {
+    return direction == Direction::kToServer ? flow.client_half : 1 - flow.client_half;
+  }
 
   // sctp.cpp: associations, and the conversations in them
   void on_sctp(const net::Packet& packet, const Slot& slot);
@@ -250,6 +273,8 @@ class Engine final : private Output {
   uint64_t open_items_ = 0;
   std::vector<std::unique_ptr<Pending>> pendings_;
   std::array<Slot, 16> slots_;
+  std::vector<Waiter> waiters_;
+  uint64_t secrets_seen_ = 0;  // version of the key log that the waiters have asked
   l4::ConnectionPool connections_;
   l4::GroupTable groups_;
 };

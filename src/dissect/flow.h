@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -56,6 +57,8 @@ struct Half {
 };
 static_assert(sizeof(Half) <= 64);
 
+struct InnerFlow;
+
 /// A conversation between two endpoints over one transport. 1,000,000 idle ones must fit into memory: mind its size.
 struct alignas(64) Flow {
   enum class State : uint8_t { kDetecting, kDissecting, kIgnored };
@@ -77,7 +80,9 @@ struct alignas(64) Flow {
   uint8_t client_half = 0;  // 0: the client is key.low
   bool oriented = false;    // whether client_half is known and not guessed
   bool closed = false;
-  uint8_t blocked = 2;  // the half that waits for the other one's acknowledged bytes; 2: none
+  uint8_t blocked = 2;    // the half that waits for the other one's acknowledged bytes; 2: none
+  bool is_inner = false;  // an InnerFlow, which is in no table
+  bool awaits = false;    // secrets, see Output::await_secrets()
   uint32_t hash = 0;
   Flow* chain = nullptr;  // of the hash bucket, or of the free list
   // Read for each of its packets.
@@ -100,12 +105,19 @@ struct alignas(64) Flow {
   Flow* older = nullptr;
   Flow* newer = nullptr;
   l4::Connection* connection = nullptr;  // where L4 items are wanted; the engine's
+  std::unique_ptr<InnerFlow> inner;      // what this one carries inside TLS
 
   const net::Endpoint& client() const { return client_half == 0 ? key.low : key.high; }
   const net::Endpoint& server() const { return client_half == 0 ? key.high : key.low; }
   Direction direction(int from) const { return from == client_half ? Direction::kToServer : Direction::kToClient; }
 };
 static_assert(sizeof(Flow) <= 320);
+
+/// A conversation that another one carries (see Output::pass_inner).
+struct InnerFlow final : Flow {
+  Flow* outer = nullptr;
+  std::array<uint8_t, 32> client_random{};  // names the secrets that opened it
+};
 
 /// Flows by key, and in lists by the time of their last packets. Never moves a flow, never rehashes. One thread.
 class FlowTable {

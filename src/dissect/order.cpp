@@ -178,7 +178,12 @@ void Engine::deliver(Flow& flow) {
 void Engine::deliver_front(Flow& flow, int from) {
   Bytes bytes;
   net::StoredSegment* segment = flow.half[from].tcp.pop(bytes, counters_.tcp);
-  if (!bytes.empty()) feed(flow, from, bytes, segment->arrival.time);
+  // What it acknowledges goes before it, also where the capture has the times the other way round and nobody has looked
+  // at those bytes yet.
+  Timestamp time = segment->arrival.time;
+  if (const Pending* before = flow.half[1 - from].pending; before != nullptr && segment->arrival.acks)
+    time = std::max(time, before->marks.back().time);
+  if (!bytes.empty()) feed(flow, from, bytes, time);
   store_.give(segment);
 }
 
@@ -301,11 +306,13 @@ void Engine::on_reset(Flow& flow, int from, const net::TcpFields& tcp) {
     ++counters_.refused_resets;
     return;
   }
-  close(flow, StreamEnd::kReset);
+  // Bytes that wait for secrets are not waited for in vain: it lingers as if it had ended by itself.
+  if (!is_awaiting(flow)) close(flow, StreamEnd::kReset);
   table_.move(&flow, Flow::List::kTcpClosed, now_);
 }
 
 void Engine::check_ends(Flow& flow) {
+  if (is_awaiting(flow)) return;
   for (int from = 0; from < 2; ++from)
     if (flow.half[from].tcp.ended() && !flow.half[from].ended && flow.blocked != from) feed_end(flow, from);
   if (!flow.half[0].ended || !flow.half[1].ended) return;

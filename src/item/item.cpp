@@ -12,6 +12,7 @@ void reset(Item& item) {
   item.source = CaptureSource::kUnspecified;
   item.outcome = Outcome::kPaired;
   item.tls = false;
+  item.tls_random = {};
   item.vlan = 0;
   item.client = item.server = ResolvedEndpoint{};
   item.request = item.response = item.data = Message{};

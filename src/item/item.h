@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "item/protocol.h"
 #include "item/value.h"
@@ -85,6 +86,7 @@ struct Item {
   CaptureSource source = CaptureSource::kUnspecified;
   Outcome outcome = Outcome::kPaired;
   bool tls = false;   // the bytes were decrypted by us
+  Bytes tls_random;   // ... with the secrets of the ClientHello that has this random; empty otherwise
   uint16_t vlan = 0;  // 0: untagged
   ResolvedEndpoint client, server;
   Message request, response, data;

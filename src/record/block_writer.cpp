@@ -21,7 +21,7 @@
 
 // Journals are streams of records that each begin with their size, so that a torn tail (a crash in the middle of a
 // write) is recognised and cut off. A packets record: size, time, wire length, interface, link, length of the stream's
-// name, name, bytes.
+// name, name, bytes. One of link type kSecrets has lines of a TLS key log for bytes, and no stream.
 
 namespace baleen::record {
 namespace {
@@ -32,6 +32,7 @@ constexpr size_t kBuffer = 1 << 20;
 constexpr size_t kBufferLimit = 8 << 20;  // of a journal, in memory, while the disk takes nothing
 constexpr size_t kPacketHeader = 4 + 8 + 4 + 4 + 2 + 2;
 constexpr size_t kZoneMapLimit = 1000;
+constexpr uint16_t kSecrets = 0xFFFF;  // no link type of a packet (LINKTYPE_ numbers end far below)
 
 template <class T>
 void put(std::string& out, T value) {
@@ -314,6 +315,10 @@ Result<> BlockWriter::load_journals() {
     JournalPacket packet;
     for (uint32_t size = 0; at < journal->bytes().size() && read_packet(journal->bytes(), at, packet, size);
          at += size) {
+      if (packet.record.link == kSecrets) {
+        secrets_ += as_text(packet.record.bytes);
+        continue;
+      }
       const auto [number, fresh] =
           stream_numbers_.try_emplace(std::string(packet.stream), static_cast<uint32_t>(stream_names_.size()));
       if (fresh) {
@@ -409,6 +414,19 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
   return {};
 }
 
+Result<> BlockWriter::add_secrets(Bytes client_random, std::string_view lines) {
+  if (lines.empty() || sessions_.size() >= kMostSecrets) return {};
+  BALEEN_TRY_DO(make_room(packet_journal_));
+  put(packet_journal_.buffer, static_cast<uint32_t>(kPacketHeader + lines.size()));
+  packet_journal_.buffer.append(8 + 4 + 4, '\0');  // time, wire length, interface
+  put(packet_journal_.buffer, kSecrets);
+  put(packet_journal_.buffer, uint16_t{0});
+  packet_journal_.buffer += lines;
+  secrets_ += lines;
+  sessions_.emplace(as_text(client_random));
+  return {};
+}
+
 Result<> BlockWriter::add_item(const item::Item& item) { return add_row(index::row_from(item)); }
 
 Result<> BlockWriter::add_row(const index::ItemRow& row) {
@@ -492,6 +510,7 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
           {.link = packet.record.link, .name = n < interfaces.size() ? interfaces[n].name : fmt::format("if{}", n)});
     }
   }
+  if (!secrets_.empty()) writer.secrets(as_bytes(secrets_));
   record.header_length = writer.offset();
   for (size_t stream = 0; stream < places_.size(); ++stream) {
     const uint64_t begin = writer.offset();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/result.h"
@@ -56,6 +57,11 @@ class BlockWriter {
   Result<> add_row(const index::ItemRow& row);
   /// What the block's record will say of redaction.
   void set_redactions(std::map<std::string, uint64_t> redactions) { redactions_ = std::move(redactions); }
+  /// Secrets of the TLS session with that client random, as lines of a key log: the packets file carries them before
+  /// its packets, so that any tool can decrypt these. Those beyond kMostSecrets sessions are left out.
+  bool has_secrets(Bytes client_random) const { return sessions_.contains(std::string(as_text(client_random))); }
+  Result<> add_secrets(Bytes client_random, std::string_view lines);
+  static constexpr size_t kMostSecrets = 1 << 16;
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
   /// flush(), and the disk has it: it survives the machine.
@@ -109,7 +115,9 @@ class BlockWriter {
   Journal packet_journal_{"packets.journal"}, item_journal_{"items.journal"};
   bool disk_full_ = false;  // the last write failed
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
-  std::vector<std::string> stream_names_;  // by number in this block, in the order of their first packet
+  std::string secrets_;                       // lines of a key log
+  std::unordered_set<std::string> sessions_;  // client randoms of those lines
+  std::vector<std::string> stream_names_;     // by number in this block, in the order of their first packet
   std::unordered_map<std::string, uint32_t> stream_numbers_;
   std::map<std::string, uint64_t> redactions_;
   std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal

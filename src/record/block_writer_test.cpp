@@ -427,6 +427,32 @@ TEST_F(BlockWriterTest, OneJournalWithoutTheOtherIsTakenUp) {
   }
 }
 
+TEST_F(BlockWriterTest, SecretsStandBeforeThePacketsAlsoAfterACrash) {
+  const std::string random(32, 'r'), other(32, 'o');
+  const std::string lines = "CLIENT_RANDOM 72 01\nSERVER_TRAFFIC_SECRET_0 72 02\n", more = "CLIENT_RANDOM 6f 03\n";
+  {
+    auto block = BlockWriter::create(folder_ / "b", owner());
+    ASSERT_TRUE(block);
+    ASSERT_TRUE(add_packet(**block, 0));
+    ASSERT_TRUE((*block)->add_secrets(as_bytes(random), lines));
+    EXPECT_TRUE((*block)->has_secrets(as_bytes(random)));
+    EXPECT_FALSE((*block)->has_secrets(as_bytes(other)));
+    ASSERT_TRUE(add_packet(**block, 1));
+    ASSERT_TRUE((*block)->add_secrets(as_bytes(other), more));
+    EXPECT_EQ((*block)->packets(), 2u) << "secrets are no packets";
+    ASSERT_TRUE((*block)->flush());
+  }  // and the process dies
+  auto block = BlockWriter::recover(folder_ / "b");
+  ASSERT_TRUE(block) << block.error().message;
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  expect_block(folder_ / "b", *record, 2, 0);
+  const std::string file = read_whole(folder_ / "b/packets.pcapng");
+  const size_t at = file.find(lines + more);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_LT(at, record->header_length);
+}
+
 TEST_F(BlockWriterTest, NamesOfABlockAreDecidedByItsContent) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);

@@ -236,6 +236,11 @@ bool Recorder::take_item(Open& open, const item::Item& item) {
       failed(added.error());
       kept = false;
     }
+    // What is redacted is not given away with the key to it.
+    if (!open.recording.redaction && !item.tls_random.empty() && options_.secrets_of &&
+        !block->has_secrets(item.tls_random))
+      if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
+        failed(added.error());
   }
   const auto [stream, fresh] = open.streams.try_emplace(item.stream);
   if (!fresh) return kept;

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -40,6 +41,9 @@ struct RecorderOptions {
   size_t ring_items = 1 << 16;  // a power of two
   OpenStore open_store;
   Encryption encryption{};
+  /// The secrets of the TLS session with that client random, as lines of a key log; they are kept with the packets of
+  /// the streams that were decrypted. Empty: they are not.
+  std::function<std::string(Bytes client_random)> secrets_of;
 };
 
 /// Numbers of the data path, read by the recorder for the ledger.

@@ -148,6 +148,8 @@ class Loader {
     for (const std::string& unknown : dissect::select_dissectors(c.enabled_dissectors).unknown)
       wrong("tap.enabledDissectors", fmt::format("names of dissectors, and '{}' is none", unknown),
             std::string(suggest(unknown, dissect::dissector_names())));
+    c.tls_key_logs = list("tap.tlsKeyLogs");
+    c.keep_tls_secrets = boolean("tap.keepTlsSecrets");
     c.sample_percent = static_cast<int>(integer("tap.misc.trafficSampleRate", 0, 100));
     c.pcap_ttl = duration("tap.misc.pcapTTL");
     c.tcp_flow_timeout = std::chrono::seconds(integer("tap.misc.tcpFlowTimeout", 1, 1 << 30));

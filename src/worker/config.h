@@ -39,6 +39,8 @@ struct Config {
   int shards = 1;
   uint64_t ring_bytes = 0;
   std::vector<std::string> enabled_dissectors;
+  std::vector<std::string> tls_key_logs;
+  bool keep_tls_secrets = true;
   int sample_percent = 100;
   Duration pcap_ttl{};
   Duration tcp_flow_timeout{}, udp_flow_timeout{};

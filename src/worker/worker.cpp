@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "capture/af_packet/af_packet.h"
 #include "capture/pcap_file/pcap_file.h"
+#include "codec/pcap/format.h"
 #include "dissect/registry.h"
 #include "io/http_client.h"
 #include "store/retrying_store.h"
@@ -223,6 +224,7 @@ Result<> Worker::prepare() {
   const bool scripts_wanted =
       config.scripting.enabled && (!config.scripting.source.empty() || !config.scripting.sources.empty());
   const bool keep_packets = scripts_wanted || !config.recordings.empty();
+  BALEEN_TRY_DO(open_key_logs());
   BALEEN_TRY(auto sources, open_sources());
 
   dissectors_ = dissect::select_dissectors(config.enabled_dissectors);
@@ -245,6 +247,7 @@ Result<> Worker::prepare() {
     engine.tcp_idle = config.tcp_flow_timeout;
     engine.udp_idle = config.udp_flow_timeout;
     engine.settings.body_cap = config.body_cap;
+    if (offline_ || !config.tls_key_logs.empty()) engine.settings.key_log = &key_log_;
     std::unique_ptr<record::FlightRecorder> flight;
     if (keep_packets) {
       record::FlightRecorderOptions recorder;
@@ -263,6 +266,8 @@ Result<> Worker::prepare() {
     recorder.spool_folder = data_folder_ + "/spool";
     recorder.node = node_name_;
     recorder.run = run_id_;
+    if (config.keep_tls_secrets)
+      recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
     recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
     BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
     BALEEN_TRY(auto recordings, compile_recordings(config));
@@ -274,10 +279,26 @@ Result<> Worker::prepare() {
   return {};
 }
 
+/// Files are read when all their secrets are there; what is captured live waits for those that are still to come.
+Result<> Worker::open_key_logs() {
+  for (const std::string& path : options_.config.tls_key_logs) {
+    if (offline_) {
+      BALEEN_TRY_DO(read_key_log(path, key_log_));
+    } else {
+      followed_key_logs_.push_back(std::make_unique<KeyLogFollower>(path, key_log_));
+    }
+  }
+  return {};
+}
+
 Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources() {
   std::vector<std::unique_ptr<capture::PacketSource>> sources;
   if (offline_) {
-    BALEEN_TRY(auto file, capture::PcapFileSource::open({.path = options_.pcap, .follow = false, .events = {}}));
+    capture::FileEvents events;
+    events.on_secrets = [this](uint32_t type, Bytes secrets) {
+      if (type == codec::pcap::kTlsKeyLog) key_log_.add(as_text(secrets));
+    };
+    BALEEN_TRY(auto file, capture::PcapFileSource::open({.path = options_.pcap, .follow = false, .events = events}));
     sources.push_back(std::move(file));
     return sources;
   }
@@ -430,8 +451,11 @@ std::vector<std::string> Worker::apply(const Config& config) {
   }
   const bool other = config.interfaces != now_in_force.interfaces ||
                      config.capture_filter != now_in_force.capture_filter || config.data_dir != now_in_force.data_dir ||
-                     config.scripting.source != now_in_force.scripting.source;
-  if (other) notes.push_back("changes of interfaces, capture filter, data folder and script folder need a restart");
+                     config.scripting.source != now_in_force.scripting.source ||
+                     config.tls_key_logs != now_in_force.tls_key_logs;
+  if (other)
+    notes.push_back(
+        "changes of interfaces, capture filter, data folder, TLS key logs and script folder need a restart");
   now_in_force.recordings = config.recordings;
   now_in_force.redact = config.redact;
   now_in_force.scripting.env = config.scripting.env;

@@ -14,6 +14,7 @@
 #include "record/recorder.h"
 #include "script/host.h"
 #include "worker/config.h"
+#include "worker/key_log_file.h"
 #include "worker/packet_files.h"
 
 namespace baleen::worker {
@@ -60,6 +61,7 @@ class Worker {
   explicit Worker(WorkerOptions options);
   Result<> prepare();
   Result<std::vector<std::unique_ptr<capture::PacketSource>>> open_sources();
+  Result<> open_key_logs();
   Result<> start_scripts();
   Result<std::vector<record::Recording>> compile_recordings(const Config& config) const;
   Result<std::unique_ptr<store::ObjectStore>> open_store(const store::Location& location,
@@ -77,6 +79,8 @@ class Worker {
   std::string data_folder_, node_name_, node_ip_, run_id_, worker_name_;
   item::Origin origin_;
   record::CaptureNumbers numbers_;
+  dissect::tls::KeyLog key_log_;
+  std::vector<std::unique_ptr<KeyLogFollower>> followed_key_logs_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<record::Recorder> recorder_;
   dissect::Selection dissectors_;

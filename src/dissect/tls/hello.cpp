@@ -58,7 +58,11 @@ Hello read_hello(Bytes body, bool is_client) {
   h.random = r.bytes(32);
   h.session_id = r.bytes(r.u8());
   h.ciphers = is_client ? numbers(r, r.be16()) : numbers(r, 2);
-  r.skip(is_client ? r.u8() : 1);  // compression
+  const uint8_t compression = r.u8();
+  if (is_client)
+    r.skip(compression);  // methods
+  else
+    h.compression = compression;
   if (!r.ok()) return h;
   h.ok = h.legacy_version >> 8 == 3 && h.session_id.size() <= 32;
   if (r.remaining() < 2) return h;

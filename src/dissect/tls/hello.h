@@ -30,7 +30,8 @@ struct Hello {
   bool is_client = true;
   uint16_t legacy_version = 0;
   Bytes random, session_id;
-  Numbers ciphers;  // one of a ServerHello
+  Numbers ciphers;          // one of a ServerHello
+  uint8_t compression = 0;  // that a ServerHello chose
   std::array<Extension, kMaxExtensions> extensions;
   size_t extension_count = 0;
 

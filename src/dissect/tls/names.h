@@ -9,6 +9,8 @@ namespace baleen::dissect::tls {
 
 /// "TLS_AES_128_GCM_SHA256"; "0x1234" where the number has no name here.
 std::string_view cipher_name(uint16_t cipher, Arena& arena);
+/// The same; empty where the number has no name here.
+std::string_view cipher_name(uint16_t cipher);
 /// "server_name"; the number in decimal where it has no name here.
 std::string_view extension_name(uint16_t extension, Arena& arena);
 /// "TLS 1.3"

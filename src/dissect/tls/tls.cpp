@@ -4,8 +4,13 @@
 
 #include "dissect/tls/tls.h"
 
+#include <array>
+#include <memory>
+#include <vector>
+
 #include "dissect/build.h"
 #include "dissect/tls/certificate.h"
+#include "dissect/tls/decrypt/decryption.h"
 #include "dissect/tls/hello.h"
 #include "dissect/tls/names.h"
 
@@ -31,6 +36,27 @@ struct Side {
 };
 
 constexpr size_t kMaxHandshake = 64 << 10;
+
+/// Room for the records that this thread opens: one for each TLS inside TLS. What is shown to the inner conversation
+/// lies there until it has been looked at.
+template <class T>
+class Lease {
+ public:
+  Lease() {
+    if (depth_ == pool_.size()) pool_.push_back(std::make_unique<T>());
+    held_ = pool_[depth_++].get();
+  }
+  ~Lease() { --depth_; }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  T& operator*() const { return *held_; }
+
+ private:
+  static inline thread_local std::vector<std::unique_ptr<T>> pool_;
+  static inline thread_local size_t depth_ = 0;
+  T* held_;
+};
+using RecordRoom = std::array<uint8_t, RecordCipher::kMostPlaintext>;
 
 }  // namespace
 
@@ -257,14 +283,73 @@ Measure Tls::measure(Direction, Bytes b) const {
   return is_record_head(b) ? Measure::frame(kRecordHead + load_be16(&b[3])) : Measure::bad();
 }
 
+Tls::Tls() = default;
+Tls::~Tls() = default;
+
 Step Tls::dissect(const Input& in, Output& out) {
+  if (in.bytes.size() < kRecordHead || !is_record_head(in.bytes)) return Framed::dissect(in, out);
+  const uint8_t type = in.bytes[0];
+  if (decryption_) {
+    if (decryption_->is_sealed(in.direction, type)) return open_record(in, out);
+    if (type == kChangeCipherSpec) decryption_->change_cipher(in.direction);
+  }
   // What cannot be read need not be waited for.
-  if (in.bytes.size() >= kRecordHead && is_record_head(in.bytes) &&
-      (done_ || in.bytes[0] == kApplicationData || encrypted_[static_cast<size_t>(in.direction)])) {
-    if (in.bytes[0] == kApplicationData && in.direction == Direction::kToClient) finish(out);
+  if (done_ || type == kApplicationData || encrypted_[static_cast<size_t>(in.direction)]) {
+    if (type == kApplicationData && in.direction == Direction::kToClient) finish(out);
     return Step::skip(kRecordHead + load_be16(&in.bytes[3]));
   }
   return Framed::dissect(in, out);
+}
+
+void Tls::begin_decryption(const Hello& hello, Output& out) {
+  const KeyLog* const log = out.settings().key_log;
+  if (log != nullptr && !log->is_idle() && hello.random.size() == 32 && !decryption_)
+    decryption_ = std::make_unique<Decryption>(*log, hello.random, hello.has_early_data);
+}
+
+/// A record that is sealed, and may be opened now or later.
+Step Tls::open_record(const Input& in, Output& out) {
+  const size_t size = kRecordHead + load_be16(&in.bytes[3]);
+  if (decryption_->passes_over(in.direction)) {
+    close_record(in, out);
+    return Step::skip(size);
+  }
+  if (in.bytes.size() < size) return in.end_of_stream ? Step::took(in.bytes.size()) : Step::need(size);
+  const Bytes record = in.bytes.first(size);
+  const Lease<RecordRoom> room;
+  Opened opened;
+  Decryption::Outcome outcome = decryption_->open(in.direction, record, *room, opened);
+  if (outcome == Decryption::Outcome::kWait) {
+    if (!in.end_of_stream && in.bytes.size() < out.settings().sealed_cap) {
+      out.await_secrets();
+      return Step::need();
+    }
+    decryption_->stop_waiting();
+    out.wake(opposite(in.direction));
+    outcome = decryption_->open(in.direction, record, *room, opened);
+  }
+  if (outcome != Decryption::Outcome::kOpened) {
+    close_record(in, out);
+    return Step::took(size);
+  }
+  out.count(Counter::kDecrypted);
+  closed_[static_cast<size_t>(in.direction)] = false;
+  if (opened.type == kApplicationData) {
+    finish(out);
+    if (!opened.plaintext.empty() &&
+        !out.pass_inner(in.direction, opened.plaintext, in.time, decryption_->client_random()))
+      decryption_.reset();  // nobody wants it
+  } else if (opened.type == kHandshake) {
+    out.wake(opposite(in.direction));  // early data wait for the server to take them
+  }
+  return Step::took(size);
+}
+
+/// A sealed record stays closed.
+void Tls::close_record(const Input& in, Output& out) {
+  out.count(Counter::kUndecryptable);
+  if (in.direction == Direction::kToClient) finish(out);
+  if (!std::exchange(closed_[static_cast<size_t>(in.direction)], true)) out.lose_inner(in.direction);
 }
 
 Step Tls::message(const Frame& frame, Output& out) {
@@ -345,9 +430,14 @@ void Tls::handshake_message(Direction direction, uint8_t type, Bytes body, const
   side.hello = true;
   side.fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
   if (direction == Direction::kToServer) {
+    begin_decryption(hello, out);
     describe_client(hello, *side.fields, arena);
     h.client_session = hello.session_id;
     return;
+  }
+  if (decryption_) {
+    if (!decryption_->choose(chosen_by(hello))) decryption_.reset();
+    out.wake(Direction::kToServer);
   }
   describe_server(hello, *side.fields, arena);
   h.version = hello.version();
@@ -422,12 +512,19 @@ void Tls::finish(Output& out) {
 }
 
 void Tls::expire(Timestamp before, Output& out) {
+  if (decryption_) decryption_->stop_waiting();
   if (handshake_ == nullptr) return;
   const Side& client = handshake_->side[0];
   const Side& first = client.wire_size != 0 ? client : handshake_->side[1];
   if (first.time < before) finish(out);
 }
 
-void Tls::forget(Direction, Output& out) { finish(out); }
+void Tls::forget(Direction direction, Output& out) {
+  if (decryption_) {
+    decryption_->gap(direction);
+    out.lose_inner(direction);
+  }
+  finish(out);
+}
 
 }  // namespace baleen::dissect::tls

@@ -1,0 +1,286 @@
+#include "dissect/tls/decrypt/decryption.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <set>
+
+#include "dissect/engine.h"
+#include "dissect/registry.h"
+#include "dissect/test_bytes.h"
+#include "dissect/tls/decrypt/key_schedule.h"
+#include "net/harness.h"
+
+namespace baleen::dissect::tls {
+namespace {
+
+using net::OwnedPacket;
+
+std::string folder() { return std::string(BALEEN_SOURCE_DIR) + "/src/dissect/tls/decrypt/testdata/"; }
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  EXPECT_TRUE(in) << path;
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// What TLS carried, one line an item: path and status, sorted.
+struct Inner final : EngineObserver {
+  std::vector<std::string> items;
+  size_t handshakes = 0, wrong = 0;
+  void on_item(item::ItemRef item) override {
+    if (item->protocol->name == std::string_view("tls")) {
+      ++handshakes;
+      return;
+    }
+    if (!item->tls || item->tls_random.size() != 32) ++wrong;
+    items.push_back(std::string(item->request.payload["path"].text()) + " " +
+                    std::to_string(item->response.payload["status"].as_int()));
+  }
+  std::multiset<std::string> sorted() const { return {items.begin(), items.end()}; }
+};
+
+struct Ran {
+  Inner inner;
+  EngineCounters counters;
+};
+
+EngineOptions with(const KeyLog* log) {
+  EngineOptions options;
+  options.protocols = registry();
+  options.settings.key_log = log;
+  return options;
+}
+
+/// Plays packets; `before` is called with the number of each.
+template <class F>
+Ran play(const std::vector<OwnedPacket>& packets, const KeyLog* log, F before) {
+  Ran out;
+  {
+    Engine engine(with(log), out.inner);
+    for (size_t i = 0; i < packets.size(); ++i) {
+      before(i);
+      engine.on_packet(packets[i].view());
+    }
+    engine.finish();
+    out.counters = engine.counters();
+  }
+  return out;
+}
+Ran play(const std::vector<OwnedPacket>& packets, const KeyLog* log) {
+  return play(packets, log, [](size_t) {});
+}
+
+struct Capture {
+  const char* name;
+  size_t handshakes;
+  std::multiset<std::string> expected;
+};
+
+std::multiset<std::string> pairs(std::initializer_list<const char*> names) {
+  std::multiset<std::string> out;
+  for (const std::string name : names)
+    for (const char* number : {"-1", "-2"}) out.insert("/" + name + number + " 200");
+  return out;
+}
+
+std::multiset<std::string> joined(std::multiset<std::string> a, const std::multiset<std::string>& b) {
+  a.insert(b.begin(), b.end());
+  return a;
+}
+
+/// What make.sh asked the servers for; tshark finds the same with the same secrets.
+const std::vector<Capture>& captures() {
+  static const std::vector<Capture> all = {
+      {"tls13", 5,
+       pairs({"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256",
+              "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"})},
+      // KeyUpdate of both ends, HelloRetryRequest, resumption, early data, HTTP/2.
+      {"tls13-more", 5,
+       joined({"/before 200", "/between 200", "/after 200", "/early 200"}, pairs({"retry", "resumed", "late", "h2"}))},
+      {"tls12", 12,
+       pairs({"ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305",
+              "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES256-CCM8", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384",
+              "AES128-SHA256", "CAMELLIA256-SHA", "AES256-SHA", "first", "again"})},
+      // MAC before encryption, and a renegotiation.
+      {"tls12-more", 4, {"/file 200", "/file 200", "/file 200", "/file 200"}},
+  };
+  return all;
+}
+
+class Decrypted : public ::testing::TestWithParam<size_t> {
+ protected:
+  const Capture& capture() const { return captures()[GetParam()]; }
+  std::vector<OwnedPacket> packets() const { return net::load_capture(folder() + capture().name + ".pcap"); }
+  std::string keys() const { return read_file(folder() + capture().name + ".keys"); }
+};
+INSTANTIATE_TEST_SUITE_P(Captures, Decrypted, ::testing::Range<size_t>(0, 4), [](const auto& info) {
+  std::string name = captures()[info.param].name;
+  std::erase(name, '-');
+  return name;
+});
+
+TEST_P(Decrypted, ShowsWhatTlsCarries) {
+  KeyLog log;
+  log.add(keys());
+  const Ran ran = play(packets(), &log);
+  EXPECT_EQ(ran.inner.sorted(), capture().expected);
+  EXPECT_EQ(ran.inner.handshakes, capture().handshakes);
+  EXPECT_EQ(ran.inner.wrong, 0u);
+  EXPECT_EQ(ran.counters.of(Counter::kUndecryptable), 0u);
+  EXPECT_GT(ran.counters.of(Counter::kDecrypted), 0u);
+}
+
+TEST_P(Decrypted, WithoutSecretsOnlyHandshakesAreSeen) {
+  const KeyLog nothing;
+  for (const KeyLog* log : {static_cast<const KeyLog*>(nullptr), &nothing}) {
+    const Ran ran = play(packets(), log);
+    EXPECT_TRUE(ran.inner.items.empty());
+    EXPECT_EQ(ran.inner.handshakes, capture().handshakes);
+    EXPECT_EQ(ran.counters.of(Counter::kDecrypted) + ran.counters.of(Counter::kUndecryptable), 0u);
+  }
+  KeyLog others;
+  others.add("CLIENT_RANDOM " + std::string(64, 'a') + " " + std::string(96, 'b') + "\n");
+  const Ran ran = play(packets(), &others);
+  EXPECT_TRUE(ran.inner.items.empty());
+  EXPECT_EQ(ran.inner.handshakes, capture().handshakes);
+  EXPECT_GT(ran.counters.of(Counter::kUndecryptable), 0u);
+}
+
+/// Programs write their secrets when they have them; whoever reads the file sees them a little after the packets.
+TEST_P(Decrypted, SecretsMayComeLate) {
+  const auto all = packets();
+  const std::string secrets = keys();
+  for (const size_t late : {size_t{1}, all.size() / 3, all.size() / 2, all.size()}) {
+    KeyLog log;
+    log.set_grows(true);
+    auto soon = all;  // within the time that is waited
+    for (size_t i = 0; i < soon.size(); ++i) soon[i].time = all[0].time + std::chrono::milliseconds(5 * i);
+    const Ran ran = play(soon, &log, [&](size_t i) {
+      if (i + 1 == late) log.add(secrets);
+    });
+    EXPECT_EQ(ran.inner.sorted(), capture().expected) << "after packet " << late;
+    EXPECT_EQ(ran.inner.handshakes, capture().handshakes);
+  }
+}
+
+TEST_P(Decrypted, SecretsThatNeverComeAreNotWaitedForLong) {
+  KeyLog log;
+  log.set_grows(true);
+  const Ran ran = play(packets(), &log);
+  EXPECT_TRUE(ran.inner.items.empty());
+  EXPECT_EQ(ran.inner.handshakes, capture().handshakes);
+}
+
+/// SYN or RST: where the order of these changes, the connection is another one.
+bool is_edge(const OwnedPacket& packet) { return (static_cast<uint8_t>(packet.bytes[14 + 20 + 13]) & 6) != 0; }
+
+/// The law of cuts, through two layers: packets are moved, repeated and cut in two.
+TEST_P(Decrypted, TheSameHoweverPacketsCome) {
+  KeyLog log;
+  log.add(keys());
+  const auto all = packets();
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<OwnedPacket> other = all;
+    for (size_t i = 8; i + 4 < other.size(); i += 1 + random() % 6) {
+      const auto here = other.begin() + static_cast<ptrdiff_t>(i);
+      if (random() % 3 == 0 && std::none_of(here, here + 4, is_edge)) std::swap(other[i], other[i + 1 + random() % 3]);
+      if (random() % 5 == 0) other.insert(other.begin() + static_cast<ptrdiff_t>(i), other[i]);
+    }
+    for (size_t i = 0; i < other.size(); ++i) other[i].time = all[0].time + std::chrono::milliseconds(i);
+    const Ran ran = play(other, &log);
+    ASSERT_EQ(ran.inner.sorted(), capture().expected) << "round " << round;
+  }
+}
+
+/// Whatever packet is lost: nothing is shown that was not said, and other connections are whole.
+TEST_P(Decrypted, EveryLostPacket) {
+  KeyLog log;
+  log.add(keys());
+  const auto all = packets();
+  std::set<std::string> known(capture().expected.begin(), capture().expected.end());
+  size_t whole = 0;
+  for (size_t lost = 0; lost < all.size(); ++lost) {
+    auto other = all;
+    other.erase(other.begin() + static_cast<ptrdiff_t>(lost));
+    const Ran ran = play(other, &log);
+    size_t found = 0;
+    for (const std::string& item : ran.inner.items) {
+      const std::string path = item.substr(0, item.find(' '));
+      const bool half = path.empty() || item.ends_with(" 0");  // a question or an answer alone
+      EXPECT_TRUE(half || known.contains(item)) << item << " without packet " << lost;
+      found += known.contains(item) ? 1 : 0;
+    }
+    EXPECT_GE(found + 4, capture().expected.size()) << "without packet " << lost;
+    whole += found == capture().expected.size() ? 1 : 0;
+  }
+  EXPECT_GT(whole, all.size() / 4);  // acknowledgements and the like
+}
+
+TEST_P(Decrypted, NoBytesAreBelievedThatWereChanged) {
+  KeyLog log;
+  log.add(keys());
+  const auto all = packets();
+  std::set<std::string> known(capture().expected.begin(), capture().expected.end());
+  std::mt19937 random(11);
+  for (int round = 0; round < 60; ++round) {
+    auto other = all;
+    OwnedPacket& victim = other[random() % other.size()];
+    if (victim.bytes.size() < 80) continue;
+    victim.bytes[70 + random() % (victim.bytes.size() - 70)] ^= static_cast<char>(1 + random() % 255);
+    const Ran ran = play(other, &log);
+    for (const std::string& item : ran.inner.items)
+      EXPECT_TRUE(item.find(' ') == 0 || item.ends_with(" 0") || known.contains(item)) << item;
+  }
+}
+
+TEST(Decryption, BytesThatWaitAreBounded) {
+  // A client's early data whose server never answers, and secrets that never come.
+  KeyLog log;
+  log.set_grows(true);
+  const auto all = net::load_capture(folder() + "tls13.pcap");
+  EngineOptions options = with(&log);
+  options.settings.sealed_cap = 64;  // less than one record
+  Inner inner;
+  Engine engine(options, inner);
+  for (const OwnedPacket& packet : all) engine.on_packet(packet.view());
+  engine.finish();
+  EXPECT_TRUE(inner.items.empty());
+  EXPECT_EQ(inner.handshakes, 5u);
+  EXPECT_GT(engine.counters().of(Counter::kUndecryptable), 0u);
+}
+
+// RFC 8448 3: a simple 1-RTT handshake.
+TEST(KeySchedule, OfTheStandardsExample) {
+  const std::string secret = unhex("b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21");
+  const Suite suite = suite_of(0x1301);
+  std::array<uint8_t, 16> key{};
+  std::array<uint8_t, 12> iv{};
+  expand_label(suite.hash, as_bytes(secret), "key", key);
+  expand_label(suite.hash, as_bytes(secret), "iv", iv);
+  EXPECT_EQ(as_text(Bytes(key)), unhex("dbfaa693d1762c5b666af5d950258d01"));
+  EXPECT_EQ(as_text(Bytes(iv)), unhex("5bd3c71b836e0b76bb73265f"));
+}
+
+TEST(Suites, WhatCanBeOpened) {
+  size_t known = 0;
+  for (uint32_t number = 0; number < 0x10000; ++number) {
+    const Suite suite = suite_of(static_cast<uint16_t>(number));
+    if (!suite.is_known()) continue;
+    ++known;
+    EXPECT_NE(suite.cipher, nullptr);
+    EXPECT_NE(suite.hash, nullptr);
+    EXPECT_EQ(suite.mac != nullptr, suite.kind == Suite::Kind::kCbc);
+  }
+  EXPECT_GT(known, 60u);
+  for (const uint16_t closed : {0x0000, 0x0002, 0x0005, 0x000A, 0xC011}) EXPECT_FALSE(suite_of(closed).is_known());
+  EXPECT_EQ(suite_of(0x1303).kind, Suite::Kind::kChaCha);
+  EXPECT_EQ(suite_of(0xC0AF).tag_size, 8);
+}
+
+}  // namespace
+}  // namespace baleen::dissect::tls
