@@ -164,6 +164,10 @@ class Loader {
     read_scripting();
     read_recordings();
     read_redaction(values_["redact"], "redact", c.redact);
+    c.encryption_key_files = list("encryption.keyFiles");
+    c.encrypt_items = boolean("encryption.items");
+    if (c.encrypt_items && c.encryption_key_files.empty() && std::getenv("BALEEN_ENCRYPTION_KEY") == nullptr)
+      wrong("encryption.items", "false without a key: encryption.keyFiles, or BALEEN_ENCRYPTION_KEY");
     c.data_dir = text("dataDir");
     c.node_name = text("node.name");
     c.node_ip = text("node.ip");

@@ -50,7 +50,9 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> macros;
   ScriptingConfig scripting;
   std::vector<RecordingConfig> recordings;
-  record::RedactionRules redact;  // of every recording
+  record::RedactionRules redact;                  // of every recording
+  std::vector<std::string> encryption_key_files;  // the first encrypts
+  bool encrypt_items = false;
   std::string data_dir, node_name, node_ip, gcs_key_file, timezone, log_level;
 };
 

@@ -104,6 +104,14 @@ TEST(Config, redaction) {
   EXPECT_FALSE(parse_config("redact: [a]\n").ok());
 }
 
+TEST(Config, encryption) {
+  const auto c = parse_config("encryption: {keyFiles: [a, b], items: true}\n");
+  ASSERT_TRUE(c.ok());
+  EXPECT_EQ(c.config.encryption_key_files, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(c.config.encrypt_items);
+  EXPECT_FALSE(parse_config("encryption: {items: true}\n").ok()) << "with what?";
+}
+
 TEST(Config, recordings) {
   const auto one = parse_config("recording:\n  name: shop\n  pattern: http or dns\n  to: gs://b/p\n");
   ASSERT_EQ(one.config.recordings.size(), 1u);

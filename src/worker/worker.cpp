@@ -269,6 +269,11 @@ Result<> Worker::prepare() {
     if (config.keep_tls_secrets)
       recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
     recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
+    auto keys = std::make_shared<index::KeyRing>();
+    for (const std::string& file : config.encryption_key_files) BALEEN_TRY_DO(keys->add_file(file));
+    if (const char* key = std::getenv("BALEEN_ENCRYPTION_KEY"); key != nullptr && *key != '\0')
+      BALEEN_TRY_DO(keys->add_text(key, "BALEEN_ENCRYPTION_KEY"));
+    if (!keys->empty()) recorder.encryption = {std::move(keys), config.encrypt_items};
     BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
     BALEEN_TRY(auto recordings, compile_recordings(config));
     recorder_->set_recordings(std::move(recordings));
