@@ -140,7 +140,7 @@ void SecretFinder::find_in(std::string_view text, const std::vector<uint32_t>* a
                            std::vector<uint8_t>* found) const {
   const auto look_for = [&](const Secret& secret, size_t index) {
     const std::string_view wanted = secret.text;
-    if (wanted.empty()) return;
+    if (wanted.empty() || text.size() < wanted.size()) return;
     const char* p = text.data();
     const char* const end = text.data() + text.size();
     while (const void* hit = ::memmem(p, static_cast<size_t>(end - p), wanted.data(), wanted.size())) {
