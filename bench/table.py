@@ -3,7 +3,7 @@
 
     bench/table.py [--only redis,kafka] [--write]
 
-Runs all benchmarks of the dissectors in build/release/bin twice: as they are, for speed, and under callgrind, for
+Runs all benchmarks of the dissectors in build/release/bin: as they are, for speed, and twice under callgrind, for
 instructions and calls of malloc per item, which do not depend on the machine's other work. --write puts the rows of this
 commit into bench/results.tsv in place of its earlier ones. Needs valgrind."""
 import argparse
@@ -56,19 +56,32 @@ def allocator_calls(out: pathlib.Path) -> int:
     return total
 
 
-def cost(binary: pathlib.Path, name: str) -> tuple:
-    """Instructions and allocations of an iteration: everything inside the benchmark's function, over all its runs."""
+def counted(binary: pathlib.Path, name: str, seconds: float) -> tuple:
+    """Instructions, allocations and iterations inside the benchmark's function, over all its runs."""
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "callgrind.out"
         run = subprocess.run(
             ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--toggle-collect=*(benchmark::State&)",
-             binary, f"--benchmark_filter=^{re.escape(name)}$", "--benchmark_min_time=0.05", "--v=2"],
+             binary, f"--benchmark_filter=^{re.escape(name)}$", f"--benchmark_min_time={seconds}", "--v=2"],
             capture_output=True, text=True, check=False)
         collected = re.search(r"Collected : (\d+)", run.stderr)
         iterations = sum(int(n) for n in re.findall(r"Running \S+ for (\d+)", run.stderr))
         if run.returncode != 0 or collected is None or iterations == 0:
             sys.exit(f"{binary.name} {name}: {run.stderr[-500:]}")
-        return int(collected[1]) / iterations, allocator_calls(out) / iterations
+        return int(collected[1]), allocator_calls(out), iterations
+
+
+def cost(binary: pathlib.Path, name: str) -> tuple:
+    """Of one iteration, in the steady state: the difference between a short and a long run holds no set-up."""
+    short = counted(binary, name, 0.05)
+    for seconds in (0.5, 5.0):  # the first iteration alone may take longer than half a second
+        long = counted(binary, name, seconds)
+        more = long[2] - short[2]
+        if more > 0:
+            break
+    else:
+        return long[0] / long[2], long[1] / long[2]
+    return (long[0] - short[0]) / more, max(0.0, (long[1] - short[1]) / more)
 
 
 def commit() -> str:

@@ -61,6 +61,11 @@ Result<std::unique_ptr<store::ObjectStore>> Access::open(const store::Location& 
   return store::open(location, options);
 }
 
+Result<worker::Config> Access::config() {
+  if (!config_) BALEEN_TRY_DO(load());
+  return *config_;
+}
+
 Result<OpenedStore> open_location(const std::string& url, Access& access) {
   BALEEN_TRY(const store::Location location, store::Location::parse(url));
   if (location.scheme == "file" && !fs::is_directory(location.prefix))

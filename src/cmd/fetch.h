@@ -35,6 +35,8 @@ class Access {
   /// Of a command that has read its configuration already.
   void use(const worker::Config& config) { config_ = config; }
   Result<std::unique_ptr<store::ObjectStore>> open(const store::Location& location);
+  /// The configuration itself.
+  Result<worker::Config> config();
 
  private:
   Result<> load();

@@ -77,10 +77,11 @@ class Query {
 
   void explain() const {
     const index::ReadStatistics& s = reader_.statistics();
-    fmt::print(
-        stderr,
-        "{} requests, {} read, {} blocks of which {} skipped, {} taken from the cache; {} rows looked at, {} matched\n",
-        s.requests, size_to_string(s.bytes), s.blocks, s.blocks_skipped, s.cached, s.rows, s.matches);
+    fmt::print(stderr,
+               "{} requests, {} read, {} blocks ({} known from the index) of which {} skipped, {} taken from the "
+               "cache; {} row groups of which {} skipped; {} rows looked at, {} matched\n",
+               s.requests, size_to_string(s.bytes), s.blocks, s.blocks_indexed, s.blocks_skipped, s.cached,
+               s.row_groups, s.row_groups_skipped, s.rows, s.matches);
   }
 
  private:
@@ -158,77 +159,6 @@ int run(QueryOptions& options) {
   return outcome.error().code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
 }
 
-void print_facts(const index::RecordingFacts& r, bool whole) {
-  if (!whole) {
-    fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", r.name, r.blocks, r.items, r.packets,
-               size_to_string(r.bytes), to_rfc3339(std::chrono::floor<std::chrono::milliseconds>(r.first)),
-               to_rfc3339(std::chrono::floor<std::chrono::milliseconds>(r.last)), r.filter);
-    return;
-  }
-  fmt::print(
-      "name:      {}\npattern:   {}\nblocks:    {}\nitems:     {}\npackets:   {}\nsize:      {}\nfrom:      {}\nto:    "
-      "    {}\n",
-      r.name, r.filter, r.blocks, r.items, r.packets, size_to_string(r.bytes), to_rfc3339(r.first), to_rfc3339(r.last));
-  fmt::print("protocols:\n");
-  for (const auto& [name, n] : r.items_by_protocol) fmt::print("  {:<12} {}\n", name, n);
-  const index::LossLedger& l = r.ledger;
-  fmt::print(
-      "ledger of items ({}):\n  seen {} = stored {} + not matched {} + dropped by a full queue {} + refused by a full "
-      "disk {} + in "
-      "flight {}\n",
-      l.balances() ? "balances" : "DOES NOT BALANCE", l.items_seen, l.items_stored, l.items_not_matched,
-      l.items_dropped_queue, l.items_failed, l.items_in_flight);
-  fmt::print(
-      "packets:\n  captured {}, dropped by the kernel {}, stored {}, of matching streams lost {}, cut by the snap "
-      "length {}\n",
-      l.packets_captured, l.packets_dropped_kernel, l.packets_stored, l.packets_lost_recorder, l.packets_truncated);
-  if (l.items_redacted + l.packets_redacted != 0)
-    fmt::print("redacted:\n  items {}, packets {}, of these overwritten whole {}\n", l.items_redacted,
-               l.packets_redacted, l.packets_blanked);
-}
-
-int run_recordings(const std::string& from, const std::string& name, bool json, Access& access) {
-  auto opened = open_location(from, access);
-  if (!opened) {
-    fmt::print(stderr, "baleen: {}\n", opened.error().message);
-    return exit_code::kFailed;
-  }
-  index::RecordingReader reader(*opened->store, opened->prefix);
-  const auto recordings = reader.recordings();
-  if (!recordings) {
-    fmt::print(stderr, "baleen: {}\n", recordings.error().message);
-    return exit_code::kFailed;
-  }
-  for (const Error& problem : reader.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
-  if (name.empty() && !json)
-    fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", "NAME", "BLOCKS", "ITEMS", "PACKETS",
-               "SIZE", "FROM", "TO", "PATTERN");
-  bool found = false;
-  for (const index::RecordingFacts& r : *recordings) {
-    if (!name.empty() && r.name != name) continue;
-    found = true;
-    if (json) {
-      fmt::print("{}\n", nlohmann::json{{"name", r.name},
-                                        {"pattern", r.filter},
-                                        {"blocks", r.blocks},
-                                        {"items", r.items},
-                                        {"packets", r.packets},
-                                        {"bytes", r.bytes},
-                                        {"first_time", to_rfc3339(r.first)},
-                                        {"last_time", to_rfc3339(r.last)},
-                                        {"items_by_protocol", r.items_by_protocol},
-                                        {"ledger_balances", r.ledger.balances()}}
-                             .dump());
-    } else {
-      print_facts(r, !name.empty());
-    }
-  }
-  if (found || name.empty()) return reader.problems().empty() ? exit_code::kOk : exit_code::kIncomplete;
-  fmt::print(stderr, "baleen: no recording '{}' in {}; 'baleen recordings ls --from {}' lists them\n", name, from,
-             from);
-  return exit_code::kFailed;
-}
-
 }  // namespace
 
 void add_query_command(CLI::App& app, int& code) {
@@ -261,36 +191,6 @@ void add_query_command(CLI::App& app, int& code) {
                   "say on standard error what was read: requests, bytes, blocks skipped");
   options->access.add_to(*query);
   query->callback([options, &code] { code = run(*options); });
-}
-
-void add_recordings_command(CLI::App& app, int& code) {
-  struct Options {
-    std::string from, name;
-    std::string output = "table";
-    Access access;
-  };
-  auto options = std::make_shared<Options>();
-  CLI::App* recordings = app.add_subcommand("recordings", "List and describe recordings in a bucket or folder");
-  recordings->require_subcommand(1);
-  const auto common = [&](CLI::App* command) {
-    command->add_option("--from", options->from, "gs://bucket/prefix, or a folder")
-        ->required()
-        ->option_text("LOCATION");
-    command->add_option("-o,--output", options->output, "table or ndjson")
-        ->check(CLI::IsMember({"table", "ndjson"}))
-        ->capture_default_str();
-    options->access.add_to(*command);
-  };
-  CLI::App* ls = recordings->add_subcommand("ls", "List the recordings");
-  common(ls);
-  ls->callback(
-      [options, &code] { code = run_recordings(options->from, {}, options->output == "ndjson", options->access); });
-  CLI::App* show = recordings->add_subcommand("show", "Describe one: its size, its protocols, its loss ledger");
-  common(show);
-  show->add_option("NAME", options->name, "name of the recording")->required();
-  show->callback([options, &code] {
-    code = run_recordings(options->from, options->name, options->output == "ndjson", options->access);
-  });
 }
 
 }  // namespace baleen::cmd

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/log.h"
 #include "base/units.h"
@@ -23,7 +24,7 @@ struct TapOptions {
   std::string pcap, filter, record, to, name = "default", data_dir;
   std::string output;  // empty: table, unless something is recorded or scripted
   uint64_t limit = 0;
-  std::string duration;
+  std::string duration, metrics;
   std::string patience = "60s";
   bool quiet = false;
 };
@@ -83,8 +84,12 @@ class Tap {
     if (!options_.interfaces.empty()) loaded.config.interfaces = options_.interfaces;
     for (const std::string& path : options_.key_logs) loaded.config.tls_key_logs.push_back(path);
     if (!options_.data_dir.empty()) loaded.config.data_dir = options_.data_dir;
-    if (!options_.record.empty())
-      loaded.config.recordings.push_back({options_.name, options_.record, options_.to, true});
+    if (!options_.record.empty()) {
+      worker::RecordingConfig r{options_.name, options_.record, options_.to, true};
+      r.from_command_line = true;
+      loaded.config.recordings.push_back(std::move(r));
+    }
+    if (!options_.metrics.empty()) loaded.config.metrics_address = options_.metrics;
     return loaded;
   }
 
@@ -170,8 +175,14 @@ class Tap {
       for (const std::string& name : config_.interfaces) names += (names.empty() ? "" : ", ") + name;
       fmt::print(stderr, "baleen: capturing on {}; Ctrl-C ends it and keeps what was recorded\n", names);
     }
-    for (const worker::RecordingConfig& r : config_.recordings)
-      fmt::print(stderr, "baleen: recording '{}' ({}) to {}\n", r.name, r.pattern, r.to);
+    for (const record::RecordingStatus& r : worker_->status().recordings) {
+      const bool at_once = r.phase == record::Phase::kScheduled && !r.definition.schedule.start;
+      fmt::print(stderr, "baleen: recording '{}' ({}) to {}{}\n", r.definition.name, r.definition.pattern,
+                 r.definition.destination,
+                 r.phase == record::Phase::kRunning || at_once ? "" : fmt::format(": {}", record::to_string(r.phase)));
+    }
+    if (worker_->metrics_port() != 0)
+      fmt::print(stderr, "baleen: metrics at port {}, /metrics\n", worker_->metrics_port());
   }
 
   /// Until a signal, the end of the input, --limit or --duration. The same thread watches the configuration file.
@@ -207,8 +218,11 @@ class Tap {
     for (const std::string& note : worker_->apply(loaded->config)) fmt::print(stderr, "baleen: {}\n", note);
   }
 
+  /// Whether something is recorded: by the configuration, the command line, or `baleen recordings create`.
+  bool records() const { return worker_->status().recording; }
+
   int finish() {
-    const bool recorded = !config_.recordings.empty();
+    const bool recorded = records();
     if (recorded && !options_.quiet)
       fmt::print(stderr,
                  "baleen: finishing: closing blocks and uploading (a second Ctrl-C leaves them in the spool)\n");
@@ -236,15 +250,16 @@ class Tap {
     const worker::WorkerStatus s = worker_->status();
     if (!options_.quiet) summarise(s);
     const auto& r = s.recorder;
-    if (recorded && (r.spool.waiting_blocks != 0 || r.write_errors != 0 || r.ledger.items_dropped_queue != 0 ||
-                     r.ledger.packets_lost_recorder != 0))
+    if (recorded && (r.spool.dropped_blocks != 0 || r.ledger.items_refused_spool != 0 ||
+                     r.ledger.packets_refused_spool != 0 || r.spool.waiting_blocks != 0 || r.write_errors != 0 ||
+                     r.ledger.items_dropped_queue != 0 || r.ledger.packets_lost_recorder != 0))
       code = std::max(code, exit_code::kIncomplete);
     return code;
   }
 
   /// For the end that does not wait. Runs beside the worker's stopping.
   void say_what_is_left() const {
-    if (config_.recordings.empty()) {
+    if (!records()) {
       fmt::print(stderr, "baleen: ended at once; what scripts had not uploaded yet stays in {}\n",
                  worker_->data_folder());
       return;
@@ -263,7 +278,7 @@ class Tap {
       fmt::print(stderr, "; {} packets DROPPED by the kernel", s.capture.dropped_by_kernel);
     if (s.script_dropped_items != 0) fmt::print(stderr, "; {} items did not reach the scripts", s.script_dropped_items);
     fmt::print(stderr, "\n");
-    if (config_.recordings.empty()) return;
+    if (!s.recording) return;
     const index::LossLedger& l = s.recorder.ledger;
     fmt::print(stderr, "baleen: recorded {} items and {} packets of {} streams; {} blocks uploaded\n", l.items_stored,
                l.packets_stored, s.recorder.streams, s.recorder.spool.uploaded_blocks);
@@ -274,12 +289,23 @@ class Tap {
                  "baleen: LOST {} packets of matching streams: overwritten before they could be kept; raise "
                  "tap.storageLimit\n",
                  l.packets_lost_recorder);
+    if (l.blocks_dropped_spool != 0)
+      fmt::print(stderr,
+                 "baleen: LOST {} blocks ({}; {} items, {} packets) that waited for their bucket: the spool was at its "
+                 "limit of {}\n",
+                 l.blocks_dropped_spool, size_to_string(l.bytes_dropped_spool), l.items_dropped_spool,
+                 l.packets_dropped_spool, size_to_string(s.recorder.spool.limit_bytes));
+    if (l.items_refused_spool + l.packets_refused_spool != 0)
+      fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the spool was at its limit of {}\n",
+                 l.items_refused_spool, l.packets_refused_spool, size_to_string(s.recorder.spool.limit_bytes));
     if (s.recorder.spool.waiting_blocks != 0)
       fmt::print(stderr, "baleen: {} blocks ({}) wait in {}/spool for the next start: {}\n",
                  s.recorder.spool.waiting_blocks, size_to_string(s.recorder.spool.waiting_bytes),
                  worker_->data_folder(), s.recorder.spool.last_error);
-    for (const worker::RecordingConfig& r : config_.recordings)
-      fmt::print(stderr, "baleen: read it back with: baleen query --from {}\n", r.to);
+    std::set<std::string> places;
+    for (const record::RecordingStatus& r : s.recordings)
+      if (places.insert(r.definition.destination).second)
+        fmt::print(stderr, "baleen: read it back with: baleen query --from {}\n", r.definition.destination);
   }
 
   const TapOptions& options_;
@@ -339,6 +365,8 @@ void add_tap_command(CLI::App& app, int& code) {
       ->check(CLI::IsMember({"table", "ndjson", "count", "none"}));
   tap->add_option("--limit", options->limit, "end after this many items shown");
   tap->add_option("--duration", options->duration, "end after this time, as 30s or 5m");
+  tap->add_option("--metrics", options->metrics, "serve metrics for Prometheus at this address, as 127.0.0.1:49100")
+      ->option_text("ADDRESS");
   tap->add_option("--upload-wait", options->patience, "how long to wait for uploads at the end")->capture_default_str();
   tap->add_flag("-q,--quiet", options->quiet, "only errors on standard error");
   tap->callback([options, &code] {

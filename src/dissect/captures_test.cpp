@@ -10,9 +10,11 @@
 #include <set>
 #include <sstream>
 
+#include "codec/pcap/format.h"
 #include "codec/pcap/reader.h"
 #include "dissect/engine.h"
 #include "dissect/registry.h"
+#include "dissect/tls/decrypt/key_log.h"
 
 namespace baleen::dissect {
 namespace {
@@ -54,6 +56,8 @@ void replay(const fs::path& path, Counting& out) {
   const std::string bytes = read_file(path);
   EngineOptions options;
   options.protocols = registry();
+  tls::KeyLog secrets;
+  options.settings.key_log = &secrets;
   Engine engine(options, out);
   codec::pcap::Reader reader;
   Bytes window = as_bytes(bytes);
@@ -70,6 +74,8 @@ void replay(const fs::path& path, Counting& out) {
       packet.link = static_cast<net::LinkType>(r.link);
       engine.on_packet(packet);
     }
+    if (step.kind == codec::pcap::Reader::Kind::kSecrets && step.type == codec::pcap::kTlsKeyLog)
+      secrets.add(as_text(step.body));
     window = window.subspan(step.consumed);
     if (step.kind == codec::pcap::Reader::Kind::kFailed ||
         (step.kind == codec::pcap::Reader::Kind::kNeed && step.packets == 0))
@@ -80,11 +86,28 @@ void replay(const fs::path& path, Counting& out) {
 
 /// What this test speaks about: the table's name and ours.
 const std::map<std::string, std::string>& protocols() {
-  static const std::map<std::string, std::string> names = {
-      {"http", "http"},          {"dns", "dns"},   {"mdns", "mdns"}, {"llmnr", "llmnr"},     {"redis", "redis"},
-      {"kafka", "kafka"},        {"amqp", "amqp"}, {"ldap", "ldap"}, {"radius", "radius"},   {"diameter", "diameter"},
-      {"mqtt(packets)", "mqtt"}, {"sip", "sip"},   {"smtp", "smtp"}, {"ftp", "ftp"},         {"cql", "cassandra"},
-      {"memcache", "memcached"}, {"ntp", "ntp"},   {"dhcp", "dhcp"}, {"tls(hello)", "tlsx"}, {"http2", "http2"}};
+  static const std::map<std::string, std::string> names = {{"http", "http"},
+                                                           {"dns", "dns"},
+                                                           {"mdns", "mdns"},
+                                                           {"llmnr", "llmnr"},
+                                                           {"redis", "redis"},
+                                                           {"kafka", "kafka"},
+                                                           {"amqp", "amqp"},
+                                                           {"ldap", "ldap"},
+                                                           {"radius", "radius"},
+                                                           {"diameter", "diameter"},
+                                                           {"mqtt(packets)", "mqtt"},
+                                                           {"sip", "sip"},
+                                                           {"smtp", "smtp"},
+                                                           {"ftp", "ftp"},
+                                                           {"cql", "cassandra"},
+                                                           {"memcache", "memcached"},
+                                                           {"ntp", "ntp"},
+                                                           {"dhcp", "dhcp"},
+                                                           {"tls(hello)", "tlsx"},
+                                                           {"http2", "http2"},
+                                                           {"http(decrypted)", "http"},
+                                                           {"http2(decrypted)", "http2"}};
   return names;
 }
 

@@ -93,5 +93,61 @@ void idle_flows(benchmark::State& state) {
 }
 BENCHMARK(idle_flows)->Iterations(1)->Unit(benchmark::kMillisecond);
 
+/// Kept-alive connections of one shard that exchange small messages in turn.
+class Exchanges {
+ public:
+  explicit Exchanges(uint8_t shard) {
+    for (uint16_t n = 0; n < kConnections; ++n) {
+      const net::Endpoint client{*net::IpAddress::parse("10.1." + std::to_string(shard) + ".9"),
+                                 static_cast<uint16_t>(40000 + n)},
+          server{*net::IpAddress::parse("10.2.0.1"), 80};
+      const auto frame = [&](int from, std::string_view payload) {
+        const net::TcpShape shape{from == 0 ? client.port : server.port, from == 0 ? server.port : client.port, 0, 0,
+                                  kAck};
+        return net::tcp_frame(from == 0 ? client : server, from == 0 ? server : client, shape, payload);
+      };
+      frames_.push_back(frame(0, kQuestion));
+      frames_.push_back(frame(1, kAnswer));
+    }
+  }
+  static constexpr uint16_t kConnections = 256;
+  /// One exchange on each connection.
+  void play(Engine& engine) {
+    packets_.clear();
+    for (size_t i = 0; i < frames_.size(); ++i) {
+      const bool question = i % 2 == 0;
+      number(frames_[i], 38, question ? asked_ : answered_);
+      number(frames_[i], 42, question ? answered_ : asked_ + static_cast<uint32_t>(kQuestion.size()));
+      packets_.push_back({timestamp_from_ns(time_ns_ += 100), as_bytes(frames_[i]),
+                          static_cast<uint32_t>(frames_[i].size()), 0, net::LinkType::kEthernet});
+    }
+    asked_ += static_cast<uint32_t>(kQuestion.size());
+    answered_ += static_cast<uint32_t>(kAnswer.size());
+    engine.on_batch(packets_);
+  }
+
+ private:
+  static void number(std::string& frame, size_t at, uint32_t n) {
+    for (size_t i = 0; i < 4; ++i) frame[at + i] = static_cast<char>(n >> (24 - 8 * i));
+  }
+  std::vector<std::string> frames_;
+  std::vector<net::Packet> packets_;
+  uint32_t asked_ = 1000, answered_ = 5000;
+  int64_t time_ns_ = 1'700'000'000'000'000'000;
+};
+
+/// As many shards as threads, which share nothing: items of all of them together.
+void shards(benchmark::State& state) {
+  Counting counting;
+  EngineOptions options;
+  options.protocols = registry();
+  Engine engine(options, counting);
+  Exchanges exchanges(static_cast<uint8_t>(state.thread_index()));
+  for (auto _ : state) exchanges.play(engine);
+  if (counting.items < static_cast<uint64_t>(state.iterations() - 1) * Exchanges::kConnections) std::abort();
+  state.SetItemsProcessed(static_cast<int64_t>(counting.items));
+}
+BENCHMARK(shards)->Threads(1)->Threads(2)->UseRealTime()->MinTime(2);
+
 }  // namespace
 }  // namespace baleen::dissect

@@ -70,6 +70,17 @@ ObjectRecord object_of(const json& j) {
   X(packets_lost_recorder) \
   X(packets_truncated) \
   X(items_failed) \
+  X(items_refused_spool) \
+  X(packets_matched) \
+  X(packets_in_flight) \
+  X(packets_failed) \
+  X(packets_refused_spool) \
+  X(streams_refused_spool) \
+  X(packets_refused_recorder) \
+  X(blocks_dropped_spool) \
+  X(bytes_dropped_spool) \
+  X(items_dropped_spool) \
+  X(packets_dropped_spool) \
   X(items_redacted) \
   X(packets_redacted) \
   X(packets_blanked)
@@ -88,7 +99,26 @@ LossLedger ledger_of(const json& j) {
 #define X(field) l.field = count_of(j, #field);
   BALEEN_LEDGER_FIELDS(X)
 #undef X
+  // Early records do not say it: there was nothing but these two.
+  if (!j.contains("packets_matched")) l.packets_matched = l.packets_stored + l.packets_lost_recorder;
   return l;
+}
+
+json dropped_json(const DroppedBlocks& d) {
+  return {{"block", d.block},
+          {"cause", d.cause},
+          {"blocks", d.blocks},
+          {"items", d.items},
+          {"packets", d.packets},
+          {"bytes", d.bytes},
+          {"first_time_ns", to_ns(d.first)},
+          {"last_time_ns", to_ns(d.last)}};
+}
+
+DroppedBlocks dropped_of(const json& j) {
+  return {j.at("block").get<std::string>(), j.value("cause", ""),         count_of(j.at("blocks")),
+          count_of(j.at("items")),          count_of(j.at("packets")),    count_of(j.at("bytes")),
+          time_of(j.at("first_time_ns")),   time_of(j.at("last_time_ns"))};
 }
 
 std::string date_of(Timestamp t) { return to_rfc3339(t).substr(0, 10); }
@@ -106,6 +136,19 @@ bool is_safe_key(std::string_view key) {
 }
 
 }  // namespace
+
+LossLedger& LossLedger::operator+=(const LossLedger& other) {
+#define X(field) field += other.field;
+  BALEEN_LEDGER_FIELDS(X)
+#undef X
+  return *this;
+}
+
+std::vector<std::pair<std::string_view, uint64_t>> numbers(const LossLedger& ledger) {
+#define X(field) {#field, ledger.field},
+  return {BALEEN_LEDGER_FIELDS(X)};
+#undef X
+}
 
 std::string BlockRecord::to_json() const {
   json j;
@@ -139,6 +182,7 @@ std::string BlockRecord::to_json() const {
   j["streams"] = std::move(places);
   j["ledger"] = ledger_json(ledger);
   if (!redactions.empty()) j["redactions"] = redactions;
+  for (const DroppedBlocks& d : dropped) j["dropped"].push_back(dropped_json(d));
   return j.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
@@ -188,6 +232,7 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
   if (const auto ledger = j.find("ledger"); ledger != j.end()) r.ledger = ledger_of(*ledger);
   const json redactions = j.value("redactions", json::object());
   for (const auto& [rule, n] : redactions.items()) r.redactions[rule] = count_of(n);
+  for (const json& d : j.value("dropped", json::array())) r.dropped.push_back(dropped_of(d));
   return r;
 } catch (const json::exception& e) {
   return Error{Code::kInvalid, fmt::format("not a block record: {}", e.what())};

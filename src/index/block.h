@@ -18,17 +18,34 @@ namespace baleen::index {
 struct LossLedger {
   uint64_t items_seen = 0, items_stored = 0, items_not_matched = 0, items_dropped_queue = 0, items_in_flight = 0;
   uint64_t packets_captured = 0, packets_dropped_kernel = 0;
-  uint64_t packets_stored = 0;         // of matched streams
-  uint64_t packets_lost_recorder = 0;  // of matched streams: overwritten before they could be kept
-  uint64_t packets_truncated = 0;      // stored, and cut by the snap length
-  uint64_t items_failed = 0;           // matched, and the disk took no more
+  uint64_t packets_stored = 0;            // of matched streams
+  uint64_t packets_lost_recorder = 0;     // of matched streams: overwritten before they could be kept
+  uint64_t packets_truncated = 0;         // stored, and cut by the snap length
+  uint64_t items_failed = 0;              // matched, and the disk took no more
+  uint64_t items_refused_spool = 0;       // matched, and the spool was at its limit
+  uint64_t packets_matched = 0;           // of matched streams, whatever became of them
+  uint64_t packets_in_flight = 0;         // of matched streams: what becomes of them is not decided
+  uint64_t packets_failed = 0;            // of matched streams: the disk took no more
+  uint64_t packets_refused_spool = 0;     // of matched streams: the spool was at its limit
+  uint64_t streams_refused_spool = 0;     // matched, and begun while the spool was at its limit
+  uint64_t packets_refused_recorder = 0;  // of all that were captured: the flight recorder had no place
+  // Stored by this process or one before it, and dropped again to make room when the spool was at its limit.
+  uint64_t blocks_dropped_spool = 0, bytes_dropped_spool = 0, items_dropped_spool = 0, packets_dropped_spool = 0;
   // Of those stored: what was changed before it reached the spool.
   uint64_t items_redacted = 0;
   uint64_t packets_redacted = 0;
   uint64_t packets_blanked = 0;  // of packets_redacted: whole payloads, because it was not known what is secret there
-  bool balances() const {
-    return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight + items_failed;
+  bool items_balance() const {
+    return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight + items_failed +
+                             items_refused_spool;
   }
+  bool packets_balance() const {
+    return packets_matched ==
+           packets_stored + packets_in_flight + packets_lost_recorder + packets_failed + packets_refused_spool;
+  }
+  bool balances() const { return items_balance() && packets_balance(); }
+  /// Adds every number of another run's.
+  LossLedger& operator+=(const LossLedger& other);
   bool operator==(const LossLedger&) const = default;
 };
 
@@ -45,6 +62,9 @@ struct BlockEncryption {
   bool operator==(const BlockEncryption&) const = default;
 };
 
+/// Every number of a ledger with its name, as records, the control socket and metrics spell them.
+std::vector<std::pair<std::string_view, uint64_t>> numbers(const LossLedger& ledger);
+
 /// An object of a block as it was written.
 struct ObjectRecord {
   std::string key;  // below the destination's prefix
@@ -59,6 +79,16 @@ struct StreamPlace {
   std::string stream;  // "000000000042.pcap"
   uint64_t offset = 0, length = 0, packets = 0;
   bool operator==(const StreamPlace&) const = default;
+};
+
+/// Blocks of a recording that were dropped before their upload, as a later block of it tells. The same ones may be told
+/// twice (a crash in between): `block` says which.
+struct DroppedBlocks {
+  std::string block;  // id of the first
+  std::string cause;  // "spool limit"
+  uint64_t blocks = 1, items = 0, packets = 0, bytes = 0;
+  Timestamp first{}, last{};  // of their packets and items
+  bool operator==(const DroppedBlocks&) const = default;
 };
 
 /// The record that commits a block: blocks/…/<block>.json. Written last; what it names is there, whole.
@@ -80,6 +110,7 @@ struct BlockRecord {
   LossLedger ledger;
   /// Of this recording, from the start of the run: how often each rule of redaction has cut something out, by its name.
   std::map<std::string, uint64_t> redactions;
+  std::vector<DroppedBlocks> dropped;  // of the same node and recording, before this one
 
   std::string to_json() const;
   /// Reads every schema version ever released; names what it does not know only when it must understand it.

@@ -32,6 +32,9 @@ BlockRecord sample() {
   r.header_length = 188;
   r.streams = {{"000000000001.pcap", 188, 1000, 30}, {"000000000002_udp.pcap", 1188, 500, 40}};
   r.ledger = {100, 5, 90, 3, 2, 1000, 10, 70, 4, 1};
+  r.ledger.packets_matched = 74;
+  r.dropped = {{"20261123T110000.000000000Z-node-1-r-000001", "spool limit", 2, 3, 4, 500, timestamp_from_ns(7),
+                timestamp_from_ns(9)}};
   return r;
 }
 
@@ -57,6 +60,7 @@ void expect_equal(const BlockRecord& a, const BlockRecord& b) {
   EXPECT_EQ(a.header_length, b.header_length);
   EXPECT_EQ(a.streams, b.streams);
   EXPECT_EQ(a.ledger, b.ledger);
+  EXPECT_EQ(a.dropped, b.dropped);
 }
 
 TEST(BlockRecord, ComesBackAsItWasWritten) {
@@ -210,6 +214,11 @@ TEST(LossLedger, Balances) {
   LossLedger l = sample().ledger;
   ++l.items_seen;
   EXPECT_FALSE(l.balances());
+  l = sample().ledger;
+  ++l.packets_matched;
+  EXPECT_FALSE(l.balances());
+  l += sample().ledger;
+  EXPECT_EQ(l.packets_matched, 2 * sample().ledger.packets_matched + 1);
 }
 
 ItemRow sample_row() {

@@ -30,9 +30,15 @@ int64_t status_number(const item::Value& status) {
   return ec == std::errc() && end == text.data() + text.size() ? n : -1;
 }
 
+/// The pod as a filter names it: a column is asked before the item's JSON is, so it must say the same.
+std::string pod_of(const item::ResolvedEndpoint& end) {
+  const std::string_view name = end.pod_object["metadata"]["name"].text();
+  return std::string(name.empty() ? std::string_view(end.pod) : name);
+}
+
 }  // namespace
 
-ItemRow row_from(const item::Item& item) {
+ItemRow row_from(const item::Item& item, std::string_view recording) {
   ItemRow r;
   r.time_ns = to_ns(item.time());
   r.elapsed_us = item.elapsed().count() / 1000;
@@ -55,12 +61,12 @@ ItemRow row_from(const item::Item& item) {
   r.dst_port = item.server.address.port;
   r.src_name = item.client.name;
   r.src_namespace = item.client.name_space;
-  r.src_pod = item.client.pod;
+  r.src_pod = pod_of(item.client);
   r.src_service = item.client.service;
   r.src_process = item.client.process;
   r.dst_name = item.server.name;
   r.dst_namespace = item.server.name_space;
-  r.dst_pod = item.server.pod;
+  r.dst_pod = pod_of(item.server);
   r.dst_service = item.server.service;
   r.dst_process = item.server.process;
   const item::Row shown = item::row_of(item);
@@ -69,7 +75,7 @@ ItemRow row_from(const item::Item& item) {
   r.status_text = item::display(shown.status);
   r.status = status_number(shown.status);
   r.host = item.request.present ? std::string(item.request.payload["headers"]["host"].text()) : std::string();
-  item::append_json(item, r.json);
+  item::append_json(item, recording, r.json);
   Arena arena;
   r.id = item::member(item, "id", arena).text();
   return r;

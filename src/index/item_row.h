@@ -23,7 +23,7 @@ struct ItemRow {
   std::string json;  // the whole item, one line
 };
 
-ItemRow row_from(const item::Item& item);
+ItemRow row_from(const item::Item& item, std::string_view recording = {});
 
 /// A row as bytes for a journal, and back; nothing when the bytes are not a whole row.
 void append_row(const ItemRow& row, std::string& out);

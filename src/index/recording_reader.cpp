@@ -1,63 +1,34 @@
 #include "index/recording_reader.h"
 
 #include <fmt/core.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
-#include <set>
 
-#include "base/crc32c.h"
+#include "index/item_pruning.h"
 #include "item/json.h"
-#include "kfl/pushdown.h"
 
 namespace baleen::index {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// Whether a condition on the item's protocol can hold in a block that has items of these protocols only.
-bool protocols_allow(const kfl::Conjunct& c, const BlockRecord& block) {
-  if (c.column != "protocol.name" || c.op != kfl::Conjunct::Op::kEqual || block.items_by_protocol.empty()) return true;
-  // Blocks count by short name; protocols whose name differs from it are never pruned by it.
-  static const std::set<std::string_view> kSame = {"dns", "redis", "kafka", "amqp"};
-  return !kSame.contains(c.text) || block.items_by_protocol.contains(c.text);
+/// "date=2026-11-23/hour=13" of the hour of a time: what a key has in it, and sorts by.
+std::string hour_folder(Timestamp t) {
+  const std::string text = to_rfc3339(std::chrono::floor<std::chrono::seconds>(t));
+  return fmt::format("date={}/hour={}", text.substr(0, 10), text.substr(11, 2));
 }
 
-bool time_allows(const kfl::Conjunct& c, const BlockRecord& block) {
-  if (c.column != "timestamp") return true;
-  const auto first = static_cast<double>(to_ms(block.first)), last = static_cast<double>(to_ms(block.last)) + 1;
-  switch (c.op) {
-    case kfl::Conjunct::Op::kGreater:
-    case kfl::Conjunct::Op::kGreaterEqual: return last >= c.number;
-    case kfl::Conjunct::Op::kLess:
-    case kfl::Conjunct::Op::kLessEqual: return first <= c.number;
-    default: return true;
-  }
-}
+/// Numbers of streams begin anew in each run.
+std::string run_of(const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; }
 
 }  // namespace
 
 RecordingReader::RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder,
                                  uint64_t cache_limit)
-    : store_(store), prefix_(std::move(prefix)), cache_(std::move(cache_folder)), cache_limit_(cache_limit) {
-  if (cache_.empty()) {
-    std::string pattern = (fs::temp_directory_path() / "baleen-read-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) cache_ = pattern;
-    temporary_ = true;
-  } else {
-    std::error_code ignored;
-    fs::create_directories(cache_, ignored);
-  }
-}
-
-RecordingReader::~RecordingReader() {
-  std::error_code ignored;
-  if (temporary_ && !cache_.empty()) fs::remove_all(cache_, ignored);
-}
+    : store_(store),
+      prefix_(prefix),
+      cache_(store, std::move(prefix), std::move(cache_folder), cache_limit, statistics_) {}
 
 Result<std::vector<std::string>> RecordingReader::recording_names() {
   std::vector<std::string> names;
@@ -74,25 +45,56 @@ Result<std::vector<std::string>> RecordingReader::recording_names() {
   return names;
 }
 
-Result<std::vector<std::string>> RecordingReader::list_records(const std::string& recording) {
-  std::vector<std::string> keys;
+Result<std::vector<store::ObjectFacts>> RecordingReader::list_records(const std::string& recording,
+                                                                      const ReadQuery& query) {
+  // A block lies in the folder of its first packet's hour, and a block is closed long before it is a day old.
+  constexpr int64_t kDay = 86'400'000'000'000;
+  std::vector<store::ObjectFacts> found;
   store::ListOptions options;
   options.prefix = prefix_ + records_prefix(recording);
+  const int64_t since = to_ns(query.since);
+  if (since > INT64_MIN + kDay) options.start_offset = options.prefix + hour_folder(timestamp_from_ns(since - kDay));
+  const bool ends = to_ns(query.until) != INT64_MAX;
+  const std::string last = ends ? options.prefix + hour_folder(query.until) : std::string();
   do {
-    BALEEN_TRY(const store::ListPage page, store_.list(options));
+    BALEEN_TRY(store::ListPage page, store_.list(options));
     ++statistics_.requests;
-    for (const store::ObjectFacts& object : page.objects)
-      if (object.key.ends_with(".json")) keys.push_back(object.key);
+    for (store::ObjectFacts& object : page.objects) {
+      if (ends && object.key.compare(0, last.size(), last) > 0) return found;
+      if (object.key.ends_with(".json")) found.push_back(std::move(object));
+    }
     options.page_token = page.next_page_token;
   } while (!options.page_token.empty());
-  return keys;
+  return found;
 }
 
-bool RecordingReader::may_match(const BlockRecord& block, const ReadQuery& query) const {
-  if (block.last < query.since || block.first > query.until) return false;
-  for (const kfl::Conjunct& c : kfl::pushdown(query.filter))
-    if (!time_allows(c, block) || !protocols_allow(c, block)) return false;
-  return true;
+std::map<std::string, IndexedRecord> RecordingReader::load_index(const std::string& recording,
+                                                                 const std::vector<store::ObjectFacts>& records) {
+  std::map<std::string, IndexedRecord> out;
+  constexpr size_t kWorthIt = 8;  // fewer records than that are fetched sooner than an index is found
+  if (records.size() < kWorthIt) return out;
+  const std::string folder = prefix_ + index_prefix(recording);
+  const auto day = [](std::string_view key) { return key.substr(std::min(key.find("/date="), key.size()), 16); };
+  const std::string first(day(records.front().key)), last(day(records.back().key));
+  store::ListOptions options;
+  options.prefix = folder;
+  std::vector<std::string> keys;
+  do {
+    const auto page = store_.list(options);
+    ++statistics_.requests;
+    if (!page) return out;
+    for (const store::ObjectFacts& object : page->objects)
+      if (day(object.key) >= first && day(object.key) <= last) keys.push_back(object.key);
+    options.page_token = page->next_page_token;
+  } while (!options.page_token.empty());
+  // Whatever is wrong with an index, the records themselves are there.
+  for (const Result<std::string>& text : get_all(store_, keys)) {
+    ++statistics_.requests;
+    if (!text) continue;
+    statistics_.bytes += text->size();
+    static_cast<void>(add_index(*text, out));
+  }
+  return out;
 }
 
 /// Keeps in mind what one object's trouble is; an error again when it is not of one object.
@@ -103,40 +105,69 @@ Result<> RecordingReader::leave_out(Error error) {
   return {};
 }
 
-Result<std::vector<BlockRecord>> RecordingReader::blocks(const ReadQuery& query) {
+Result<> RecordingReader::fetch_records(const std::vector<std::string>& keys, std::vector<IndexedRecord>& out) {
+  constexpr size_t kBatch = 64;  // records with their streams may be large
+  for (size_t begin = 0; begin < keys.size(); begin += kBatch) {
+    const std::span batch = std::span(keys).subspan(begin, std::min(kBatch, keys.size() - begin));
+    const auto texts = get_all(store_, batch);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      ++statistics_.requests;
+      if (texts[i]) statistics_.bytes += texts[i]->size();
+      auto record = texts[i] ? BlockRecord::from_json(*texts[i]) : Result<BlockRecord>(texts[i].error());
+      if (!record) {
+        BALEEN_TRY_DO(leave_out(std::move(record).error().in(batch[i])));
+        continue;
+      }
+      out.push_back(indexed(*std::move(record), *texts[i]));
+      out.back().key = batch[i];
+    }
+  }
+  return {};
+}
+
+Result<std::vector<IndexedRecord>> RecordingReader::blocks(const ReadQuery& query) {
   std::vector<std::string> names = {query.recording};
   if (query.recording.empty()) {
     BALEEN_TRY(names, recording_names());
   }
-  std::vector<BlockRecord> out;
+  const ItemPruning pruning(query.filter, query.since, query.until);
+  std::vector<IndexedRecord> out;
   for (const std::string& name : names) {
-    BALEEN_TRY(const std::vector<std::string> keys, list_records(name));
-    for (const std::string& key : keys) {
-      auto text = store_.get(key);
-      ++statistics_.requests;
-      if (text) statistics_.bytes += text->size();
-      auto record = text ? BlockRecord::from_json(*text) : Result<BlockRecord>(std::move(text).error());
-      if (!record) {
-        BALEEN_TRY_DO(leave_out(std::move(record).error().in(key)));
-        continue;
+    BALEEN_TRY(const std::vector<store::ObjectFacts> listed, list_records(name, query));
+    std::map<std::string, IndexedRecord> index = load_index(name, listed);
+    std::vector<IndexedRecord> found;
+    std::vector<std::string> missing;
+    for (const store::ObjectFacts& object : listed) {
+      const auto known = index.find(object.key.substr(prefix_.size()));
+      if (known != index.end() && known->second.is(object)) {
+        known->second.key = object.key;
+        found.push_back(std::move(known->second));
+        ++statistics_.blocks_indexed;
+      } else {
+        missing.push_back(object.key);
       }
+    }
+    BALEEN_TRY_DO(fetch_records(missing, found));
+    for (IndexedRecord& block : found) {
       ++statistics_.blocks;
-      if (may_match(*record, query)) {
-        out.push_back(std::move(*record));
+      if (pruning.may_match(block.record)) {
+        out.push_back(std::move(block));
       } else {
         ++statistics_.blocks_skipped;
       }
     }
   }
-  std::sort(out.begin(), out.end(), [](const BlockRecord& a, const BlockRecord& b) { return a.first < b.first; });
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.record.first < b.record.first; });
   return out;
 }
 
 Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
-  BALEEN_TRY(const std::vector<BlockRecord> all, blocks({}));
+  BALEEN_TRY(const std::vector<IndexedRecord> all, blocks({}));
   std::map<std::string, RecordingFacts> by_name;
   std::map<std::pair<std::string, std::string>, const BlockRecord*> last_of_run;
-  for (const BlockRecord& block : all) {
+  std::map<std::string, std::map<std::string, DroppedBlocks>> dropped;  // by recording and id
+  for (const IndexedRecord& known : all) {
+    const BlockRecord& block = known.record;
     RecordingFacts& facts = by_name[block.recording];
     facts.name = block.recording;
     if (facts.blocks == 0 || block.first < facts.first) facts.first = block.first;
@@ -146,116 +177,68 @@ Result<std::vector<RecordingFacts>> RecordingReader::recordings() {
     facts.packets += block.packets;
     facts.bytes += block.packets_object.size + block.items_object.size;
     facts.filter = block.filter;
+    // The same ones may be told twice; what was told later may have grown.
+    for (const DroppedBlocks& d : block.dropped)
+      if (DroppedBlocks& known = dropped[block.recording][d.block]; d.blocks >= known.blocks) known = d;
     for (const auto& [protocol, n] : block.items_by_protocol) facts.items_by_protocol[protocol] += n;
     // Counters only grow: the block that has seen most closed last. One that was taken up after a crash has no ledger.
     const BlockRecord*& last = last_of_run[{block.recording, block.node + "/" + block.run}];
     if (last == nullptr || last->ledger.items_seen <= block.ledger.items_seen) last = &block;
   }
   for (const auto& [key, block] : last_of_run) {
-    LossLedger& sum = by_name[key.first].ledger;
-    const LossLedger& l = block->ledger;
-    sum.items_seen += l.items_seen;
-    sum.items_stored += l.items_stored;
-    sum.items_not_matched += l.items_not_matched;
-    sum.items_dropped_queue += l.items_dropped_queue;
-    sum.items_in_flight += l.items_in_flight;
-    sum.packets_captured += l.packets_captured;
-    sum.packets_dropped_kernel += l.packets_dropped_kernel;
-    sum.packets_stored += l.packets_stored;
-    sum.packets_lost_recorder += l.packets_lost_recorder;
-    sum.packets_truncated += l.packets_truncated;
-    sum.items_failed += l.items_failed;
-    sum.items_redacted += l.items_redacted;
-    sum.packets_redacted += l.packets_redacted;
-    sum.packets_blanked += l.packets_blanked;
+    by_name[key.first].ledger += block->ledger;
   }
   std::vector<RecordingFacts> out;
-  for (auto& [name, facts] : by_name) out.push_back(std::move(facts));
+  for (auto& [name, facts] : by_name) {
+    for (const auto& [id, blocks] : dropped[name]) facts.dropped.push_back(blocks);
+    out.push_back(std::move(facts));
+  }
   return out;
 }
 
-/// Items objects never change, so a copy is good as long as its checksum is.
-Result<std::string> RecordingReader::local_copy(const ObjectRecord& object) {
-  const fs::path path = fs::path(cache_) / fmt::format("{:08x}-{}-{}", object.crc32c, object.size,
-                                                       fs::path(object.key).filename().string());
-  const auto have = store::sum_file(path.string());
-  if (have && have->size == object.size && have->crc32c == object.crc32c) {
-    ++statistics_.cached;
-    std::error_code ignored;
-    fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
-    return path.string();
-  }
-  BALEEN_TRY(const std::string content, store_.get(prefix_ + object.key));
-  ++statistics_.requests;
-  statistics_.bytes += content.size();
-  const uint32_t crc = crc32c(as_bytes(content));
-  if (content.size() != object.size || crc != object.crc32c)
-    return Error{Code::kIo, fmt::format("its content is not what its block record says: {} bytes, CRC32C {:08x}; "
-                                        "expected {} bytes, {:08x}",
-                                        content.size(), crc, object.size, object.crc32c)};
-  // Other processes may use the same cache.
-  const fs::path temporary = fmt::format("{}.{}.part", path.string(), ::getpid());
-  std::ofstream out(temporary, std::ios::binary);
-  out << content;
-  out.close();
-  std::error_code failed;
-  if (out) fs::rename(temporary, path, failed);
-  if (!out || failed) {
-    std::error_code ignored;
-    fs::remove(temporary, ignored);
-    return Error{Code::kIo, fmt::format("{}: cannot be written: is the disk full?", path.string())};
-  }
-  trim_cache();
-  return path.string();
-}
-
-void RecordingReader::trim_cache() {
-  if (temporary_) return;
-  std::vector<std::pair<fs::file_time_type, fs::path>> files;
-  uint64_t bytes = 0;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(cache_, ignored)) {
-    files.emplace_back(entry.last_write_time(ignored), entry.path());
-    bytes += entry.file_size(ignored);
-  }
-  std::sort(files.begin(), files.end());
-  // The newest stay: they are what the query in hand needs.
-  for (size_t i = 0; i + 64 < files.size() && bytes > cache_limit_; ++i) {
-    bytes -= fs::file_size(files[i].second, ignored);
-    fs::remove(files[i].second, ignored);
-  }
-}
-
 Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each) {
-  BALEEN_TRY(const std::vector<BlockRecord> chosen, blocks(query));
+  BALEEN_TRY(const std::vector<IndexedRecord> chosen, blocks(query));
   return items_of(chosen, query, [&](const StoredItem& item, const BlockRecord&) { return each(item); });
 }
 
-Result<> RecordingReader::items_of(const std::vector<BlockRecord>& blocks, const ReadQuery& query,
+Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query,
                                    const EachItem& each) {
   const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
+  const ItemPruning pruning(query.filter, query.since, query.until);
   uint64_t found = 0;
   Arena arena;
   // Blocks that overlap in time are read together, so that the order holds over nodes; others one group after the
   // other, so that a limit stops early.
   for (size_t begin = 0; begin < blocks.size();) {
     ParquetQuery parquet;
-    std::vector<const BlockRecord*> block_of_file;
-    Timestamp last = blocks[begin].last;
+    std::vector<const BlockRecord*> with_items, block_of_file;
+    std::vector<ObjectRecord> objects;
+    Timestamp last = blocks[begin].record.last;
     size_t end = begin;
-    for (; end < blocks.size() && (end == begin || blocks[end].first <= last); ++end) {
-      last = std::max(last, blocks[end].last);
-      if (blocks[end].items == 0) continue;
-      auto file = readable_copy(blocks[end]);
+    for (; end < blocks.size() && (end == begin || blocks[end].record.first <= last); ++end) {
+      last = std::max(last, blocks[end].record.last);
+      if (blocks[end].record.items == 0) continue;
+      with_items.push_back(&blocks[end].record);
+      objects.push_back(blocks[end].record.items_object);
+    }
+    auto files = cache_.local(objects, pruning);
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (!files[i]) {
+        BALEEN_TRY_DO(leave_out(std::move(files[i]).error().in(objects[i].key)));
+        continue;
+      }
+      if (files[i]->empty()) continue;
+      auto file = readable(*with_items[i], *std::move(files[i]));
       if (!file) {
-        BALEEN_TRY_DO(leave_out(std::move(file).error().in(blocks[end].items_object.key)));
+        BALEEN_TRY_DO(leave_out(std::move(file).error().in(objects[i].key)));
         continue;
       }
       parquet.files.push_back(*std::move(file));
-      block_of_file.push_back(&blocks[end]);
+      block_of_file.push_back(with_items[i]);
     }
     parquet.since_ns = to_ns(query.since);
     parquet.until_ns = to_ns(query.until);
+    parquet.condition = pruning.condition();
     bool stopped = false;
     const auto forget = std::unique_ptr<void, std::function<void(void*)>>(this, [&](void*) { decrypted_.clear(); });
     BALEEN_TRY_DO(read_parquet(parquet, [&](const StoredItem& item) {
@@ -267,6 +250,7 @@ Result<> RecordingReader::items_of(const std::vector<BlockRecord>& blocks, const
       stopped = !each(item, *block_of_file[item.file]) || ++found == limit;
       return !stopped;
     }));
+    cache_.release();
     if (stopped) break;
     begin = end;
   }
@@ -291,10 +275,9 @@ Result<std::string> RecordingReader::packets_range(const BlockRecord& block, uin
   return cipher->open(offset, length, sealed);
 }
 
-/// A file with a block's items. What is encrypted is kept so, and read in memory.
-Result<std::string> RecordingReader::readable_copy(const BlockRecord& block) {
+/// A file that DuckDB can read out of a local copy. What is encrypted stays so on the disk, and is read in memory.
+Result<std::string> RecordingReader::readable(const BlockRecord& block, std::string path) {
   BALEEN_TRY(const auto cipher, cipher_of(block, block.items_object, keys_.get()));
-  BALEEN_TRY(std::string path, local_copy(block.items_object));
   if (!cipher) return path;
   std::ifstream in(path, std::ios::binary);
   std::string sealed((std::istreambuf_iterator<char>(in)), {});
@@ -312,13 +295,13 @@ Result<std::string> RecordingReader::readable_copy(const BlockRecord& block) {
 
 /// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block
 /// brings its own (pcapng allows several sections in a file).
-Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block,
-                                                const std::function<bool(const StreamPlace&)>& wanted,
+Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const Streams& wanted,
                                                 const std::function<void(std::string_view)>& write) {
   uint64_t packets = 0;
+  const std::string run = run_of(block);
   std::string header;
   for (const StreamPlace& place : block.streams) {
-    if (!wanted(place)) continue;
+    if (!wanted.contains({run, place.stream})) continue;
     const bool first = header.empty();
     if (first) {
       BALEEN_TRY(header, packets_range(block, 0, block.header_length));
@@ -335,26 +318,35 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
   // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
   ReadQuery whole;
   whole.recording = query.recording;
-  BALEEN_TRY(const std::vector<BlockRecord> all, blocks(whole));
-  std::vector<BlockRecord> chosen;
-  for (const BlockRecord& block : all)
-    if (may_match(block, query)) chosen.push_back(block);
-  // Numbers of streams begin anew in each run.
-  const auto run_of = [](const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; };
-  std::set<std::pair<std::string, std::string>> wanted;
+  BALEEN_TRY(std::vector<IndexedRecord> all, blocks(whole));
+  const ItemPruning pruning(query.filter, query.since, query.until);
+  std::vector<IndexedRecord> chosen;
+  for (const IndexedRecord& block : all)
+    if (pruning.may_match(block.record)) chosen.push_back(block);
+  statistics_.blocks_skipped += all.size() - chosen.size();
+  Streams wanted;
   BALEEN_TRY_DO(items_of(chosen, query, [&](const StoredItem& item, const BlockRecord& block) {
     wanted.emplace(run_of(block), item.stream);
     return true;
   }));
+  std::erase_if(all, [&](const IndexedRecord& block) {
+    const std::string run = run_of(block.record);
+    return std::none_of(wanted.begin(), wanted.end(),
+                        [&](const auto& w) { return w.first == run && block.may_have_stream(w.second); });
+  });
   uint64_t packets = 0;
-  for (const BlockRecord& block : all) {
-    const std::string run = run_of(block);
-    auto written =
-        write_streams(block, [&](const StreamPlace& place) { return wanted.contains({run, place.stream}); }, write);
+  for (IndexedRecord& block : all) {
+    std::vector<IndexedRecord> fetched;
+    if (!block.whole) {
+      BALEEN_TRY_DO(fetch_records({block.key}, fetched));
+      if (fetched.empty()) continue;
+    }
+    const BlockRecord& record = block.whole ? block.record : fetched.front().record;
+    auto written = write_streams(record, wanted, write);
     if (written) {
       packets += *written;
     } else {
-      BALEEN_TRY_DO(leave_out(std::move(written).error().in(block.packets_object.key)));
+      BALEEN_TRY_DO(leave_out(std::move(written).error().in(record.packets_object.key)));
     }
   }
   return packets;

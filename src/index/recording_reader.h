@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,7 +11,9 @@
 #include "base/unique_fd.h"
 #include "index/block.h"
 #include "index/encryption.h"
+#include "index/items_cache.h"
 #include "index/parquet.h"
+#include "index/record_index.h"
 #include "kfl/kfl.h"
 #include "store/object_store.h"
 
@@ -21,7 +25,8 @@ struct RecordingFacts {
   Timestamp first{}, last{};
   std::map<std::string, uint64_t> items_by_protocol;
   std::string filter;
-  LossLedger ledger;  // the sum over runs of each run's last
+  LossLedger ledger;                   // the sum over runs of each run's last
+  std::vector<DroppedBlocks> dropped;  // before they could be uploaded, as later blocks tell
 };
 
 struct ReadQuery {
@@ -29,12 +34,6 @@ struct ReadQuery {
   kfl::Filter filter;
   Timestamp since = timestamp_from_ns(INT64_MIN), until = timestamp_from_ns(INT64_MAX);
   uint64_t limit = 0;
-};
-
-/// What reading has cost.
-struct ReadStatistics {
-  uint64_t requests = 0, bytes = 0, cached = 0;
-  uint64_t blocks = 0, blocks_skipped = 0, rows = 0, matches = 0;
 };
 
 /// Reads recordings where they lie, without the program that wrote them: lists block records, prunes by them, fetches
@@ -48,7 +47,6 @@ class RecordingReader {
   /// temporary one.
   RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder = {},
                   uint64_t cache_limit = uint64_t{4} << 30);
-  ~RecordingReader();
 
   /// With what encrypted blocks are read. Before anything is.
   void set_keys(std::shared_ptr<const KeyRing> keys) { keys_ = std::move(keys); }
@@ -65,27 +63,27 @@ class RecordingReader {
 
  private:
   using EachItem = std::function<bool(const StoredItem&, const BlockRecord&)>;
+  using Streams = std::set<std::pair<std::string, std::string>>;  // run and name
   Result<> leave_out(Error error);
-  Result<> items_of(const std::vector<BlockRecord>& blocks, const ReadQuery& query, const EachItem& each);
-  Result<uint64_t> write_streams(const BlockRecord& block, const std::function<bool(const StreamPlace&)>& wanted,
-                                 const std::function<void(std::string_view)>& write);
   Result<std::vector<std::string>> recording_names();
-  Result<std::vector<BlockRecord>> blocks(const ReadQuery& query);
-  Result<std::vector<std::string>> list_records(const std::string& recording);
-  bool may_match(const BlockRecord& block, const ReadQuery& query) const;
-  Result<std::string> local_copy(const ObjectRecord& object);
+  Result<std::vector<IndexedRecord>> blocks(const ReadQuery& query);
+  Result<std::vector<store::ObjectFacts>> list_records(const std::string& recording, const ReadQuery& query);
+  std::map<std::string, IndexedRecord> load_index(const std::string& recording,
+                                                  const std::vector<store::ObjectFacts>& records);
+  Result<> fetch_records(const std::vector<std::string>& keys, std::vector<IndexedRecord>& out);
+  Result<> items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query, const EachItem& each);
+  Result<uint64_t> write_streams(const BlockRecord& block, const Streams& wanted,
+                                 const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
   Result<std::string> packets_range(const BlockRecord& block, uint64_t offset, uint64_t length);
-  Result<std::string> readable_copy(const BlockRecord& block);
-  void trim_cache();
+  Result<std::string> readable(const BlockRecord& block, std::string path);
 
   store::ObjectStore& store_;
   std::shared_ptr<const KeyRing> keys_;
   std::vector<UniqueFd> decrypted_;  // items in memory, of the files being read
-  std::string prefix_, cache_;
-  bool temporary_ = false;
-  uint64_t cache_limit_;
+  std::string prefix_;
   ReadStatistics statistics_;
+  ItemsCache cache_;
   std::vector<Error> problems_;
 };
 

@@ -1,5 +1,6 @@
 #include "index/recording_reader.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "base/crc32c.h"
 #include "codec/pcap/reader.h"
 #include "codec/pcap/writer.h"
+#include "index/record_index.h"
 #include "item/json.h"
 #include "kfl/sample_items.h"
 
@@ -187,8 +189,8 @@ TEST(RecordingReader, LooksOnlyAtWhatItNeeds) {
     q.since = kBegin + seconds(3600 * 4);
     q.until = kBegin + seconds(3600 * 5);
     EXPECT_EQ(paths(reader, q), (Paths{"/4/0", "/5/0"}));
-    EXPECT_EQ(reader.statistics().blocks, 10u);
-    EXPECT_EQ(reader.statistics().blocks_skipped, 8u);
+    EXPECT_EQ(reader.statistics().blocks, 6u) << "those after the range are not looked at";
+    EXPECT_EQ(reader.statistics().blocks_skipped, 4u);
     EXPECT_EQ(reader.statistics().rows, 2u);
     q = query();
     q.limit = 1;
@@ -198,6 +200,98 @@ TEST(RecordingReader, LooksOnlyAtWhatItNeeds) {
   RecordingReader again(bucket.store(), "", bucket.cache());
   EXPECT_EQ(paths(again, query()).size(), 10u);
   EXPECT_EQ(again.statistics().cached, 3u) << "what was fetched before, by another process";
+}
+
+TEST(RecordingReader, AnIndexSparesRequestsAndIsOnlyBelievedWhereTheListingAgrees) {
+  Bucket bucket;
+  BlockRecord changed;
+  for (uint64_t hour = 0; hour < 30; ++hour)
+    changed = bucket.add("a", "r1", hour + 1, {{hour, 0, seconds(3600 * hour)}}, {{hour, 1}});
+  const auto made = compact(bucket.store(), "", "a");
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->records, 30u);
+  EXPECT_EQ(made->written, made->days);
+  const auto again = compact(bucket.store(), "", "a");
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->written + again->removed, 0u) << "it is up to date";
+  changed.cluster = "another";
+  bucket.put(Bucket::record_key(changed), changed.to_json());
+  bucket.add("a", "r1", 31, {{30, 0, seconds(3600 * 30)}}, {{30, 1}});
+  RecordingReader reader(bucket.store(), "");
+  ReadQuery q = query("", "a");
+  EXPECT_EQ(paths(reader, q).size(), 31u);
+  EXPECT_EQ(reader.statistics().blocks, 31u);
+  EXPECT_EQ(reader.statistics().blocks_indexed, 29u) << "one record is new, one has another size";
+  EXPECT_EQ(packets(reader, query("http and request.path == '/7/0'", "a")).size(), 1u);
+  ASSERT_TRUE(compact(bucket.store(), "", "a"));
+  RecordingReader fresh(bucket.store(), "");
+  EXPECT_EQ(paths(fresh, q).size(), 31u);
+  EXPECT_EQ(fresh.statistics().blocks_indexed, 31u);
+}
+
+/// A block of which a query needs a small part: three row groups, and texts that zstd cannot make small.
+class LargeBlock : public testing::Test {
+ protected:
+  LargeBlock() {
+    uint64_t random = 7;
+    std::vector<ItemRow> rows;
+    const auto item = kfl::sample::http(200, "/");
+    for (uint64_t i = 0; i < 70'000; ++i) {
+      item->stream = i;
+      item->request.time = kBegin + std::chrono::milliseconds(i);
+      item->response.time = item->request.time + std::chrono::milliseconds(1);
+      ItemRow row = row_from(*item);
+      if (i < 40'000) row.src_pod = row.src_name = "another";
+      row.json.resize(row.json.size() - 1);
+      row.json += ",\"noise\":\"";
+      for (int k = 0; k < 12; ++k)
+        row.json += fmt::format("{:x}", random = random * 6364136223846793005u + 1442695040888963407u);
+      row.json += "\"}";
+      rows.push_back(std::move(row));
+    }
+    record_ = bucket_.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(70)}}, {{1, 1}});
+    record_.items = rows.size();
+    record_.pods = {"another", "frontend-1"};
+    auto next = rows.begin();
+    const std::string file = bucket_.path("large");
+    EXPECT_TRUE(write_parquet(file, [&](ItemRow& row) { return next != rows.end() && (row = *next++, true); }, {}, ""));
+    std::ifstream in(file, std::ios::binary);
+    record_.items_object = bucket_.put(record_.items_object.key, {std::istreambuf_iterator<char>(in), {}});
+    bucket_.put(Bucket::record_key(record_), record_.to_json());
+  }
+  Bucket bucket_;
+  BlockRecord record_;
+};
+
+TEST_F(LargeBlock, OnlyRowGroupsAndColumnsThatAreNeededAreRead) {
+  ReadQuery q = query("src.pod.metadata.name == 'frontend-1'");
+  q.since = kBegin + std::chrono::milliseconds(62'000);
+  q.until = kBegin + std::chrono::milliseconds(62'099);
+  {
+    RecordingReader reader(bucket_.store(), "", bucket_.cache());
+    EXPECT_EQ(paths(reader, q).size(), 100u);
+    EXPECT_EQ(reader.statistics().row_groups, 3u);
+    EXPECT_EQ(reader.statistics().row_groups_skipped, 2u);
+    EXPECT_LT(reader.statistics().bytes, record_.items_object.size / 3);
+    EXPECT_LE(reader.statistics().requests, 7u);
+  }
+  RecordingReader again(bucket_.store(), "", bucket_.cache());
+  EXPECT_EQ(paths(again, q).size(), 100u);
+  EXPECT_GE(again.statistics().cached, 2u);
+  EXPECT_LT(again.statistics().bytes, 10'000u) << "ranges come from the cache";
+  RecordingReader all(bucket_.store(), "");
+  EXPECT_EQ(paths(all, query("src.pod.metadata.name == 'frontend-1'")).size(), 70'000u - 40'000u)
+      << "pruning by columns loses nothing that they name";
+}
+
+TEST_F(LargeBlock, ADamagedRangeIsNamedAndLeftOut) {
+  fs::resize_file(bucket_.path(record_.items_object.key), record_.items_object.size / 2);
+  RecordingReader reader(bucket_.store(), "");
+  ReadQuery q = query();
+  q.until = kBegin + std::chrono::milliseconds(10);
+  EXPECT_EQ(paths(reader, q).size(), 0u);
+  ASSERT_EQ(reader.problems().size(), 1u);
+  EXPECT_NE(reader.problems()[0].message.find(record_.items_object.key), std::string::npos);
 }
 
 TEST(RecordingReader, PacketsAreWholeStreamsOverAllBlocksOfTheirRun) {

@@ -17,6 +17,7 @@ void reset(Item& item) {
   item.client = item.server = ResolvedEndpoint{};
   item.request = item.response = item.data = Message{};
   item.error_message = {};
+  item.record = {};
   item.next = nullptr;
 }
 

@@ -91,8 +91,9 @@ struct Item {
   ResolvedEndpoint client, server;
   Message request, response, data;
   std::string_view error_message;
-  uint64_t match_key = 0;  // for matchers, while the item waits
-  Item* next = nullptr;    // for queues of their one owner
+  std::string_view record;  // names of the recordings that it belongs to, between commas
+  uint64_t match_key = 0;   // for matchers, while the item waits
+  Item* next = nullptr;     // for queues of their one owner
 
   // Set by ItemPool.
   ItemPool* home = nullptr;
@@ -125,6 +126,10 @@ class ItemRef {
   ~ItemRef() { reset(); }
   inline void reset();
   const Item* get() const { return item_; }
+  /// The item itself while nobody else holds it; else null.
+  Item* sole() const {
+    return item_ != nullptr && item_->references.load(std::memory_order_acquire) == 1 ? item_ : nullptr;
+  }
   const Item& operator*() const { return *item_; }
   const Item* operator->() const { return item_; }
   explicit operator bool() const { return item_ != nullptr; }

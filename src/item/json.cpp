@@ -198,7 +198,7 @@ constexpr TopLevel kTopLevel[] = {
     {"failed", [](const Item&, Arena&) { return Value(false); }},
     {"error", error_value},
     {"entryFile", entry_file_value},
-    {"record", [](const Item&, Arena&) { return Value(""); }},
+    {"record", [](const Item& i, Arena&) { return Value(i.record); }},
     {"capture", capture_value},
     {"captureSource", [](const Item& i, Arena&) { return Value(static_cast<int>(i.source)); }},
     {"duplicate", [](const Item&, Arena&) { return Value(false); }},
@@ -417,6 +417,14 @@ void append_json(const Value& value, std::string& out) {
       return;
     }
   }
+}
+
+void append_json(const Item& item, std::string_view record, std::string& out) {
+  Arena scratch;
+  MapBuilder map(scratch, std::size(kTopLevel));
+  for (const TopLevel& top : kTopLevel)
+    map.add(top.name, top.name == "record" ? Value(record) : top.make(item, scratch));
+  append_json(map.done(), out);
 }
 
 void append_json(const Item& item, std::string& out) {

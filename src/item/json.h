@@ -25,6 +25,8 @@ std::string stream_name(const Item& item);
 void append_json(const Value& value, std::string& out);
 /// Appends the item as JSON on one line.
 void append_json(const Item& item, std::string& out);
+/// The same, said to be of the recording `record` alone.
+void append_json(const Item& item, std::string_view record, std::string& out);
 
 /// Parses JSON text into `arena`; nothing when it is not JSON, or nests deeper than 64. Objects named "headers" or
 /// "trailers" fold case, as in live items. The text may go away afterwards.

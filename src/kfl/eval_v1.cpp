@@ -155,6 +155,16 @@ bool text_test(Helper helper, std::string_view text, std::string_view part) {
   }
 }
 
+/// Whether a list between commas has `name`: a live item may belong to several recordings (K1-47).
+bool names_one(std::string_view list, std::string_view name) {
+  while (true) {
+    const size_t comma = std::min(list.find(','), list.size());
+    if (list.substr(0, comma) == name) return true;
+    if (comma == list.size()) return false;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 Datum call(const Node& n, Context& c) {
   Datum subject = Datum::of(false);  // K1-33
   if (n.has_subject) {
@@ -185,7 +195,7 @@ Datum call(const Node& n, Context& c) {
       const Datum name = eval_v1(*n.args[first], c);
       if (stops(name)) return name;
       const Datum record = select_one(kRecord, c.record, c.arena);
-      return Datum::of(record.is(Kind::kString) && record.text() == text_form(name, room, c.arena));
+      return Datum::of(record.is(Kind::kString) && names_one(record.text(), text_form(name, room, c.arena)));
     }
     case Helper::kNone:
     case Helper::kUnknown: break;

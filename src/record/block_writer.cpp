@@ -427,7 +427,7 @@ Result<> BlockWriter::add_secrets(Bytes client_random, std::string_view lines) {
   return {};
 }
 
-Result<> BlockWriter::add_item(const item::Item& item) { return add_row(index::row_from(item)); }
+Result<> BlockWriter::add_item(const item::Item& item) { return add_row(index::row_from(item, owner_.recording)); }
 
 Result<> BlockWriter::add_row(const index::ItemRow& row) {
   BALEEN_TRY_DO(make_room(item_journal_));
@@ -441,6 +441,16 @@ Result<> BlockWriter::add_row(const index::ItemRow& row) {
 Result<> BlockWriter::flush() {
   BALEEN_TRY_DO(write_out(packet_journal_));
   return write_out(item_journal_);
+}
+
+uint64_t BlockWriter::encryption_bytes() const {
+  if (!key_) return 0;
+  uint64_t text = 0, frames = 0;
+  for (const Journal* journal : {&packet_journal_, &item_journal_}) {
+    text += journal->written + journal->buffer.size();
+    frames += journal->on_disk - journal->written + kFrameHead + io::kGcmTag;
+  }
+  return frames + (text / index::ObjectCipher::kChunk + 2) * io::kGcmTag;
 }
 
 std::vector<UniqueFd> BlockWriter::journals() const {
@@ -472,6 +482,7 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
   record.items = items_;
   record.ledger = ledger;
   record.redactions = redactions_;
+  record.dropped = dropped_;
   record.block = index::block_id(first_, owner_.node, owner_.run, owner_.sequence);
   const index::BlockKeys keys = index::block_keys(owner_.recording, first_, record.block);
   if (key_) record.encryption = key_->encryption;

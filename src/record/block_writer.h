@@ -62,8 +62,11 @@ class BlockWriter {
   bool has_secrets(Bytes client_random) const { return sessions_.contains(std::string(as_text(client_random))); }
   Result<> add_secrets(Bytes client_random, std::string_view lines);
   static constexpr size_t kMostSecrets = 1 << 16;
+  uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
+  /// What encryption adds to the journals, and to the objects that are made from them; 0 without it.
+  uint64_t encryption_bytes() const;
   /// flush(), and the disk has it: it survives the machine.
   Result<> sync();
   /// The journals once more, for a thread that syncs them while this one goes on. Empty when there are no descriptors.
@@ -77,6 +80,10 @@ class BlockWriter {
   Timestamp opened() const { return opened_; }
   const BlockOwner& owner() const { return owner_; }
   const std::string& folder() const { return folder_; }
+  size_t streams() const { return stream_names_.size(); }
+
+  /// What finish() puts into the record beside the ledger: blocks that were dropped before this one.
+  void tell_dropped(std::vector<index::DroppedBlocks> dropped) { dropped_ = std::move(dropped); }
 
   /// Writes packets.pcapng, items.parquet and block.json into the folder and syncs them; the journals go. Returns the
   /// record.
@@ -113,6 +120,7 @@ class BlockWriter {
   std::optional<index::BlockKey> key_;  // nothing: nothing is encrypted
   bool encrypt_items_ = false;          // in the bucket, too; journals always, when there is a key
   Journal packet_journal_{"packets.journal"}, item_journal_{"items.journal"};
+  std::vector<index::DroppedBlocks> dropped_;
   bool disk_full_ = false;  // the last write failed
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
   std::string secrets_;                       // lines of a key log

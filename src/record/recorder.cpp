@@ -17,6 +17,21 @@ constexpr auto kFinishAgain = std::chrono::seconds(10);
 constexpr size_t kEndedStreams = 1 << 16;
 constexpr size_t kEventsPerTurn = 8192;
 constexpr size_t kFinishingWhileWaiting = 2;
+constexpr size_t kLeftRecordings = 64;
+constexpr uint64_t kRecordOverhead = 48;       // of a packet in a journal: header and the stream's name
+constexpr uint64_t kStreamOverhead = 96;       // of a stream in a block's record
+constexpr uint64_t kBlockOverhead = 64 << 10;  // of a block: metadata of its Parquet file, and its record
+
+/// What a block takes of the spool at most, until it is finished: journals, and the files that are made from them.
+uint64_t cost_of(const BlockWriter& block) {
+  return kBlockOverhead +
+         2 * (block.packet_bytes() + block.secret_bytes() + block.packets() * kRecordOverhead + block.item_bytes()) +
+         block.streams() * kStreamOverhead + block.encryption_bytes();
+}
+
+constexpr uint64_t kItemRoom = 64 << 10;  // most items' rows are shorter
+
+std::string place_of(const Recording& recording) { return recording.name + "\n" + recording.destination; }
 
 std::string name_of(uint64_t stream, item::StreamKind kind) {
   char buffer[32];
@@ -35,7 +50,9 @@ Recorder::Recorder(RecorderOptions options, std::vector<const FlightRecorder*> f
 Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, std::vector<const FlightRecorder*> flights,
                                                  const CaptureNumbers* numbers) {
   std::unique_ptr<Recorder> recorder(new Recorder(std::move(options), std::move(flights), numbers));
-  BALEEN_TRY(recorder->spool_, Spool::open(recorder->options_.spool_folder, recorder->options_.open_store));
+  RecorderOptions& o = recorder->options_;
+  BALEEN_TRY(recorder->spool_, Spool::open(o.spool_folder, o.open_store, o.spool));
+  o.block_bytes = std::min(o.block_bytes, o.spool.limit_bytes / 16);
   BALEEN_TRY_DO(recorder->recover());
   recorder->spool_->start();
   recorder->thread_ = std::thread([r = recorder.get()] { r->run(); });
@@ -61,6 +78,7 @@ Result<> Recorder::recover() {
     if (nothing) {
       if (block) block->reset();
       std::filesystem::remove_all(folder, ignored);
+      spool_->release(folder);
       continue;
     }
     if (!block) {
@@ -70,7 +88,7 @@ Result<> Recorder::recover() {
     // What else its process had seen went with it.
     index::LossLedger known;
     known.items_seen = known.items_stored = (*block)->items();
-    known.packets_stored = (*block)->packets();
+    known.packets_matched = known.packets_stored = (*block)->packets();
     if (auto record = (*block)->finish({}, known); !record) {
       log::warning("{}: not recovered: {}", folder, record.error().message);
     } else {
@@ -83,9 +101,11 @@ Result<> Recorder::recover() {
 
 void Recorder::set_recordings(std::vector<Recording> recordings) {
   auto next = std::make_shared<Generation>();
+  const std::lock_guard lock(mutex_);
   next->number = generation_.load()->number + 1;
   if (recordings.size() > kMostRecordings) recordings.resize(kMostRecordings);
   next->recordings = std::move(recordings);
+  coming_.push_back(next);
   generation_.store(std::move(next));
 }
 
@@ -98,16 +118,33 @@ void Recorder::offer(const item::ItemRef& item) {
   const auto generation = generation_.load(std::memory_order_acquire);
   Event event;
   for (size_t i = 0; i < generation->recordings.size(); ++i)
-    if (generation->recordings[i].filter.matches(*item)) event.recordings |= 1u << i;
+    if (generation->recordings[i].filter.matches(*item) && !generation->recordings[i].is_full())
+      event.recordings |= 1u << i;
   // Seen before anything else is said of it: see ledger().
   items_seen_.fetch_add(1, std::memory_order_relaxed);
   if (event.recordings == 0) {
     items_not_matched_.fetch_add(1, std::memory_order_release);
     return;
   }
+  if (item::Item* const own = item.sole()) name_recordings(*own, *generation, event.recordings);
   event.item = item;
   event.generation = generation->number;
   if (!ring_.push(std::move(event))) items_dropped_.fetch_add(1, std::memory_order_release);
+}
+
+/// So that filters and scripts, which get the item after us, can ask for it.
+void Recorder::name_recordings(item::Item& item, const Generation& generation, uint32_t mask) {
+  size_t size = 0;
+  for (size_t i = 0; i < generation.recordings.size(); ++i)
+    if ((mask >> i & 1) != 0) size += generation.recordings[i].name.size() + 1;
+  const auto text = item.arena.array<char>(size);
+  char* out = text.data();
+  for (size_t i = 0; i < generation.recordings.size(); ++i) {
+    if ((mask >> i & 1) == 0) continue;
+    out = std::copy(generation.recordings[i].name.begin(), generation.recordings[i].name.end(), out);
+    *out++ = ',';
+  }
+  item.record = {text.data(), size - 1};
 }
 
 void Recorder::stream_ended(uint64_t stream) {
@@ -124,11 +161,15 @@ void Recorder::run() {
     const bool last = stopping_.load(std::memory_order_acquire);
     const bool busy = take_events();
     if (std::chrono::steady_clock::now() >= next_turn || last || hurry_.load(std::memory_order_relaxed)) {
-      if (ring_.size() == 0) adopt(generation_.load());
+      // Loaded before the look at the ring: what was offered before that change is in the ring, or taken in.
+      spool_is_full_ = false;
+      const uint64_t newest = generation_.load()->number;
+      if (ring_.size() == 0) adopt_until(newest);
       for (auto& [name, open] : open_) {
         follow_streams(open, false);
         check_age(open);
       }
+      if (spool_is_full_) relieve_spool();
       next_turn = std::chrono::steady_clock::now() + kTurn;
       turns_.fetch_add(1, std::memory_order_release);
     }
@@ -150,14 +191,19 @@ bool Recorder::take_events() {
   size_t n = 0;
   for (; n < kEventsPerTurn && ring_.pop(event); ++n) {
     if (event.ended) {
-      for (auto& [name, open] : open_)
+      for (auto& [name, open] : open_) {
         if (const auto stream = open.streams.find(event.ended_stream); stream != open.streams.end())
           stream->second.until = std::chrono::steady_clock::now() + kLate;
+        if (const auto before = open.ended.find(event.ended_stream); before != open.ended.end())
+          before->second.over = true;
+      }
+      for (auto& [place, streams] : left_)
+        if (const auto before = streams.find(event.ended_stream); before != streams.end()) before->second.over = true;
       continue;
     }
     // An item was matched under the recordings of its time: what came before a change is kept before the change.
-    if (event.generation > adopted_) adopt(generation_.load());
-    bool stored = false, failed = false;
+    if (event.generation > adopted_) adopt_until(event.generation);
+    bool stored = false, failed = false, refused = false;
     for (auto& [name, open] : open_) {
       // Bits number the recordings of the item's generation; after a change the filters are asked again.
       bool wanted = false;
@@ -167,16 +213,33 @@ bool Recorder::take_events() {
       } else {
         wanted = open.recording.filter.matches(*event.item);
       }
-      if (!wanted) continue;
-      (take_item(open, *event.item) ? stored : failed) = true;
+      if (!wanted || open.recording.is_full()) continue;
+      const Outcome outcome = take_item(open, *event.item);
+      (outcome == Outcome::kStored ? stored : outcome == Outcome::kFailed ? failed : refused) = true;
     }
-    (stored ? items_stored_ : failed ? items_failed_ : items_not_matched_).fetch_add(1, std::memory_order_release);
+    auto& outcome = stored ? items_stored_ : failed ? items_failed_ : refused ? items_refused_ : items_not_matched_;
+    outcome.fetch_add(1, std::memory_order_release);
     event = {};
   }
   return n != 0;
 }
 
-/// Opens recordings that are new, closes those that are gone or have changed.
+/// One change after the other: an item that was offered between two of them finds its recordings in force.
+void Recorder::adopt_until(uint64_t generation) {
+  while (adopted_ < generation) {
+    std::shared_ptr<const Generation> next;
+    {
+      const std::lock_guard lock(mutex_);
+      if (coming_.empty()) return;
+      next = std::move(coming_.front());
+      coming_.pop_front();
+    }
+    adopt(next);
+  }
+}
+
+/// Opens recordings that are new, closes those that are gone or have changed. Where reading of their streams stood is
+/// remembered: another pattern, or a recording that comes back, goes on from there.
 void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
   if (adopted_ == generation->number) return;
   adopted_ = generation->number;
@@ -195,14 +258,56 @@ void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
     }
     follow_streams(it->second, true);
     close_block(it->second);
+    if (left_.size() >= kLeftRecordings) left_.erase(left_.begin());
+    left_[place_of(it->second.recording)] = std::move(it->second.ended);
     it = open_.erase(it);
   }
-  for (const Recording& recording : generation->recordings)
-    open_.try_emplace(recording.name).first->second.recording = recording;
+  for (const Recording& recording : generation->recordings) {
+    const auto [open, fresh] = open_.try_emplace(recording.name);
+    open->second.recording = recording;
+    if (const auto left = left_.find(place_of(recording)); fresh && left != left_.end()) {
+      open->second.ended = std::move(left->second);
+      left_.erase(left);
+    }
+  }
 }
 
-BlockWriter* Recorder::block_of(Open& open) {
+/// Whether the open block may grow by `more` bytes; asks the spool for a little more each time.
+bool Recorder::afford(Open& open, uint64_t more) {
+  const uint64_t needed =
+      (open.block ? cost_of(*open.block) : kBlockOverhead) + 2 * (more + kRecordOverhead) + kStreamOverhead;
+  if (needed <= open.reserved) return true;
+  const uint64_t missing = needed - open.reserved;
+  const uint64_t ahead = std::min<uint64_t>(1 << 20, options_.spool.limit_bytes / 64);
+  if (spool_->reserve(open.block->folder(), missing + ahead)) {
+    open.reserved += missing + ahead;
+  } else if (spool_->reserve(open.block->folder(), missing)) {
+    open.reserved += missing;
+  } else {
+    spool_is_full_ = true;
+    return false;
+  }
+  return true;
+}
+
+/// The spool can neither drop nor upload a block that is open: close the largest.
+void Recorder::relieve_spool() {
+  Open* largest = nullptr;
+  for (auto& [name, open] : open_)
+    if (open.block && (largest == nullptr || cost_of(*open.block) > cost_of(*largest->block))) largest = &open;
+  if (largest != nullptr && cost_of(*largest->block) > std::max(4 * kBlockOverhead, options_.spool.limit_bytes / 32))
+    close_block(*largest);
+}
+
+/// Null when there can be none: `refused` by the spool's limit, or the disk takes nothing.
+BlockWriter* Recorder::block_of(Open& open, bool& refused) {
   if (open.block) return open.block.get();
+  const std::string folder = spool_->new_folder();
+  refused = !spool_->reserve(folder, kBlockOverhead);
+  if (refused) {
+    spool_is_full_ = true;
+    return nullptr;
+  }
   BlockOwner owner{open.recording.name,
                    std::string(open.recording.filter.text()),
                    open.recording.destination,
@@ -210,66 +315,101 @@ BlockWriter* Recorder::block_of(Open& open) {
                    options_.cluster,
                    options_.run,
                    ++sequences_[open.recording.name]};
-  auto block = BlockWriter::create(spool_->new_folder(), owner, options_.encryption);
+  auto block = BlockWriter::create(folder, owner, options_.encryption);
   if (!block) {
+    spool_->release(folder);
     failed(block.error());
     return nullptr;
   }
+  open.reserved = kBlockOverhead;
   open.block = *std::move(block);
   return open.block.get();
 }
 
-/// False when the disk has taken neither it nor a block for it. Its stream is followed all the same.
-bool Recorder::take_item(Open& open, const item::Item& item) {
-  BlockWriter* const block = block_of(open);
-  bool kept = block != nullptr;
-  if (kept) {
-    Result<> added;
-    if (open.recording.redaction) {
-      index::ItemRow row;
-      if (open.recording.redaction->redact(item, row, open.redacted->rules)) ++open.redacted->items;
-      added = block->add_row(row);
-    } else {
-      added = block->add_item(item);
-    }
-    if (!added) {
-      failed(added.error());
-      kept = false;
-    }
-    // What is redacted is not given away with the key to it.
-    if (!open.recording.redaction && !item.tls_random.empty() && options_.secrets_of &&
-        !block->has_secrets(item.tls_random))
-      if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
-        failed(added.error());
-  }
-  const auto [stream, fresh] = open.streams.try_emplace(item.stream);
-  if (!fresh) return kept;
-  stream->second.name = name_of(item.stream, item.stream_kind);
-  if (const auto before = open.ended.find(item.stream); before != open.ended.end()) {
-    stream->second.cursor = before->second;
-    stream->second.until = std::chrono::steady_clock::now() + kLate;
-    open.ended.erase(before);
-    if (open.recording.redaction)
-      stream->second.redactor =
-          std::make_unique<StreamRedactor>(open.recording.redaction, *open.redacted, RedactorLimits{}, /*blind=*/true);
-  } else {
-    if (open.recording.redaction)
-      stream->second.redactor = std::make_unique<StreamRedactor>(open.recording.redaction, *open.redacted);
-    streams_.fetch_add(1, std::memory_order_relaxed);
-  }
-  return kept;
+/// Null without rules. `blind`: the stream has been followed before.
+std::unique_ptr<StreamRedactor> Recorder::redactor_for(Open& open, bool blind) {
+  if (!open.recording.redaction) return nullptr;
+  return std::make_unique<StreamRedactor>(open.recording.redaction, *open.redacted, RedactorLimits{}, blind);
 }
 
-void Recorder::keep_packet(Open& open, const Followed& stream, const RecordedPacket& packet) {
-  BlockWriter* const block = block_of(open);
-  const auto added = block != nullptr ? block->add_packet(stream.name, packet) : Result<>();
-  if (!added) failed(added.error());
-  if (block == nullptr || !added) {
-    packets_lost_.fetch_add(1, std::memory_order_relaxed);
-    return;
+Result<> Recorder::add_item(Open& open, BlockWriter& block, const item::Item& item) {
+  if (!open.recording.redaction) return block.add_item(item);
+  index::ItemRow row;
+  const bool changed = open.recording.redaction->redact(item, row, open.redacted->rules, open.recording.name);
+  BALEEN_TRY_DO(block.add_row(row));
+  if (changed) ++open.redacted->items;
+  return {};
+}
+
+/// Its stream is followed all the same, whether the item could be kept or not.
+Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
+  const auto [entry, fresh] = open.streams.try_emplace(item.stream);
+  Followed& stream = entry->second;
+  if (fresh) {
+    stream.name = name_of(item.stream, item.stream_kind);
+    if (const auto before = open.ended.find(item.stream); before != open.ended.end()) {
+      stream.cursor = before->second.cursor;
+      if (before->second.over) stream.until = std::chrono::steady_clock::now() + kLate;
+      open.ended.erase(before);
+      stream.redactor = redactor_for(open, /*blind=*/true);
+    } else {
+      stream.redactor = redactor_for(open, /*blind=*/false);
+      streams_.fetch_add(1, std::memory_order_relaxed);
+      if (open.recording.tally) open.recording.tally->streams.fetch_add(1, std::memory_order_relaxed);
+    }
   }
-  packets_stored_.fetch_add(1, std::memory_order_relaxed);
-  if (packet.wire_length > packet.bytes.size()) packets_truncated_.fetch_add(1, std::memory_order_relaxed);
+  if (fresh || stream.refused) {
+    const bool before = std::exchange(stream.refused, !spool_->takes_new_streams());
+    if (stream.refused && !before) streams_refused_.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (stream.refused) return Outcome::kRefused;
+  bool refused = false;
+  BlockWriter* const block = block_of(open, refused);
+  if (block == nullptr) return refused ? Outcome::kRefused : Outcome::kFailed;
+  // How long its row becomes is known afterwards only; what it takes beyond this comes out of the next reservation.
+  if (!afford(open, std::min<uint64_t>(kItemRoom, options_.spool.limit_bytes / 256))) return Outcome::kRefused;
+  if (const auto added = add_item(open, *block, item); !added) {
+    failed(added.error());
+    return Outcome::kFailed;
+  }
+  // What is redacted is not given away with the key to it.
+  if (!open.recording.redaction && !item.tls_random.empty() && options_.secrets_of &&
+      !block->has_secrets(item.tls_random))
+    if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
+      failed(added.error());
+  if (open.recording.tally) open.recording.tally->items.fetch_add(1, std::memory_order_relaxed);
+  return Outcome::kStored;
+}
+
+Recorder::Outcome Recorder::take_packet(Open& open, const Followed& stream, const RecordedPacket& packet) {
+  if (stream.refused) return Outcome::kRefused;
+  bool refused = false;
+  BlockWriter* const block = block_of(open, refused);
+  if (block == nullptr) return refused ? Outcome::kRefused : Outcome::kFailed;
+  if (!afford(open, packet.bytes.size())) return Outcome::kRefused;
+  const auto added = block->add_packet(stream.name, packet);
+  if (!added) failed(added.error());
+  if (added && open.recording.tally) {
+    open.recording.tally->packets.fetch_add(1, std::memory_order_relaxed);
+    open.recording.tally->bytes.fetch_add(packet.bytes.size(), std::memory_order_relaxed);
+  }
+  return added ? Outcome::kStored : Outcome::kFailed;
+}
+
+/// Counted as matched first: see ledger().
+void Recorder::count(Outcome outcome, const RecordedPacket& packet) {
+  packets_matched_.fetch_add(1, std::memory_order_relaxed);
+  auto& counter = outcome == Outcome::kStored   ? packets_stored_
+                  : outcome == Outcome::kFailed ? packets_failed_
+                                                : packets_refused_;
+  counter.fetch_add(1, std::memory_order_release);
+  if (outcome == Outcome::kStored && packet.wire_length > packet.bytes.size())
+    packets_truncated_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Recorder::end_stream(Open& open, uint64_t number, const Followed& stream) {
+  open.ended[number] = {stream.cursor, stream.until.has_value()};
+  if (open.ended.size() > kEndedStreams) open.ended.erase(open.ended.begin());
 }
 
 /// For the ledger, from the recording's own numbers.
@@ -287,23 +427,20 @@ void Recorder::follow_streams(Open& open, bool last_turn) {
   for (auto it = open.streams.begin(); it != open.streams.end();) {
     Followed& stream = it->second;
     const FlightRecorder& flight = *flights_[it->first % flights_.size()];
-    const auto keep = [&](const RecordedPacket& packet) { keep_packet(open, stream, packet); };
+    const auto keep = [&](const RecordedPacket& packet) {
+      if (!open.recording.is_full()) count(take_packet(open, stream, packet), packet);
+    };
     const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
       stream.redactor ? stream.redactor->add(packet, keep) : keep(packet);
     });
-    packets_lost_.fetch_add(lost, std::memory_order_relaxed);
-    const bool over = stream.until && std::chrono::steady_clock::now() >= *stream.until;
-    if (stream.redactor && (over || last_turn)) stream.redactor->finish(keep);
+    packets_matched_.fetch_add(lost, std::memory_order_relaxed);
+    packets_lost_.fetch_add(lost, std::memory_order_release);
+    const bool over = last_turn || (stream.until && std::chrono::steady_clock::now() >= *stream.until);
+    if (over && stream.redactor) stream.redactor->finish(keep);
     if (open.block && is_full(*open.block)) close_block(open);
-    if (!over) {
-      ++it;
-      continue;
-    }
-    open.ended[it->first] = stream.cursor;
-    if (open.ended.size() > kEndedStreams) open.ended.erase(open.ended.begin());
-    it = open.streams.erase(it);
+    if (over) end_stream(open, it->first, stream);
+    it = over ? open.streams.erase(it) : std::next(it);
   }
-  if (last_turn) open.streams.clear();
   count_redactions(open);
   if (!open.block) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
@@ -355,8 +492,13 @@ Result<> Recorder::finish_block(const Closed& closed) {
     interfaces = interfaces_;
   }
   // It may be finished already, and only not moved.
-  if (!BlockWriter::is_finished(closed.block->folder()))
+  if (!BlockWriter::is_finished(closed.block->folder())) {
+    const BlockOwner& owner = closed.block->owner();
+    const auto dropped = spool_->to_tell(owner.recording, owner.destination);
+    closed.block->tell_dropped(dropped);
     if (auto record = closed.block->finish(interfaces, closed.ledger); !record) return std::move(record).error();
+    spool_->told(owner.recording, owner.destination, dropped);
+  }
   return spool_->ready(closed.block->folder());
 }
 
@@ -373,15 +515,29 @@ index::LossLedger Recorder::ledger() const {
   l.items_not_matched = items_not_matched_.load(std::memory_order_acquire);
   l.items_dropped_queue = items_dropped_.load(std::memory_order_acquire);
   l.items_failed = items_failed_.load(std::memory_order_acquire);
+  l.items_refused_spool = items_refused_.load(std::memory_order_acquire);
   // Read last, and counted first by the shard: what is left is in the ring, and nothing is negative.
   l.items_seen = items_seen_.load(std::memory_order_acquire);
-  l.items_in_flight = l.items_seen - l.items_stored - l.items_not_matched - l.items_dropped_queue - l.items_failed;
+  l.items_in_flight = l.items_seen - l.items_stored - l.items_not_matched - l.items_dropped_queue - l.items_failed -
+                      l.items_refused_spool;
   if (numbers_ != nullptr) {
     l.packets_captured = numbers_->packets;
     l.packets_dropped_kernel = numbers_->dropped_by_kernel;
   }
-  l.packets_stored = packets_stored_;
-  l.packets_lost_recorder = packets_lost_;
+  for (const FlightRecorder* flight : flights_) l.packets_refused_recorder += flight->refused_packets();
+  l.packets_stored = packets_stored_.load(std::memory_order_acquire);
+  l.packets_lost_recorder = packets_lost_.load(std::memory_order_acquire);
+  l.packets_failed = packets_failed_.load(std::memory_order_acquire);
+  l.packets_refused_spool = packets_refused_.load(std::memory_order_acquire);
+  l.packets_matched = packets_matched_.load(std::memory_order_acquire);
+  l.packets_in_flight =
+      l.packets_matched - l.packets_stored - l.packets_lost_recorder - l.packets_failed - l.packets_refused_spool;
+  l.streams_refused_spool = streams_refused_;
+  const SpoolProgress spool = spool_->progress();
+  l.blocks_dropped_spool = spool.dropped_blocks;
+  l.bytes_dropped_spool = spool.dropped_bytes;
+  l.items_dropped_spool = spool.dropped_items;
+  l.packets_dropped_spool = spool.dropped_packets;
   l.packets_truncated = packets_truncated_;
   l.items_redacted = items_redacted_;
   l.packets_redacted = packets_redacted_;
@@ -414,6 +570,7 @@ Recorder::Status Recorder::status() const {
   Status s;
   s.ledger = ledger();
   s.spool = spool_->progress();
+  s.waiting = spool_->waiting();
   s.streams = streams_;
   s.write_errors = write_errors_;
   s.finishing_blocks = finisher_.unfinished() + unfinished_;

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,12 +26,24 @@
 
 namespace baleen::record {
 
+/// What a recording holds so far. Shared by whoever counts and whoever looks; outlives changes of the recordings.
+struct Tally {
+  std::atomic<uint64_t> items{0}, streams{0}, packets{0}, bytes{0};  // bytes: of packets
+};
+
 /// A native recording: items that match, and the whole L4 streams that hold them.
 struct Recording {
   std::string name;
   kfl::Filter filter;
   std::string destination;                       // "gs://bucket/prefix" or a folder
+  std::shared_ptr<Tally> tally;                  // null: nobody counts, and there are no limits
+  uint64_t limit_items = 0, limit_bytes = 0;     // 0: none
   std::shared_ptr<const Redaction> redaction{};  // null: everything is kept as it was
+  /// At its limit it takes nothing more.
+  bool is_full() const {
+    return tally && ((limit_items != 0 && tally->items.load(std::memory_order_relaxed) >= limit_items) ||
+                     (limit_bytes != 0 && tally->bytes.load(std::memory_order_relaxed) >= limit_bytes));
+  }
 };
 
 struct RecorderOptions {
@@ -39,6 +52,7 @@ struct RecorderOptions {
   uint64_t block_bytes = 64 << 20;
   Duration block_age = std::chrono::minutes(5);
   size_t ring_items = 1 << 16;  // a power of two
+  SpoolOptions spool;           // with its limit; blocks are kept below a sixteenth of it
   OpenStore open_store;
   Encryption encryption{};
   /// The secrets of the TLS session with that client random, as lines of a key log; they are kept with the packets of
@@ -87,7 +101,8 @@ class Recorder {
     SpoolProgress spool;
     uint64_t streams = 0;
     uint64_t write_errors = 0;
-    uint64_t finishing_blocks = 0;  // closed, and not yet in the spool
+    uint64_t finishing_blocks = 0;                // closed, and not yet in the spool
+    std::map<std::string, SpoolWaiting> waiting;  // by recording
     std::string last_error;
   };
   Status status() const;
@@ -103,17 +118,27 @@ class Recorder {
   struct Followed {
     std::string name;
     Cursor cursor;
+    bool refused = false;  // it began while the spool was at its limit: its packets are only counted
     std::optional<std::chrono::steady_clock::time_point> until;  // after its end: late packets
     std::unique_ptr<StreamRedactor> redactor;                    // with Recording::redaction
   };
+  /// Where reading of streams stood when they were no longer followed: an item that comes late, or after a change of
+  /// the pattern, reads nothing twice. The newest ones.
+  struct Left {
+    Cursor cursor;
+    bool over = false;  // the stream has ended
+  };
+  using Cursors = std::map<uint64_t, Left>;
   struct Open {
     Recording recording;
     std::unique_ptr<BlockWriter> block;
     std::unique_ptr<RedactionTally> redacted = std::make_unique<RedactionTally>();  // outlives the streams
     std::array<uint64_t, 3> counted{};                                              // of `redacted`, in the ledger
+    uint64_t reserved = 0;  // of the spool's limit, for the block
     std::map<uint64_t, Followed> streams;
-    std::map<uint64_t, Cursor> ended;  // the newest that have ended: an item that comes late reads nothing twice
+    Cursors ended;
   };
+  enum class Outcome { kStored, kFailed, kRefused };
   struct Closed {
     std::shared_ptr<BlockWriter> block;
     index::LossLedger ledger;
@@ -124,13 +149,21 @@ class Recorder {
   };
 
   Recorder(RecorderOptions options, std::vector<const FlightRecorder*> flights, const CaptureNumbers* numbers);
+  static void name_recordings(item::Item& item, const Generation& generation, uint32_t mask);
   Result<> recover();
   void run();
   bool take_events();
+  void adopt_until(uint64_t generation);
   void adopt(const std::shared_ptr<const Generation>& generation);
-  bool take_item(Open& open, const item::Item& item);
+  Outcome take_item(Open& open, const item::Item& item);
+  Outcome take_packet(Open& open, const Followed& stream, const RecordedPacket& packet);
+  std::unique_ptr<StreamRedactor> redactor_for(Open& open, bool blind);
+  Result<> add_item(Open& open, BlockWriter& block, const item::Item& item);
+  bool afford(Open& open, uint64_t more);
+  void relieve_spool();
+  void end_stream(Open& open, uint64_t number, const Followed& stream);
+  void count(Outcome outcome, const RecordedPacket& packet);
   void follow_streams(Open& open, bool last_turn);
-  void keep_packet(Open& open, const Followed& stream, const RecordedPacket& packet);
   void count_redactions(Open& open);
   void close_block(Open& open);
   void finish_blocks();
@@ -138,7 +171,7 @@ class Recorder {
   void sync_later(Open& open);
   bool is_full(const BlockWriter& block) const;
   void check_age(Open& open);
-  BlockWriter* block_of(Open& open);
+  BlockWriter* block_of(Open& open, bool& refused);
   void failed(const Error& error);
   index::LossLedger ledger() const;
 
@@ -148,13 +181,17 @@ class Recorder {
   std::unique_ptr<Spool> spool_;
   Ring<Event> ring_;
   std::atomic<std::shared_ptr<const Generation>> generation_;
+  std::deque<std::shared_ptr<const Generation>> coming_;  // in their order, not yet adopted; under the mutex
   // Shard's numbers.
   std::atomic<uint64_t> items_seen_{0}, items_not_matched_{0}, items_dropped_{0};
   // Recorder's numbers.
-  std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, packets_stored_{0}, packets_lost_{0}, packets_truncated_{0},
-      streams_{0}, write_errors_{0}, items_redacted_{0}, packets_redacted_{0}, packets_blanked_{0};
+  std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, items_refused_{0}, packets_matched_{0}, packets_stored_{0},
+      packets_lost_{0}, packets_failed_{0}, packets_refused_{0}, packets_truncated_{0}, streams_{0},
+      streams_refused_{0}, write_errors_{0}, items_redacted_{0}, packets_redacted_{0}, packets_blanked_{0};
+  bool spool_is_full_ = false;                 // in this turn; recorder thread
   std::map<std::string, Open> open_;           // by name; recorder thread
   std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread
+  std::map<std::string, Cursors> left_;        // by name and destination, of recordings that are gone; recorder thread
   std::vector<Closed> closed_;                 // and not yet finished; finisher's thread
   std::atomic<uint64_t> unfinished_{0};        // those that could not be finished
   uint64_t adopted_ = 0;

@@ -9,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "index/recording_reader.h"
 #include "record/harness.h"
 
 namespace baleen::record {
@@ -37,6 +38,7 @@ class RecorderTest : public testing::Test {
     EXPECT_TRUE(l.balances());
     EXPECT_EQ(l.items_seen, shard.items());
     EXPECT_EQ(l.items_in_flight, 0u);
+    EXPECT_EQ(l.packets_in_flight, 0u);
     EXPECT_EQ(l.packets_captured, shard.numbers().packets);
     EXPECT_EQ(status.spool.waiting_blocks, 0u) << status.spool.last_error;
     EXPECT_EQ(status.spool.refused_blocks, 0u) << status.spool.last_error;
@@ -161,6 +163,38 @@ TEST_F(RecorderTest, SeveralRecordingsOverOneStreamAreEachWhole) {
   expect_whole(errors, shard, {1});
   EXPECT_EQ(errors.items.size(), 1u);
   EXPECT_TRUE(files_below(bucket("three")).empty()) << "no empty blocks";
+}
+
+TEST_F(RecorderTest, AnItemSaysWhichRecordingsItBelongsTo) {
+  Shard shard(folder_.path(), options());
+  item::ItemPool pool;
+  const auto offered = [&](int status) {
+    const item::ItemRef item = http_item(pool, 1, 0, status);
+    shard->offer(item);
+    return item;
+  };
+  EXPECT_EQ(offered(200)->record, "");
+  shard->set_recordings({recording("a"), recording("errors", "http and response.status == 500")});
+  const item::ItemRef fine = offered(200), bad = offered(500);
+  EXPECT_EQ(fine->record, "a");
+  EXPECT_EQ(bad->record, "a,errors");
+  EXPECT_TRUE(filter("record(\"errors\")").matches(*bad));
+  EXPECT_TRUE(filter("record(\"a\") and !record(\"errors\")").matches(*fine));
+  EXPECT_FALSE(filter("record(\"err\")").matches(*bad));
+  shard->stop(seconds(20));
+  auto store = store::open(*store::Location::parse("file://" + bucket()));
+  ASSERT_TRUE(store);
+  for (const auto& [pattern, count] : {std::pair{"record(\"a\")", 2},
+                                       {"record(\"errors\")", 1},
+                                       {"record(\"b\")", 0},
+                                       {"record(\"a\") or record(\"errors\")", 3}}) {
+    index::RecordingReader reader(**store, "");
+    index::ReadQuery query;
+    query.filter = filter(pattern);
+    int found = 0;
+    ASSERT_TRUE(reader.items(query, [&](const index::StoredItem&) { return ++found != 0; }));
+    EXPECT_EQ(found, count) << pattern << ": once in each recording's own blocks";
+  }
 }
 
 TEST_F(RecorderTest, OneRecordingOfSeveralGoesAndTheOthersGoOn) {
@@ -361,10 +395,76 @@ TEST_F(RecorderTest, APatternThatChangesOverOneStreamMakesBlocksThatDoNotMeet) {
   }
   finish(shard);  // no name was taken
   const Kept kept = read_kept(bucket());
-  EXPECT_EQ(kept.blocks.size(), turns) << "each from the stream's first packet on";
-  EXPECT_EQ(kept.packets.size(), 50u);
+  EXPECT_EQ(kept.blocks.size(), turns) << "each from where the one before it ended";
+  expect_whole(kept, shard, {1});
   EXPECT_EQ(kept.items.size(), turns);
   for (const auto& [path, times] : kept.items) EXPECT_EQ(times, 1) << path;
+}
+
+TEST_F(RecorderTest, ChangesThatComeAtOnceAreEachInForceForTheirItems) {
+  Shard shard(folder_.path(), options());
+  constexpr uint64_t kChanges = 60;
+  for (uint64_t i = 0; i < kChanges; ++i) {
+    shard->set_recordings(
+        {recording("r" + std::to_string(i % 7), i % 2 == 0 ? "http" : "http and response.status > 99")});
+    shard.packets(i, 1);
+    shard.item(i);
+  }
+  shard->set_recordings({});
+  const index::LossLedger ledger = finish(shard);
+  EXPECT_EQ(ledger.items_stored, kChanges);
+  EXPECT_EQ(ledger.items_not_matched, 0u);
+  const Kept kept = read_kept(bucket());
+  EXPECT_EQ(kept.items.size(), kChanges);
+  for (const auto& [path, times] : kept.items) EXPECT_EQ(times, 1) << path;
+  EXPECT_EQ(kept.packets.size(), kChanges);
+}
+
+TEST_F(RecorderTest, AStreamGoesOnUnderAnotherPatternUntilItEnds) {
+  Shard shard(folder_.path(), options());
+  shard->set_recordings({recording("all", "http")});
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  shard->set_recordings({recording("all", "http and response.status > 99")});
+  shard->settle();
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  std::this_thread::sleep_for(milliseconds(2300));  // longer than a stream that has ended is looked at
+  shard.packets(1, 10);
+  finish(shard);
+  expect_whole(read_kept(bucket()), shard, {1});
+}
+
+TEST_F(RecorderTest, AnotherDestinationGetsItsStreamsWhole) {
+  Shard shard(folder_.path(), options());
+  shard->set_recordings({recording("all", "http")});
+  shard.packets(1, 10);
+  shard.item(1);
+  shard->settle();
+  shard->set_recordings({recording("all", "http", "other")});
+  shard->settle();
+  shard.packets(1, 10);
+  shard.item(1);
+  finish(shard);
+  EXPECT_EQ(read_kept(bucket()).packets.size(), 10u);
+  expect_whole(read_kept(bucket("other")), shard, {1});
+}
+
+TEST_F(RecorderTest, PacketsThatTheFlightRecorderRefusesAreInTheLedger) {
+  Shard shard(folder_.path(), options(), 64 << 10);  // segments of 8 KiB
+  shard->set_recordings({recording("all")});
+  shard.packets(1, 3);
+  shard.packets(1, 2, 9000);  // larger than a segment
+  shard.packets(2, 1, 9000);  // of a stream that does not match
+  shard.packets(1, 3);
+  shard.item(1);
+  const index::LossLedger ledger = finish(shard);
+  EXPECT_EQ(ledger.packets_refused_recorder, 3u);
+  EXPECT_EQ(ledger.packets_lost_recorder, 2u);
+  EXPECT_EQ(ledger.packets_stored, 6u);
+  EXPECT_EQ(ledger.packets_matched, 8u);
 }
 
 TEST_F(RecorderTest, AnItemThatComesAfterItsStreamsEndReadsNothingTwice) {

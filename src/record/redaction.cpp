@@ -525,9 +525,18 @@ class Rewriter {
 
 }  // namespace
 
-bool Redaction::redact(const item::Item& item, index::ItemRow& out, RuleCounts& counts) const {
+bool Redaction::redact(const item::Item& item, index::ItemRow& out, RuleCounts& counts,
+                       std::string_view recording) const {
   Arena arena;
-  const Value root = item::as_value(item, arena);
+  Value root = item::as_value(item, arena);
+  if (!recording.empty()) {
+    const auto members = arena.array<Member>(root.size() + 1);
+    size_t n = 0;
+    for (const Member& m : root.members())
+      if (m.name != "record") members[n++] = m;
+    members[n++] = {"record", Value(recording)};
+    root = Value::map(members.first(n));
+  }
   Findings findings;
   collect(item, root, findings, arena);
   std::stable_sort(findings.secrets.begin(), findings.secrets.end(),
@@ -545,7 +554,7 @@ bool Redaction::redact(const item::Item& item, index::ItemRow& out, RuleCounts& 
     kept = Value::map(members);
     rewriter.count(0);
   }
-  out = index::row_from(item);
+  out = index::row_from(item, recording);
   out.json.clear();
   item::append_json(kept, out.json);
   RuleCounts columns;  // the same secrets once more
@@ -559,6 +568,18 @@ bool Redaction::redact(const item::Item& item, index::ItemRow& out, RuleCounts& 
       if (!shown.empty() && *column == shown) *column = kRedacted;
   }
   return rewriter.changed() || !columns.empty();
+}
+
+RedactionRules operator+(RedactionRules a, const RedactionRules& b) {
+  const auto join = [](std::vector<std::string>& to, const std::vector<std::string>& more) {
+    to.insert(to.end(), more.begin(), more.end());
+  };
+  a.secrets |= b.secrets;
+  join(a.headers, b.headers);
+  join(a.json, b.json);
+  join(a.patterns, b.patterns);
+  a.kfl = a.kfl.empty() || b.kfl.empty() ? a.kfl + b.kfl : "(" + a.kfl + ") and (" + b.kfl + ")";
+  return a;
 }
 
 }  // namespace baleen::record

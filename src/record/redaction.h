@@ -24,6 +24,9 @@ struct RedactionRules {
   bool operator==(const RedactionRules&) const = default;
 };
 
+/// All rules of both.
+RedactionRules operator+(RedactionRules a, const RedactionRules& b);
+
 /// How often each rule has replaced something. By the rule's name: "secrets", "headers: X-Key", "kfl".
 using RuleCounts = std::map<std::string, uint64_t>;
 
@@ -38,8 +41,8 @@ class Redaction {
   void find(const item::Item& item, std::vector<Secret>& out) const;
   /// What the pattern rules match in bytes that are no item's.
   void match(std::string_view bytes, std::vector<Range>& out) const;
-  /// The item's row without its secrets, in no column. Returns whether anything was replaced.
-  bool redact(const item::Item& item, index::ItemRow& out, RuleCounts& counts) const;
+  /// The item's row (index::row_from) without its secrets, in no column. Returns whether anything was replaced.
+  bool redact(const item::Item& item, index::ItemRow& out, RuleCounts& counts, std::string_view recording = {}) const;
 
   const RedactionRules& rules() const { return rules_; }
   const std::string& name_of(uint16_t rule) const { return names_[rule]; }

@@ -3,15 +3,18 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/log.h"
+#include "base/replace_file.h"
 
 namespace baleen::record {
 namespace {
@@ -43,6 +46,34 @@ std::vector<std::string> folders_in(const std::string& parent) {
   return out;
 }
 
+/// Where an upload by parts stands, beside the file that it sends: a later process goes on there. The text opens the
+/// upload to whoever has it, so nobody else may read it. Losing it costs nothing but the parts that are sent again.
+class UploadSession {
+ public:
+  explicit UploadSession(std::string path) : path_(std::move(path)) {}
+  std::string read() const {
+    std::error_code failed;
+    const uintmax_t size = fs::file_size(path_, failed);
+    if (failed || size > 16 * 1024) return {};
+    return read_text(path_).value_or("");
+  }
+  /// Whole or not at all.
+  void keep(const std::string& text) const {
+    if (text.empty()) {
+      ::unlink(path_.c_str());
+      return;
+    }
+    const std::string fresh = path_ + ".new";
+    const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+        ::rename(fresh.c_str(), path_.c_str()) != 0)
+      log::warning("{}: {}: an upload that is cut off now begins anew", path_, std::strerror(errno));
+  }
+
+ private:
+  std::string path_;
+};
+
 /// What a folder under ready/ says of itself.
 struct Finished {
   index::BlockRecord record;
@@ -60,10 +91,49 @@ Result<Finished> read_finished(const std::string& folder) {
   return Finished{std::move(record), std::move(location)};
 }
 
+constexpr size_t kTombstones = 64;          // of one recording and destination; more are told as one
+constexpr uint64_t kBlockSlack = 64 << 10;  // what finishing writes beside the journals' contents
+constexpr const char* kCause = "spool limit";
+
+index::DroppedBlocks merged(const index::DroppedBlocks& a, const index::DroppedBlocks& b) {
+  return {a.block,
+          a.cause,
+          a.blocks + b.blocks,
+          a.items + b.items,
+          a.packets + b.packets,
+          a.bytes + b.bytes,
+          std::min(a.first, b.first),
+          std::max(a.last, b.last)};
+}
+
+nlohmann::json tombstone_json(const Tombstone& t) {
+  const index::DroppedBlocks& b = t.blocks;
+  return {{"recording", t.recording},
+          {"destination", t.destination},
+          {"folder", t.folder},
+          {"block", b.block},
+          {"blocks", b.blocks},
+          {"items", b.items},
+          {"packets", b.packets},
+          {"bytes", b.bytes},
+          {"first_time_ns", to_ns(b.first)},
+          {"last_time_ns", to_ns(b.last)}};
+}
+
+Tombstone tombstone_of(const nlohmann::json& j) {
+  return {j.at("recording"),
+          j.at("destination"),
+          j.at("folder"),
+          {j.at("block"), kCause, j.at("blocks"), j.at("items"), j.at("packets"), j.at("bytes"),
+           timestamp_from_ns(j.at("first_time_ns")), timestamp_from_ns(j.at("last_time_ns"))}};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore open_store,
                                            const SpoolOptions& options) {
+  if (options.limit_bytes < SpoolOptions::kSmallestLimit)
+    return Error{Code::kInvalid, "the spool needs 1 MiB at least: allow it more bytes"};
   std::error_code failed;
   for (const char* part : {"/open", "/ready", "/done"}) {
     fs::create_directories(folder + part, failed);
@@ -78,7 +148,11 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore 
                  fmt::format("another process uses the data folder {}: stop it, or choose another with dataDir",
                              fs::path(folder).parent_path().string())};
   for (const std::string& done : folders_in(folder + "/done")) fs::remove_all(done, failed);
-  for (const std::string& ready : folders_in(folder + "/ready")) spool->waiting_[ready].bytes = folder_bytes(ready);
+  spool->load_tombstones();
+  for (const std::string& open : folders_in(folder + "/open"))
+    spool->reserved_bytes_ += spool->reserved_[open] = 2 * folder_bytes(open) + kBlockSlack;
+  for (const std::string& ready : folders_in(folder + "/ready")) spool->add_waiting(ready, spool->describe(ready));
+  spool->make_room(0);
   spool->random_.seed(static_cast<unsigned>(to_ns(now())) ^ static_cast<unsigned>(::getpid()));
   return spool;
 }
@@ -97,12 +171,18 @@ std::vector<std::string> Spool::left_open() const { return folders_in(folder_ + 
 
 Result<> Spool::ready(const std::string& open_folder) {
   const std::string target = folder_ + "/ready/" + fs::path(open_folder).filename().string();
-  const uint64_t bytes = folder_bytes(open_folder);
+  Block block = describe(open_folder);
+  block.tombstone.folder = fs::path(open_folder).filename().string();
   {
     // Moved and noted in one step: at no moment does it count twice, or lie there uncounted.
     const std::lock_guard lock(mutex_);
     if (::rename(open_folder.c_str(), target.c_str()) != 0) return errno_error(target, errno);
-    waiting_[target].bytes = bytes;
+    add_waiting(target, std::move(block));
+    if (const auto was = reserved_.find(open_folder); was != reserved_.end()) {
+      reserved_bytes_ -= was->second;
+      reserved_.erase(was);
+    }
+    make_room(0);
     changed_.notify_all();
   }
   const UniqueFd parent(::open((folder_ + "/ready").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -132,11 +212,200 @@ SpoolProgress Spool::progress() const {
   const std::lock_guard lock(mutex_);
   SpoolProgress progress = progress_;
   progress.waiting_blocks = waiting_.size();
+  progress.waiting_bytes = waiting_bytes_;
   for (const auto& [folder, block] : waiting_) {
-    progress.waiting_bytes += block.bytes;
     progress.refused_blocks += block.refused ? 1 : 0;
+    if (progress.oldest == Timestamp{} || block.finished < progress.oldest) progress.oldest = block.finished;
   }
+  progress.limit_bytes = options_.limit_bytes;
+  progress.reserved_bytes = reserved_bytes_;
   return progress;
+}
+
+std::map<std::string, SpoolWaiting> Spool::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, SpoolWaiting> out;
+  for (const auto& [folder, block] : waiting_) {
+    SpoolWaiting& w = out[block.tombstone.recording];
+    if (w.blocks == 0 || block.finished < w.oldest) w.oldest = block.finished;
+    ++w.blocks;
+    w.bytes += block.bytes;
+  }
+  return out;
+}
+
+/// What the folder of a finished block says. One that is damaged has no numbers, but a size.
+Spool::Block Spool::describe(const std::string& folder) const {
+  Block block;
+  block.bytes = folder_bytes(folder);
+  Tombstone& t = block.tombstone;
+  t.folder = t.blocks.block = fs::path(folder).filename().string();
+  t.blocks.cause = kCause;
+  t.blocks.bytes = block.bytes;
+  struct stat facts;
+  block.finished = ::stat((folder + "/block.json").c_str(), &facts) == 0
+                       ? timestamp_from_ns(int64_t{facts.st_mtim.tv_sec} * 1'000'000'000 + facts.st_mtim.tv_nsec)
+                       : now();
+  const auto text = read_text(folder + "/block.json");
+  const auto owner_text = read_text(folder + "/owner.json");
+  if (!text || !owner_text) return block;
+  const auto record = index::BlockRecord::from_json(*text);
+  const auto owner = nlohmann::json::parse(*owner_text, nullptr, false);
+  if (!record || !owner.is_object()) return block;
+  t.recording = record->recording;
+  if (const auto to = owner.find("destination"); to != owner.end() && to->is_string()) t.destination = *to;
+  t.blocks.block = record->block;
+  t.blocks.items = record->items;
+  t.blocks.packets = record->packets;
+  t.blocks.first = record->first;
+  t.blocks.last = record->last;
+  block.told = record->dropped;
+  return block;
+}
+
+/// REQUIRES: the mutex is held, or nobody else knows of us.
+void Spool::add_waiting(const std::string& folder, Block block) {
+  waiting_bytes_ += block.bytes;
+  ++progress_.added_blocks;
+  progress_.added_bytes += block.bytes;
+  waiting_[folder] = std::move(block);
+}
+
+/// REQUIRES: the mutex is held.
+uint64_t Spool::used() const { return waiting_bytes_ + reserved_bytes_ + tombstone_bytes_; }
+
+bool Spool::reserve(const std::string& open_folder, uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (!make_room(bytes)) return false;
+  reserved_[open_folder] += bytes;
+  reserved_bytes_ += bytes;
+  return true;
+}
+
+void Spool::release(const std::string& open_folder) {
+  const std::lock_guard lock(mutex_);
+  const auto was = reserved_.find(open_folder);
+  if (was == reserved_.end()) return;
+  reserved_bytes_ -= was->second;
+  reserved_.erase(was);
+}
+
+bool Spool::takes_new_streams() const {
+  if (options_.when_full == WhenFull::kDropOldest) return true;
+  const std::lock_guard lock(mutex_);
+  return used() < options_.limit_bytes - options_.limit_bytes / 8;
+}
+
+/// REQUIRES: the mutex is held. Tombstones grow while room is made, so it is looked at each time.
+bool Spool::make_room(uint64_t bytes) {
+  while (used() + bytes > options_.limit_bytes)
+    if (options_.when_full == WhenFull::kRefuseNewest || !drop_oldest()) return false;
+  return true;
+}
+
+/// REQUIRES: the mutex is held. The tombstone is on the disk before the block goes: a crash in between leaves both, and
+/// load_tombstones() believes the block.
+bool Spool::drop_oldest() {
+  const auto oldest =
+      std::find_if(waiting_.begin(), waiting_.end(), [](const auto& entry) { return !entry.second.uploading; });
+  if (oldest == waiting_.end()) return false;
+  const std::string folder = oldest->first;
+  const Block block = std::move(oldest->second);
+  for (const index::DroppedBlocks& told : block.told)
+    add_tombstone({block.tombstone.recording, block.tombstone.destination, {}, told});
+  add_tombstone(block.tombstone);
+  save_tombstones();
+  const std::string done = folder_ + "/done/" + fs::path(folder).filename().string();
+  std::error_code failed;
+  if (::rename(folder.c_str(), done.c_str()) == 0) fs::remove_all(done, failed);
+  waiting_.erase(oldest);
+  if (failed || fs::exists(folder)) {
+    // It cannot be removed, so it still takes its place, and no second try would help.
+    log::warning("spool: {} cannot be removed: {}", done, failed.message());
+    reserved_[folder] = block.bytes;
+    reserved_bytes_ += block.bytes;
+  }
+  waiting_bytes_ -= block.bytes;
+  ++progress_.dropped_blocks;
+  progress_.dropped_bytes += block.bytes;
+  progress_.dropped_items += block.tombstone.blocks.items;
+  progress_.dropped_packets += block.tombstone.blocks.packets;
+  log::warning("spool: at its limit of {} bytes; the block {} ({} items, {} packets) was dropped", options_.limit_bytes,
+               block.tombstone.blocks.block, block.tombstone.blocks.items, block.tombstone.blocks.packets);
+  return true;
+}
+
+/// REQUIRES: the mutex is held.
+void Spool::add_tombstone(Tombstone tombstone) {
+  if (tombstone.recording.empty()) return;  // a damaged block: there is nobody to tell it
+  const auto same_place = [&](const Tombstone& t) {
+    return t.recording == tombstone.recording && t.destination == tombstone.destination;
+  };
+  const auto known = std::find_if(tombstones_.begin(), tombstones_.end(), [&](const Tombstone& t) {
+    return same_place(t) && t.blocks.block == tombstone.blocks.block;
+  });
+  if (known != tombstones_.end()) {
+    if (known->blocks.blocks < tombstone.blocks.blocks) known->blocks = tombstone.blocks;
+    return;
+  }
+  if (static_cast<size_t>(std::count_if(tombstones_.begin(), tombstones_.end(), same_place)) >= kTombstones) {
+    const auto last = std::find_if(tombstones_.rbegin(), tombstones_.rend(), same_place);
+    last->blocks = merged(last->blocks, tombstone.blocks);
+    return;
+  }
+  tombstones_.push_back(std::move(tombstone));
+}
+
+/// REQUIRES: the mutex is held. When the disk takes nothing they are kept in memory, and written with the next one.
+void Spool::save_tombstones() {
+  auto list = nlohmann::json::array();
+  for (const Tombstone& t : tombstones_) list.push_back(tombstone_json(t));
+  const std::string text = list.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  tombstone_bytes_ = 2 * text.size();  // the new one is written beside the old one
+  if (const auto written = replace_file(folder_ + "/dropped.json", text); !written)
+    progress_.last_error = written.error().message;
+}
+
+void Spool::load_tombstones() {
+  const auto text = read_text(folder_ + "/dropped.json");
+  if (!text) return;
+  try {
+    for (const auto& entry : nlohmann::json::parse(*text)) {
+      Tombstone t = tombstone_of(entry);
+      if (t.folder.empty() || !fs::exists(folder_ + "/ready/" + t.folder)) tombstones_.push_back(std::move(t));
+    }
+    tombstone_bytes_ = 2 * text->size();
+  } catch (const nlohmann::json::exception& e) {
+    log::warning("{}/dropped.json is left out: {}", folder_, e.what());
+  }
+}
+
+std::vector<index::DroppedBlocks> Spool::to_tell(const std::string& recording, const std::string& destination) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<index::DroppedBlocks> out;
+  for (const Tombstone& t : tombstones_)
+    if (t.recording == recording && t.destination == destination) out.push_back(t.blocks);
+  return out;
+}
+
+/// What was merged into one of them meanwhile stays.
+void Spool::told(const std::string& recording, const std::string& destination,
+                 const std::vector<index::DroppedBlocks>& dropped) {
+  if (dropped.empty()) return;
+  const std::lock_guard lock(mutex_);
+  std::erase_if(tombstones_, [&](const Tombstone& t) {
+    return t.recording == recording && t.destination == destination &&
+           std::find(dropped.begin(), dropped.end(), t.blocks) != dropped.end();
+  });
+  save_tombstones();
+}
+
+bool Spool::begin_upload(const std::string& folder) {
+  const std::lock_guard lock(mutex_);
+  const auto block = waiting_.find(folder);
+  if (block == waiting_.end()) return false;  // dropped meanwhile
+  block->second.uploading = true;
+  return true;
 }
 
 /// REQUIRES: the mutex is held.
@@ -190,23 +459,28 @@ bool Spool::try_all() {
   bool all = true;
   for (const std::string& folder : folders) {
     if (cancel_) return false;
+    if (!begin_upload(folder)) continue;
     bool refused = false;
+    const auto begin = std::chrono::steady_clock::now();
     const Result<> outcome = upload(folder, refused);
-    note(folder, outcome, refused);
+    note(folder, outcome, refused, std::chrono::steady_clock::now() - begin);
     all = all && (outcome || refused);
   }
   return all;
 }
 
-void Spool::note(const std::string& folder, const Result<>& outcome, bool refused) {
+void Spool::note(const std::string& folder, const Result<>& outcome, bool refused, Duration took) {
   const std::lock_guard lock(mutex_);
   const auto block = waiting_.find(folder);
   if (outcome) {
     ++progress_.uploaded_blocks;
+    progress_.upload_time += took;
     progress_.uploaded_bytes += block->second.bytes;
+    waiting_bytes_ -= block->second.bytes;
     waiting_.erase(block);
   } else {
     ++progress_.failed_tries;
+    block->second.uploading = false;
     block->second.refused = refused;
     const std::string& message = outcome.error().message;
     if (progress_.last_error != message)
@@ -242,6 +516,9 @@ Result<> Spool::upload(const std::string& folder, bool& refused) {
                        std::optional<uint32_t> crc) -> Result<> {
     options.crc32c = crc;
     options.content_type = type;
+    const UploadSession session(folder + "/" + file + ".session");
+    options.session = session.read();
+    options.on_session = [&](const std::string& text) { session.keep(text); };
     const auto done = store::put_file_once(*store, prefix + key, folder + "/" + file, options);
     if (done) return {};
     refused = done.error().code == Code::kConflict || done.error().code == Code::kInvalid;

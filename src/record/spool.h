@@ -27,7 +27,25 @@ struct SpoolProgress {
   uint64_t uploaded_blocks = 0, uploaded_bytes = 0;
   uint64_t failed_tries = 0;
   uint64_t refused_blocks = 0;  // something else lies under that name in the bucket, or the block is damaged
+  // What has come in since the start, what lay there included: added = uploaded + waiting + dropped.
+  uint64_t added_blocks = 0, added_bytes = 0;
+  uint64_t dropped_blocks = 0, dropped_bytes = 0, dropped_items = 0, dropped_packets = 0;  // to make room
+  uint64_t limit_bytes = 0, reserved_bytes = 0;  // reserved: for blocks that are being written
+  Duration upload_time{0};                       // in which uploaded_bytes went out, tries that failed left out
+  Timestamp oldest{};                            // when the oldest block that waits was finished; 0: none waits
   std::string last_error;
+};
+
+/// Of one recording's blocks.
+struct SpoolWaiting {
+  uint64_t blocks = 0, bytes = 0;
+  Timestamp oldest{};  // when its oldest block was finished
+};
+
+/// What gives way when the spool is at its limit.
+enum class WhenFull {
+  kDropOldest,    // the oldest block that waits, unless it is being uploaded now
+  kRefuseNewest,  // streams that begin: an eighth of the limit is kept for those that are followed already
 };
 
 struct SpoolOptions {
@@ -36,6 +54,16 @@ struct SpoolOptions {
   Duration spread = std::chrono::seconds(10);
   /// Between tries: from the first to the longest, doubled each time, a random part of its half more or less.
   Duration first_pause = std::chrono::seconds(1), longest_pause = std::chrono::minutes(2);
+  /// Files of the spool never take more, what is needed for finishing open blocks included.
+  uint64_t limit_bytes = uint64_t{1} << 62;
+  WhenFull when_full = WhenFull::kDropOldest;
+  static constexpr uint64_t kSmallestLimit = 1 << 20;
+};
+
+/// What a later block of the same recording in the same place tells of blocks that were dropped.
+struct Tombstone {
+  std::string recording, destination, folder;  // folder: its name below ready/
+  index::DroppedBlocks blocks;
 };
 
 /// A folder of finished blocks on their way to their buckets. What is in it when a process dies goes out with the next
@@ -43,7 +71,11 @@ struct SpoolOptions {
 ///
 ///   open/<block>/   being written: owner.json, packets.journal, items.journal
 ///   ready/<block>/  finished: owner.json, packets.pcapng, items.parquet, block.json
-///   done/<block>/   uploaded, on its way out
+///   done/<block>/   uploaded or dropped, on its way out
+///   dropped.json    tombstones: what was dropped and that no later block has told yet
+///
+/// Beside a file whose upload has begun lies FILE.session: where it stands in the bucket, so that the next process goes
+/// on there. Uploads by parts send from the file, a part at a time.
 ///
 /// Uploads: packets, items, then the record, each created only if absent; then the folder is removed. Names were
 /// decided when the block was finished, so trying again makes nothing twice. A block that is refused for good holds up
@@ -59,24 +91,50 @@ class Spool {
   std::string new_folder();
   /// Folders under open/ that a process left behind.
   std::vector<std::string> left_open() const;
+  /// Takes `bytes` more of the limit for a block that is written in `open_folder`; false when they are not to be had.
+  /// Drops blocks when that is the policy: then it writes to the disk. What was taken is given back by ready() or
+  /// release(). Any thread.
+  bool reserve(const std::string& open_folder, uint64_t bytes);
+  /// Whether streams that begin now are to be recorded. Any thread.
+  bool takes_new_streams() const;
+  /// The folder is gone. Any thread.
+  void release(const std::string& open_folder);
+  /// What a block of `recording` that is finished now has to tell. told() when its record is written. Any thread.
+  std::vector<index::DroppedBlocks> to_tell(const std::string& recording, const std::string& destination) const;
+  void told(const std::string& recording, const std::string& destination,
+            const std::vector<index::DroppedBlocks>& dropped);
   /// Moves a finished block to ready/ and wakes the uploader. Any thread.
   Result<> ready(const std::string& open_folder);
   void start();
   /// Tries at once what waits, for at most `patience`, then ends the thread; what is left stays for the next start.
   void stop(Duration patience);
   SpoolProgress progress() const;
+  /// By recording; damaged blocks are under "". Any thread.
+  std::map<std::string, SpoolWaiting> waiting() const;
 
  private:
   struct Block {
     uint64_t bytes = 0;
-    bool refused = false;
+    bool refused = false, uploading = false;
+    Timestamp finished{};
+    Tombstone tombstone;                     // if it were dropped
+    std::vector<index::DroppedBlocks> told;  // what it would have told
   };
   Spool(std::string folder, OpenStore open_store, const SpoolOptions& options)
       : folder_(std::move(folder)), open_store_(std::move(open_store)), options_(options) {}
+  Block describe(const std::string& folder) const;
+  void load_tombstones();
+  void add_tombstone(Tombstone tombstone);
+  void save_tombstones();
+  void add_waiting(const std::string& folder, Block block);
+  bool make_room(uint64_t bytes);
+  bool drop_oldest();
+  bool begin_upload(const std::string& folder);
+  uint64_t used() const;
   void run();
   void wait_for_work();
   bool try_all();
-  void note(const std::string& folder, const Result<>& outcome, bool refused);
+  void note(const std::string& folder, const Result<>& outcome, bool refused, Duration took);
   Duration random_part(Duration whole);
   uint64_t to_try() const;
   Result<> upload(const std::string& folder, bool& refused);
@@ -90,8 +148,11 @@ class Spool {
   std::minstd_rand random_;                                            // uploader thread
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, Block> waiting_;  // by folder: exactly what lies under ready/
-  SpoolProgress progress_;                // but for what waits
+  std::map<std::string, Block> waiting_;      // by folder: exactly what lies under ready/
+  SpoolProgress progress_;                    // but for what waits
+  std::map<std::string, uint64_t> reserved_;  // by folder below open/
+  uint64_t waiting_bytes_ = 0, reserved_bytes_ = 0, tombstone_bytes_ = 0;
+  std::vector<Tombstone> tombstones_;
   bool stopping_ = false;
   std::atomic<bool> cancel_{false};
   std::thread thread_;

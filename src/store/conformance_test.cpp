@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/crc32c.h"
+#include "store/check.h"
 #include "store/harness.h"
 #include "store/retrying_store.h"
 
@@ -48,8 +49,7 @@ class Conformance : public testing::TestWithParam<Kind> {
     prefix_ = "t" + std::to_string(++number) + "/";
   }
 
-  Result<std::unique_ptr<ObjectStore>> open_store() {
-    OpenOptions options;
+  Result<std::unique_ptr<ObjectStore>> open_store(OpenOptions options = {}) {
     const std::string& name = GetParam().name;
     if (name == "file") return store::open({"file", "", scratch().path("bucket")}, options);
     const Emulator& server = *servers().at(name);
@@ -245,6 +245,25 @@ TEST_P(Conformance, ACancelledUploadEnds) {
   EXPECT_EQ(store_->head(key("o")).error().code, Code::kNotFound);
 }
 
+TEST_P(Conformance, ACheckFindsAllWell) {
+  Location location{GetParam().name, "b", "p"};
+  const CheckReport report = check(*store_, location);
+  EXPECT_EQ(report.steps.size(), 7u);
+  for (const CheckStep& step : report.steps)
+    EXPECT_EQ(step.outcome, CheckStep::Outcome::kOk) << step.name << ": " << step.message;
+  EXPECT_TRUE(report.all_ok());
+  EXPECT_THAT(report.missing(), IsEmpty());
+  EXPECT_THAT(report.advice(location), IsEmpty());
+  EXPECT_EQ(report.left_over, "");
+  if (GetParam().name == "file") return;
+  EXPECT_NE(report.endpoint, "");
+  ASSERT_TRUE(report.clock_skew);
+  EXPECT_LE(std::abs(report.clock_skew->count()), 2);
+  const auto left = store_->list({.prefix = "p/"});
+  ASSERT_TRUE(left);
+  EXPECT_THAT(left->objects, IsEmpty()) << "it leaves nothing";
+}
+
 TEST_P(Conformance, SaysWhoItIsAndNoSecret) {
   EXPECT_THAT(store_->name(), testing::HasSubstr(GetParam().name == "file" ? "/" : GetParam().name + "://"));
   const std::pair<const char*, const char*> secrets[] = {{"s3", "secret_key"}, {"azblob", "key"}};
@@ -253,6 +272,68 @@ TEST_P(Conformance, SaysWhoItIsAndNoSecret) {
       EXPECT_NE(store_->identity(), "");
       EXPECT_THAT(store_->identity(), testing::Not(testing::HasSubstr(servers().at(kind)->value(secret))));
     }
+}
+
+TEST_P(Conformance, ObjectsAreMadeAsTheConfigurationWantsThem) {
+  if (GetParam().name == "file") GTEST_SKIP() << "a folder has neither classes nor keys";
+  const bool gs = GetParam().name == "gs", s3 = GetParam().name == "s3";
+  OpenOptions options;
+  options.gcs_user_project = "payer";
+  options.s3_requester_pays = true;
+  options.objects.storage_class = gs ? "NEARLINE" : s3 ? "STANDARD_IA" : "Cool";
+  options.objects.encryption_key_name = gs ? "projects/p/locations/l/keyRings/r/cryptoKeys/k" : "AES256";
+  if (!gs && !s3) options.objects.encryption_key_name = "a-scope";
+  options.objects.metadata = {{"team", "net"}};
+  if (!gs) options.objects.tags = {{"cost center", "a+b"}};
+  auto store = open_store(options);
+  ASSERT_TRUE(store) << store.error().message;
+  const auto facts = (*store)->put(key("o"), as_bytes("content"), {});
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_EQ((*store)->get(key("o")).value_or(""), "content");
+  ASSERT_TRUE((*store)->put_file(key("large"), scratch().file("large", noise(17 << 20, 3)), {}));
+  const std::string seen = servers().at(GetParam().name)->report();
+  const std::map<std::string, std::vector<std::string>> expected{
+      {"gs", {"kmsKeyName=projects%2Fp%2Flocations%2Fl%2FkeyRings%2Fr%2FcryptoKeys%2Fk", "userProject=payer"}},
+      {"s3",
+       {"PUT x-amz-storage-class: STANDARD_IA", "POST x-amz-storage-class: STANDARD_IA",
+        "PUT x-amz-server-side-encryption: AES256", "PUT x-amz-meta-team: net",
+        "PUT x-amz-tagging: cost%20center=a%2Bb", "GET x-amz-request-payer: requester"}},
+      {"azblob",
+       {"PUT x-ms-access-tier: Cool", "PUT x-ms-encryption-scope: a-scope", "PUT x-ms-meta-team: net",
+        "PUT x-ms-tags: cost%20center=a%2Bb"}}};
+  for (const std::string& text : expected.at(GetParam().name)) EXPECT_THAT(seen, testing::HasSubstr(text));
+}
+
+TEST_P(Conformance, AKeyOfOursTravelsWithContentAndOnlyWhereItMay) {
+  OpenOptions options;
+  options.objects.customer_key = noise(32, 1);
+  if (GetParam().name == "file") {
+    EXPECT_EQ(open_store(options).error().code, Code::kInvalid);
+    return;
+  }
+  auto store = open_store(options);
+  ASSERT_TRUE(store) << store.error().message;
+  const auto facts = (*store)->put(key("o"), as_bytes("content"), {});
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_EQ((*store)->get(key("o")).value_or(""), "content");
+  EXPECT_EQ((*store)->get_range(key("o"), 2, 3).value_or(""), "nte");
+  EXPECT_TRUE((*store)->head(key("o")));
+  ASSERT_TRUE((*store)->put_file(key("large"), scratch().file("large", noise(17 << 20, 3)), {}));
+  const std::map<std::string, std::string> names{{"gs", "x-goog-encryption-key"},
+                                                 {"s3", "x-amz-server-side-encryption-customer-key"},
+                                                 {"azblob", "x-ms-encryption-key"}};
+  const std::string seen = servers().at(GetParam().name)->report();
+  for (const char* method : {"PUT ", "GET "})
+    EXPECT_THAT(seen, testing::HasSubstr(method + names.at(GetParam().name) + ": "));
+
+  const Location somewhere{GetParam().name, GetParam().name == "azblob" ? "a/b" : "bucket", ""};
+  options.endpoint = "http://store.example.com";
+  EXPECT_EQ(store::open(somewhere, options).error().code, Code::kDenied) << "in the clear";
+  options.objects.customer_key = "short";
+  EXPECT_EQ(store::open(somewhere, options).error().code, Code::kInvalid);
+  options.objects.customer_key = noise(32, 1);
+  options.objects.encryption_key_name = "another";
+  EXPECT_EQ(store::open(somewhere, options).error().code, Code::kInvalid) << "two keys";
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, Conformance,

@@ -9,6 +9,7 @@
 
 #include "base/crc32c.h"
 #include "base/unique_fd.h"
+#include "io/http_client.h"
 
 namespace baleen::store {
 
@@ -19,7 +20,33 @@ namespace baleen::store {
 #include "store/stores.def"
 #undef BALEEN_STORE
 
+PutOptions ObjectDefaults::fill(PutOptions options) const {
+  if (options.storage_class.empty()) options.storage_class = storage_class;
+  if (options.encryption_key_name.empty()) options.encryption_key_name = encryption_key_name;
+  options.metadata.insert(metadata.begin(), metadata.end());
+  return options;
+}
+
+namespace {
+
+/// A key that is to travel goes nowhere in the clear, but to this machine itself (a test, a tunnel).
+Result<> check_customer_key(const Location& location, const OpenOptions& options) {
+  if (options.objects.customer_key.empty()) return {};
+  if (location.scheme == "file") return Error{Code::kInvalid, "a folder encrypts nothing: no customer key"};
+  if (options.objects.customer_key.size() != 32)
+    return Error{Code::kInvalid, "a customer key has 32 bytes (44 letters of base64)"};
+  if (!options.objects.encryption_key_name.empty())
+    return Error{Code::kInvalid, "a customer key and the name of a managed one: one of them"};
+  const std::string& at = options.endpoint;
+  if (at.starts_with("http://") && !at.starts_with("http://127.") && !at.starts_with("http://[::1]"))
+    return Error{Code::kDenied, io::without_secrets(at) + ": a customer key travels over https only"};
+  return {};
+}
+
+}  // namespace
+
 Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options) {
+  BALEEN_TRY_DO(check_customer_key(location, options));
 #define BALEEN_STORE(name, folder) \
   if (location.scheme == #name) return folder::open(location, options);
 #include "store/stores.def"

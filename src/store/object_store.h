@@ -62,10 +62,27 @@ struct PutOptions {
   /// Bytes of a part; zero is the store's choice. Rounded to what the store takes.
   uint64_t part_bytes = 0;
 
-  std::string storage_class;        // as the store spells it: "NEARLINE", "STANDARD_IA", "Cool"; empty: the bucket's
-  std::string encryption_key_name;  // a customer-managed key, as the store names it; empty: the bucket's
+  std::string storage_class;  // as the store spells it: "NEARLINE", "STANDARD_IA", "Cool"; empty: the bucket's
+  /// A customer-managed key, as the store names it; empty: the bucket's. Cloud Storage:
+  /// projects/P/locations/L/keyRings/ R/cryptoKeys/K. S3: "AES256" (its own), "aws:kms" (the account's), or the key's
+  /// ARN. Azure: an encryption scope.
+  std::string encryption_key_name;
   const std::atomic<bool>* cancel = nullptr;  // true from any thread ends the upload within a second (kIo)
   io::Bandwidth* bandwidth = nullptr;         // shared with whom it shall be shared
+};
+
+/// What a store says of each object that it makes beside PutOptions, which go first, and of each request.
+struct ObjectDefaults {
+  std::string storage_class;        // as PutOptions'
+  std::string encryption_key_name;  // as PutOptions'
+  /// 32 bytes that the store encrypts each object with and does not keep: every reader has to bring them. A secret.
+  std::string customer_key;
+  std::map<std::string, std::string> metadata;
+  std::map<std::string, std::string> tags;  // S3's and Azure's; Cloud Storage has none (kInvalid)
+  std::chrono::milliseconds idle_timeout{60'000};
+  std::chrono::milliseconds request_timeout{0};  // of a whole request, a part of an upload at most; zero: none
+
+  PutOptions fill(PutOptions options) const;
 };
 
 struct ListOptions {
@@ -100,6 +117,8 @@ class ObjectStore {
 
   /// "gs://bucket", for messages; never a secret.
   virtual std::string name() const = 0;
+  /// Where requests go, for messages: "https://storage.googleapis.com", or a folder.
+  virtual std::string endpoint() const { return {}; }
   /// Whose credentials are in use and where they came from, for messages; never a secret. Empty when there are none.
   virtual std::string identity() const { return {}; }
   /// The other side's clock minus ours, when an answer has told it.
@@ -135,7 +154,7 @@ struct OpenOptions {
   std::string endpoint;  // in place of the service's own: "http://127.0.0.1:9000"
   std::string proxy;     // empty: http_proxy, https_proxy, no_proxy
   std::string ca_file;   // PEM; empty: SSL_CERT_FILE, then the system's
-  std::chrono::milliseconds idle_timeout{60'000};
+  ObjectDefaults objects;
 
   std::function<Timestamp()> now;  // for tests; empty: the machine's clock
 };

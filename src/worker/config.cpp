@@ -35,6 +35,7 @@ constexpr Key kKeys[] = {
 
 constexpr size_t kLargestFile = 4 << 20;
 constexpr int kDeepest = 32;
+constexpr uint64_t kSmallestSpool = 64 << 20;
 constexpr int kMostNodes = 100'000;
 
 const Key* find_key(std::string_view path) {
@@ -156,6 +157,12 @@ class Loader {
     c.udp_flow_timeout = std::chrono::seconds(integer("tap.misc.udpFlowTimeout", 1, 1 << 30));
     c.storage_limit = size("tap.storageLimit");
     c.body_cap = size("tap.misc.bodyCap");
+    c.spool_limit = size("spool.limit");
+    if (c.spool_limit != 0 && c.spool_limit < kSmallestSpool) wrong("spool.limit", "at least 64Mi, or 0");
+    c.spool_refuses_newest = text("spool.whenFull") == "refuseNewest";
+    static constexpr std::string_view kWhenFull[] = {"dropOldest", "refuseNewest"};
+    if (!c.spool_refuses_newest && text("spool.whenFull") != kWhenFull[0])
+      wrong("spool.whenFull", "dropOldest or refuseNewest", std::string(suggest(text("spool.whenFull"), kWhenFull)));
     c.global_filter = text("tap.globalFilter");
     c.default_filter = text("tap.defaultFilter");
     const nlohmann::json macros = map("tap.customMacros");
@@ -168,10 +175,14 @@ class Loader {
     c.encrypt_items = boolean("encryption.items");
     if (c.encrypt_items && c.encryption_key_files.empty() && std::getenv("BALEEN_ENCRYPTION_KEY") == nullptr)
       wrong("encryption.items", "false without a key: encryption.keyFiles, or BALEEN_ENCRYPTION_KEY");
+    c.recordings_by_command = boolean("recordingControl");
+    c.recording_disabled = boolean("recordingDisabled");
+    if (c.recording_disabled) c.recordings.clear();
+    c.metrics_address = text("metrics.address");
     c.data_dir = text("dataDir");
     c.node_name = text("node.name");
     c.node_ip = text("node.ip");
-    c.gcs_key_file = text("gcs.serviceAccountKeyFile");
+    read_stores();
     c.timezone = text("timezone");
     c.log_level = text("logLevel");
     static constexpr std::string_view kLevels[] = {"debug", "info", "warn", "warning", "error", "off"};
@@ -321,6 +332,46 @@ class Loader {
     s.console = boolean("scripting.console");
   }
 
+  std::map<std::string, std::string> texts(const std::string& path) {
+    std::map<std::string, std::string> out;
+    const nlohmann::json found = map(path);
+    for (auto entry = found.begin(); entry != found.end(); ++entry)
+      out[entry.key()] = entry->is_string() ? entry->get<std::string>() : entry->dump();
+    return out;
+  }
+
+  void read_stores() {
+    StoreConfig& s = out_.config.stores;
+    s.proxy = text("store.proxy");
+    s.ca_file = text("store.caFile");
+    s.idle_timeout = duration("store.idleTimeout");
+    s.request_timeout = duration("store.requestTimeout");
+    s.metadata = texts("store.metadata");
+    s.tags = texts("store.tags");
+    s.gcs = {{text("gcs.endpoint"), text("gcs.storageClass"), text("gcs.kmsKeyName"), text("gcs.customerKeyFile")},
+             text("gcs.serviceAccountKeyFile"),
+             text("gcs.userProject")};
+    s.s3 = {{text("s3.endpoint"), text("s3.storageClass"), text("s3.encryption"), text("s3.customerKeyFile")},
+            text("s3.region"),
+            text("s3.pathStyle"),
+            text("s3.profile"),
+            text("s3.accessKey"),
+            text("s3.secretKeyFile"),
+            text("s3.sessionTokenFile"),
+            text("s3.roleArn"),
+            text("s3.externalId"),
+            boolean("s3.requesterPays")};
+    static constexpr std::string_view kStyles[] = {"auto", "true", "false"};
+    if (std::find(std::begin(kStyles), std::end(kStyles), s.s3.path_style) == std::end(kStyles))
+      wrong("s3.pathStyle", "auto, true or false", std::string(suggest(s.s3.path_style, kStyles)));
+    s.azure = {{text("azblob.endpoint"), text("azblob.accessTier"), text("azblob.encryptionScope"),
+                text("azblob.customerKeyFile")},
+               text("azblob.account"),
+               text("azblob.keyFile"),
+               text("azblob.sasFile"),
+               text("azblob.connectionStringFile")};
+  }
+
   void read_recordings() {
     const YAML::Node& node = values_["recording"];
     if (node.IsNull()) return;
@@ -335,7 +386,9 @@ class Loader {
   void read_recording(const YAML::Node& node) {
     if (!node.IsMap()) return problem(node.Mark(), "recording: expected a map of name, pattern and to");
     RecordingConfig r;
-    static constexpr std::string_view kNames[] = {"name", "pattern", "to", "enabled", "redact"};
+    static constexpr std::string_view kNames[] = {"name",       "pattern",    "to",         "enabled",  "description",
+                                                  "start",      "duration",   "iterations", "timezone", "expiration",
+                                                  "limitBytes", "limitItems", "redact"};
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>("");
       const std::string value = entry.second.IsScalar() ? entry.second.Scalar() : std::string();
@@ -350,7 +403,7 @@ class Loader {
       } else if (name == "enabled") {
         if (!YAML::convert<bool>::decode(entry.second, r.enabled))
           problem(entry.second.Mark(), "recording.enabled: expected true or false");
-      } else {
+      } else if (!read_recording_member(name, value, entry.second, r)) {
         problem(entry.first.Mark(), fmt::format("unknown key 'recording.{}'", name),
                 std::string(suggest(name, kNames)));
       }
@@ -396,6 +449,48 @@ class Loader {
     }
   }
 
+  /// False when there is no such key.
+  bool read_recording_member(const std::string& name, const std::string& value, const YAML::Node& node,
+                             RecordingConfig& r) {
+    const auto expected = [&](std::string_view what) {
+      problem(node.Mark(), fmt::format("recording.{}: expected {}, found '{}'", name, what, value));
+    };
+    const auto duration = [&](Duration& out) {
+      const auto d = parse_duration(value);
+      if (!d) expected("a duration, as 30m or 2h");
+      out = d.value_or(Duration{0});
+    };
+    const auto size = [&](uint64_t& out) {
+      const auto n = parse_size(value);
+      if (!n) expected("a number, as 1000 or 5Gi");
+      out = n.value_or(0);
+    };
+    if (name == "description") {
+      r.description = value;
+    } else if (name == "start") {
+      r.start = value.empty() ? std::nullopt : parse_time(value, Timestamp{});
+      // An age would be another time with every reading.
+      if (!value.empty() && (!r.start || parse_duration(value)))
+        expected("a time, as 2026-11-24T12:00:00Z or with an offset");
+    } else if (name == "duration") {
+      duration(r.duration);
+    } else if (name == "iterations") {
+      if (!YAML::convert<int64_t>::decode(node, r.iterations) || r.iterations < 0 || r.iterations > 1'000'000)
+        expected("how many days, 0 for every day");
+    } else if (name == "timezone") {
+      r.timezone = value;
+    } else if (name == "expiration") {
+      duration(r.expiration);
+    } else if (name == "limitBytes") {
+      size(r.limit_bytes);
+    } else if (name == "limitItems") {
+      size(r.limit_items);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
   static bool looks_secret(std::string_view name) {
     for (const std::string_view word : {"SECRET", "TOKEN", "PASSWORD", "KEY", "CREDENTIAL"})
       if (std::search(name.begin(), name.end(), word.begin(), word.end(),
@@ -412,6 +507,9 @@ class Loader {
       if (key.path == "scripting.env" && value.IsMap())
         for (auto entry : value)
           if (looks_secret(entry.first.as<std::string>(""))) entry.second = "********";
+      if (key.path == "store.proxy" && value.IsScalar())
+        if (const size_t at = value.Scalar().rfind('@'); at != std::string::npos)
+          value = "********" + value.Scalar().substr(at);
       YAML::Node at = root;
       std::string_view rest = key.path;
       for (size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {

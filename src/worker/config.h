@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,15 @@ struct RecordingConfig {
   std::string pattern;  // KFL; empty: the recording is off (reference row R-08)
   std::string to;       // "gs://bucket/prefix" or a folder
   bool enabled = true;
-  record::RedactionRules redact{};  // beside those of Config
+  std::string description;
+  std::optional<Timestamp> start;             // none: when it is first seen
+  Duration duration{0};                       // 0: until it is stopped
+  int64_t iterations = 1;                     // one a day; 0: for ever
+  std::string timezone;                       // whose days; empty: UTC
+  Duration expiration{0};                     // age at which `recordings expire` removes its blocks; 0: never
+  uint64_t limit_bytes = 0, limit_items = 0;  // 0: none
+  record::RedactionRules redact{};            // beside those of Config
+  bool from_command_line = false;
   bool operator==(const RecordingConfig&) const = default;
 };
 
@@ -30,6 +39,34 @@ struct ScriptingConfig {
   std::vector<std::string> active;
   bool console = true;
   bool operator==(const ScriptingConfig&) const = default;
+};
+
+/// What the configuration says of buckets of one kind. Secrets are in files that it names.
+struct BucketConfig {
+  std::string endpoint, storage_class, encryption, customer_key_file;
+  bool operator==(const BucketConfig&) const = default;
+};
+struct GcsConfig : BucketConfig {
+  std::string key_file, user_project;
+  bool operator==(const GcsConfig&) const = default;
+};
+struct S3Config : BucketConfig {
+  std::string region, path_style, profile, access_key, secret_key_file, session_token_file, role_arn, external_id;
+  bool requester_pays = false;
+  bool operator==(const S3Config&) const = default;
+};
+struct AzureConfig : BucketConfig {
+  std::string account, key_file, sas_file, connection_string_file;
+  bool operator==(const AzureConfig&) const = default;
+};
+struct StoreConfig {
+  std::string proxy, ca_file;
+  Duration idle_timeout{}, request_timeout{};
+  std::map<std::string, std::string> metadata, tags;
+  GcsConfig gcs;
+  S3Config s3;
+  AzureConfig azure;
+  bool operator==(const StoreConfig&) const = default;
 };
 
 /// The configuration in force: defaults < file < --set and flags.
@@ -45,6 +82,8 @@ struct Config {
   Duration pcap_ttl{};
   Duration tcp_flow_timeout{}, udp_flow_timeout{};
   uint64_t storage_limit = 0;
+  uint64_t spool_limit = 0;  // 0: a share of the disk
+  bool spool_refuses_newest = false;
   uint64_t body_cap = 0;
   std::string global_filter, default_filter;
   std::vector<std::pair<std::string, std::string>> macros;
@@ -53,7 +92,11 @@ struct Config {
   record::RedactionRules redact;                  // of every recording
   std::vector<std::string> encryption_key_files;  // the first encrypts
   bool encrypt_items = false;
-  std::string data_dir, node_name, node_ip, gcs_key_file, timezone, log_level;
+  StoreConfig stores;
+  bool recordings_by_command = false;  // `baleen recordings create` may make a first one: packets are kept for it
+  bool recording_disabled = false;
+  std::string metrics_address;  // "127.0.0.1:49100"; empty: none
+  std::string data_dir, node_name, node_ip, timezone, log_level;
 };
 
 /// Something wrong with the configuration's text. Lines and columns count from 1; 0: no position (--set).

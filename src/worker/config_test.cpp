@@ -122,6 +122,45 @@ TEST(Config, recordings) {
   EXPECT_FALSE(parse_config("recording: {name: ../x, pattern: http, to: x}\n").ok());
 }
 
+TEST(Config, recordings_have_schedules_and_limits) {
+  const auto loaded = parse_config(R"(
+recording:
+- name: nightly
+  description: what fails at night
+  pattern: http
+  to: gs://b/p
+  start: 2026-03-01T22:00:00+01:00
+  duration: 8h
+  iterations: 0
+  timezone: Europe/Berlin
+  expiration: 30d
+  limitBytes: 5Gi
+  limitItems: 1000000
+spool: {limit: 2Gi, whenFull: refuseNewest}
+)");
+  ASSERT_TRUE(loaded.ok()) << render(loaded.problems[0], "");
+  const RecordingConfig& r = loaded.config.recordings.at(0);
+  EXPECT_EQ(r.description, "what fails at night");
+  EXPECT_EQ(to_rfc3339(*r.start), "2026-03-01T21:00:00Z");
+  EXPECT_EQ(r.duration, Duration(std::chrono::hours(8)));
+  EXPECT_EQ(r.iterations, 0);
+  EXPECT_EQ(r.timezone, "Europe/Berlin");
+  EXPECT_EQ(r.expiration, Duration(std::chrono::hours(720)));
+  EXPECT_EQ(r.limit_bytes, 5ull << 30);
+  EXPECT_EQ(r.limit_items, 1'000'000u);
+  EXPECT_EQ(loaded.config.spool_limit, 2ull << 30);
+  EXPECT_TRUE(loaded.config.spool_refuses_newest);
+  const std::string head = "recording: {pattern: http, to: x, ";
+  for (const char* wrong : {"start: tomorrow}", "start: 5m}", "duration: long}", "iterations: -1}", "iterations: some}",
+                            "limitBytes: much}", "limitItems: -5}", "limitItem: 5}"})
+    EXPECT_FALSE(parse_config(head + wrong).ok()) << wrong;
+  EXPECT_EQ(first_problem(head + "limitItem: 5}"),
+            "f.yaml:1:35: error: unknown key 'recording.limitItem' (did you mean 'limitItems'?)");
+  EXPECT_FALSE(parse_config("spool: {limit: 1Mi}").ok());
+  EXPECT_FALSE(parse_config("spool: {whenFull: dropNewest}").ok());
+  EXPECT_TRUE(parse_config(head + "limitItems: 5}\nrecordingDisabled: true").config.recordings.empty());
+}
+
 TEST(Config, masks_secrets_when_it_is_shown) {
   const auto loaded = parse_config("scripting:\n  env:\n    GCS_SA_KEY_JSON: hush\n    GCS_BUCKET: b\n");
   EXPECT_EQ(loaded.yaml.find("hush"), std::string::npos);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +23,7 @@
 #include "dissect/registry.h"
 #include "io/http_client.h"
 #include "store/retrying_store.h"
+#include "worker/metrics.h"
 #include "worker/stores.h"
 
 namespace baleen::worker {
@@ -59,17 +62,38 @@ std::string random_id() {
 }
 
 Result<std::string> choose_data_folder(const std::string& configured) {
-  std::string folder = configured;
-  if (folder.empty()) {
-    const char* home = std::getenv("HOME");
-    folder = ::geteuid() == 0 || home == nullptr ? "/var/lib/baleen" : std::string(home) + "/.local/share/baleen";
-  }
+  const std::string folder = data_folder_of(configured);
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed)
     return Error{Code::kIo,
                  fmt::format("data folder {}: {}; choose another with --set dataDir=FOLDER", folder, failed.message())};
-  return fs::absolute(folder, failed).lexically_normal().string();
+  return folder;
+}
+
+/// All of them are 64-bit counts, whatever is added to them.
+void add_counts(dissect::EngineCounters& sum, const dissect::EngineCounters& counts) {
+  static_assert(std::is_trivially_copyable_v<dissect::EngineCounters>);
+  using Numbers = std::array<uint64_t, sizeof(dissect::EngineCounters) / sizeof(uint64_t)>;
+  static_assert(sizeof(Numbers) == sizeof(dissect::EngineCounters));
+  auto a = std::bit_cast<Numbers>(sum);
+  const auto b = std::bit_cast<Numbers>(counts);
+  for (size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  sum = std::bit_cast<dissect::EngineCounters>(a);
+}
+
+/// What blocks that wait for their bucket may take. What lies there already is counted as free.
+uint64_t spool_limit(const Config& config, const std::string& folder) {
+  if (config.spool_limit != 0) return config.spool_limit;
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  uint64_t free = fs::space(folder, failed).available;
+  if (failed) free = config.storage_limit;
+  for (fs::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
+    std::error_code gone;
+    if (const uint64_t size = it->is_regular_file(gone) ? it->file_size(gone) : 0; !gone) free += size;
+  }
+  return std::max(std::min(config.storage_limit, free) / 2, record::SpoolOptions::kSmallestLimit);
 }
 
 std::string env_json(const ScriptingConfig& scripting) {
@@ -79,6 +103,68 @@ std::string env_json(const ScriptingConfig& scripting) {
 }
 
 }  // namespace
+
+std::string data_folder_of(const std::string& configured) {
+  std::string folder = configured;
+  if (folder.empty()) {
+    const char* home = std::getenv("HOME");
+    folder = ::geteuid() == 0 || home == nullptr ? "/var/lib/baleen" : std::string(home) + "/.local/share/baleen";
+  }
+  std::error_code failed;
+  return fs::absolute(folder, failed).lexically_normal().string();
+}
+
+Result<kfl::Filter> compile_pattern(const std::string& pattern, const Config& config) {
+  kfl::Options options;
+  options.protocols = dissect::cards();
+  options.macros = config.macros;
+  auto compiled = kfl::compile(pattern, options);
+  if (!compiled.filter)
+    return Error{Code::kInvalid,
+                 fmt::format("the pattern does not compile:\n{}", kfl::render(pattern, compiled.diagnostics))};
+  return *std::move(compiled.filter);
+}
+
+std::vector<record::Definition> definitions_of(const Config& config) {
+  std::vector<record::Definition> out;
+  for (const RecordingConfig& r : config.recordings) {
+    record::Definition d;
+    d.name = r.name;
+    d.description = r.description;
+    d.pattern = r.pattern;
+    d.destination = r.to;
+    d.schedule = {r.start, r.duration, static_cast<uint32_t>(r.iterations), r.timezone};
+    d.expiration = r.expiration;
+    d.limit_bytes = r.limit_bytes;
+    d.limit_items = r.limit_items;
+    d.redact = r.redact;
+    d.origin = r.from_command_line ? record::Definition::Origin::kCommand : record::Definition::Origin::kConfig;
+    out.push_back(std::move(d));
+  }
+  return out;
+}
+
+/// The rules of a recording, and those of all.
+static record::Recordings::CompileRedaction redaction_of(const Config& config) {
+  return [config](const record::RedactionRules& own) -> Result<std::shared_ptr<const record::Redaction>> {
+    const record::RedactionRules all = config.redact + own;
+    if (all.empty()) return std::shared_ptr<const record::Redaction>();
+    kfl::Options options;
+    options.protocols = dissect::cards();
+    options.macros = config.macros;
+    return record::Redaction::compile(all, options);
+  };
+}
+
+record::Recordings::Options recordings_options(const Config& config, const std::string& data_folder,
+                                               std::function<void(std::vector<record::Recording>)> apply) {
+  record::Recordings::Options options;
+  options.file = data_folder + "/recordings.json";
+  options.compile = [config](const std::string& pattern) { return compile_pattern(pattern, config); };
+  options.redaction = redaction_of(config);
+  options.apply = std::move(apply);
+  return options;
+}
 
 /// One capture thread with all that belongs to its packets.
 class Worker::Shard final : public dissect::EngineObserver {
@@ -116,7 +202,14 @@ class Worker::Shard final : public dissect::EngineObserver {
 
   void add_to(WorkerStatus& status) {
     const std::lock_guard lock(numbers_mutex_);
-    status.engine = engine_numbers_;  // several shards: the last one's; sums are the metrics' matter
+    add_counts(status.engine, engine_numbers_);
+    if (flight_) {
+      status.flight.packets += flight_->packets();
+      status.flight.overwritten += flight_->overwritten_packets();
+      status.flight.refused += flight_->refused_packets();
+      status.flight.bytes += flight_->bytes_on_disk();
+    }
+    status.capture.ring_full += source_numbers_.ring_full;
     status.capture.packets += source_numbers_.packets;
     status.capture.bytes += source_numbers_.bytes;
     status.capture.dropped_by_kernel += source_numbers_.dropped_by_kernel;
@@ -223,14 +316,30 @@ Result<> Worker::prepare() {
 
   const bool scripts_wanted =
       config.scripting.enabled && (!config.scripting.source.empty() || !config.scripting.sources.empty());
-  const bool keep_packets = scripts_wanted || !config.recordings.empty();
+  auto recordings = recordings_options(config, data_folder_, {});
+  if (offline_) recordings.file.clear();
+  recordings.untimed = offline_;
+  if (!config.recording_disabled) {
+    auto opened = record::Recordings::open(std::move(recordings));
+    // Somebody else records into this folder; whoever only looks may do so beside.
+    const bool looks_only = !scripts_wanted && config.recordings.empty() && !config.recordings_by_command;
+    if (!opened && !(opened.error().code == Code::kConflict && looks_only)) return std::move(opened).error();
+    if (opened) {
+      recordings_ = *std::move(opened);
+      BALEEN_TRY_DO(recordings_->configure(definitions_of(config)));
+    }
+  }
+  const bool keep_packets =
+      scripts_wanted || (recordings_ && (config.recordings_by_command || recordings_->any_to_come()));
   BALEEN_TRY_DO(open_key_logs());
   BALEEN_TRY(auto sources, open_sources());
 
   dissectors_ = dissect::select_dissectors(config.enabled_dissectors);
   if (config.enabled_dissectors.empty()) {
     dissect::add_what_is_asked(options_.show.text(), dissectors_);
-    for (const RecordingConfig& r : config.recordings) dissect::add_what_is_asked(r.pattern, dissectors_);
+    if (recordings_)
+      for (const record::RecordingStatus& r : recordings_->list())
+        dissect::add_what_is_asked(r.definition.pattern, dissectors_);
     for (const auto& [name, value] : config.scripting.env) dissect::add_what_is_asked(value, dissectors_);
   }
   std::vector<const record::FlightRecorder*> flights;
@@ -262,23 +371,15 @@ Result<> Worker::prepare() {
   if (keep_packets) {
     packet_files_ = std::make_unique<PacketFiles>(data_folder_ + "/worker/pcaps", flights,
                                                   config.pcap_ttl + std::chrono::minutes(15), config.storage_limit / 4);
-    record::RecorderOptions recorder;
-    recorder.spool_folder = data_folder_ + "/spool";
-    recorder.node = node_name_;
-    recorder.run = run_id_;
-    if (config.keep_tls_secrets)
-      recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
-    recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
-    auto keys = std::make_shared<index::KeyRing>();
-    for (const std::string& file : config.encryption_key_files) BALEEN_TRY_DO(keys->add_file(file));
-    if (const char* key = std::getenv("BALEEN_ENCRYPTION_KEY"); key != nullptr && *key != '\0')
-      BALEEN_TRY_DO(keys->add_text(key, "BALEEN_ENCRYPTION_KEY"));
-    if (!keys->empty()) recorder.encryption = {std::move(keys), config.encrypt_items};
-    BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
-    BALEEN_TRY(auto recordings, compile_recordings(config));
-    recorder_->set_recordings(std::move(recordings));
+    BALEEN_TRY_DO(start_recorder(flights));
   }
   if (scripts_wanted) BALEEN_TRY_DO(start_scripts());
+  if (!config.metrics_address.empty()) {
+    BALEEN_TRY(metrics_, io::PageServer::listen(config.metrics_address,
+                                                {{"/metrics", "text/plain; version=0.0.4; charset=utf-8",
+                                                  [this] { return metrics_text(this->status()); }},
+                                                 {"/healthz", "text/plain", [] { return std::string("ok\n"); }}}));
+  }
   running_ = static_cast<int>(shards_.size());
   for (size_t i = 0; i < shards_.size(); ++i) shards_[i]->start(scripts_ ? &scripts_->feed(i) : nullptr);
   return {};
@@ -316,53 +417,48 @@ Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources
 
 Result<std::unique_ptr<store::ObjectStore>> Worker::open_store(const store::Location& location,
                                                                const std::string& key_json) const {
-  store::OpenOptions options;
-  if (key_json.empty()) {
-    BALEEN_TRY(options, open_options(options_.config, location));
-  } else {
-    options.gcs_service_account_json = key_json;
-  }
+  Config config = options_.config;
+  if (!key_json.empty()) config.stores.gcs.key_file.clear();  // the script brings its own
+  BALEEN_TRY(store::OpenOptions options, open_options(config, location));
+  if (!key_json.empty()) options.gcs_service_account_json = key_json;
   BALEEN_TRY(auto store, store::open(location, options));
   return std::unique_ptr<store::ObjectStore>(std::make_unique<store::RetryingStore>(std::move(store)));
 }
 
-Result<std::vector<record::Recording>> Worker::compile_recordings(const Config& config) const {
-  std::vector<record::Recording> out;
-  if (config.recordings.size() > record::Recorder::kMostRecordings)
-    return Error{Code::kInvalid, fmt::format("{} recordings; a node makes at most {} at a time",
-                                             config.recordings.size(), record::Recorder::kMostRecordings)};
-  for (const RecordingConfig& r : config.recordings) {
-    kfl::Options options;
-    options.protocols = dissect::cards();
-    options.macros = config.macros;
-    auto compiled = kfl::compile(r.pattern, options);
-    if (!compiled.filter)
-      return Error{Code::kInvalid, fmt::format("recording '{}': its pattern does not compile:\n{}", r.name,
-                                               kfl::render(r.pattern, compiled.diagnostics))};
-    BALEEN_TRY(const store::Location location, store::Location::parse(r.to));
-    (void)location;
-    record::RedactionRules rules = r.redact;
-    const auto join = [](std::vector<std::string>& to, const std::vector<std::string>& more) {
-      to.insert(to.end(), more.begin(), more.end());
-    };
-    rules.secrets |= config.redact.secrets;
-    join(rules.headers, config.redact.headers);
-    join(rules.json, config.redact.json);
-    join(rules.patterns, config.redact.patterns);
-    if (rules.kfl.empty() || config.redact.kfl.empty()) {
-      rules.kfl += config.redact.kfl;
-    } else {
-      rules.kfl = fmt::format("({}) and ({})", config.redact.kfl, rules.kfl);
-    }
-    std::shared_ptr<const record::Redaction> redaction;
-    if (!rules.empty()) {
-      auto made = record::Redaction::compile(rules, options);
-      if (!made) return std::move(made).error().in(fmt::format("recording '{}'", r.name));
-      redaction = *std::move(made);
-    }
-    out.push_back({r.name, *std::move(compiled.filter), r.to, std::move(redaction)});
-  }
-  return out;
+/// The keys of the configuration and the environment, when there are any.
+static Result<> add_keys(const Config& config, record::Encryption& encryption) {
+  auto keys = std::make_shared<index::KeyRing>();
+  for (const std::string& file : config.encryption_key_files) BALEEN_TRY_DO(keys->add_file(file));
+  if (const char* key = std::getenv("BALEEN_ENCRYPTION_KEY"); key != nullptr && *key != '\0')
+    BALEEN_TRY_DO(keys->add_text(key, "BALEEN_ENCRYPTION_KEY"));
+  if (!keys->empty()) encryption = {std::move(keys), config.encrypt_items};
+  return {};
+}
+
+/// Files of packets have no schedule, no state and nobody to command them.
+Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>& flights) {
+  const Config& config = options_.config;
+  record::RecorderOptions recorder;
+  recorder.spool_folder = data_folder_ + "/spool";
+  recorder.node = node_name_;
+  recorder.run = run_id_;
+  recorder.spool.limit_bytes = spool_limit(config, recorder.spool_folder);
+  recorder.spool.when_full =
+      config.spool_refuses_newest ? record::WhenFull::kRefuseNewest : record::WhenFull::kDropOldest;
+  if (config.keep_tls_secrets)
+    recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
+  recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
+  BALEEN_TRY_DO(add_keys(config, recorder.encryption));
+  BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
+  if (!recordings_) return {};
+  recordings_->set_apply([this](std::vector<record::Recording> r) { recorder_->set_recordings(std::move(r)); });
+  recordings_->start();
+  if (offline_) return {};
+  control_ = std::make_unique<Control>(
+      *recordings_, [this](const std::string& name) { return uploads_json(recorder_->status(), name); });
+  BALEEN_TRY(control_socket_, ControlSocket::open(data_folder_ + "/run",
+                                                  [this](std::string_view line) { return control_->answer(line); }));
+  return {};
 }
 
 Result<std::string> Worker::upload(const script::Upload& upload, const char* scheme) const {
@@ -438,14 +534,20 @@ void Worker::deliver(const item::ItemRef& item) {
 std::vector<std::string> Worker::apply(const Config& config) {
   std::vector<std::string> notes;
   Config& now_in_force = options_.config;
-  if (config.recordings != now_in_force.recordings || config.redact != now_in_force.redact) {
-    auto recordings = compile_recordings(config);
-    if (!recordings) {
-      notes.push_back(recordings.error().message + "; the recordings stay as they were");
-    } else if (!recorder_) {
-      notes.push_back("a first recording in the configuration needs a restart: packets were not kept until now");
+  if (config.redact != now_in_force.redact && recordings_) {
+    if (const auto taken = recordings_->set_redaction(redaction_of(config)); taken) {
+      now_in_force.redact = config.redact;
+      notes.push_back("other rules of redaction in force");
     } else {
-      recorder_->set_recordings(*std::move(recordings));
+      notes.push_back(taken.error().message + "; the rules of redaction stay as they were");
+    }
+  }
+  if (!(config.recordings == now_in_force.recordings) && recordings_) {
+    if (!recorder_) {
+      notes.push_back("a first recording in the configuration needs a restart: packets were not kept until now");
+    } else if (const auto taken = recordings_->configure(definitions_of(config)); !taken) {
+      notes.push_back(taken.error().message + "; the recordings stay as they were");
+    } else {
       notes.push_back(config.recordings.empty() ? "recording stopped; what was kept is uploaded"
                                                 : fmt::format("{} recordings in force", config.recordings.size()));
     }
@@ -462,7 +564,6 @@ std::vector<std::string> Worker::apply(const Config& config) {
     notes.push_back(
         "changes of interfaces, capture filter, data folder, TLS key logs and script folder need a restart");
   now_in_force.recordings = config.recordings;
-  now_in_force.redact = config.redact;
   now_in_force.scripting.env = config.scripting.env;
   return notes;
 }
@@ -471,8 +572,12 @@ void Worker::stop(Duration patience) {
   if (stopped_.exchange(true)) return;
   for (auto& shard : shards_) shard->stop();
   for (auto& shard : shards_) shard->join();
+  control_socket_.reset();
+  metrics_.reset();
   if (scripts_) scripts_->stop();
+  if (recordings_) recordings_->stop_clock();
   if (recorder_) recorder_->stop(patience);
+  if (recordings_) recordings_->save_now();
 }
 
 WorkerStatus Worker::status() {
@@ -480,7 +585,8 @@ WorkerStatus Worker::status() {
   for (auto& shard : shards_) shard->add_to(status);
   if (recorder_) {
     status.recorder = recorder_->status();
-    status.recording = !options_.config.recordings.empty();
+    if (recordings_) status.recordings = recordings_->list();
+    status.recording = !status.recordings.empty();
   }
   if (scripts_) {
     if (!stopped_) status.scripts = scripts_->status();

@@ -11,9 +11,12 @@
 #include "base/result.h"
 #include "capture/packet_source.h"
 #include "dissect/engine.h"
+#include "io/page_server.h"
 #include "record/recorder.h"
+#include "record/recordings.h"
 #include "script/host.h"
 #include "worker/config.h"
+#include "worker/control.h"
 #include "worker/key_log_file.h"
 #include "worker/packet_files.h"
 
@@ -31,10 +34,28 @@ struct WorkerStatus {
   dissect::EngineCounters engine;
   capture::Statistics capture;
   record::Recorder::Status recorder;
-  bool recording = false;
+  struct Flight {
+    uint64_t packets = 0, overwritten = 0, refused = 0, bytes = 0;
+  } flight;
+  bool recording = false;  // something is, or was, to be recorded
+  std::vector<record::RecordingStatus> recordings;
   uint64_t script_dropped_items = 0;
   std::vector<script::ScriptStatus> scripts;
+  record::SpoolWaiting waiting_of(const std::string& recording) const {
+    const auto found = recorder.waiting.find(recording);
+    return found == recorder.waiting.end() ? record::SpoolWaiting{} : found->second;
+  }
 };
+
+/// Where the worker keeps its files when the configuration says so, or nothing: absolute.
+std::string data_folder_of(const std::string& configured);
+/// A recording's pattern with the configuration's macros; all diagnostics in the error.
+Result<kfl::Filter> compile_pattern(const std::string& pattern, const Config& config);
+/// What the configuration asks for.
+std::vector<record::Definition> definitions_of(const Config& config);
+/// The recordings of a data folder, with the state that is there. `apply` may be empty: no recorder runs.
+record::Recordings::Options recordings_options(const Config& config, const std::string& data_folder,
+                                               std::function<void(std::vector<record::Recording>)> apply);
 
 /// The node agent: sources, shards, recorder and scripts, wired. The only folder that knows all of them.
 class Worker {
@@ -53,6 +74,8 @@ class Worker {
 
   WorkerStatus status();
   const std::string& data_folder() const { return data_folder_; }
+  /// Where metrics are served; 0: nowhere.
+  int metrics_port() const { return metrics_ ? metrics_->port() : 0; }
   /// Why the input ended, when that was an error.
   std::vector<std::string> problems();
 
@@ -63,7 +86,7 @@ class Worker {
   Result<std::vector<std::unique_ptr<capture::PacketSource>>> open_sources();
   Result<> open_key_logs();
   Result<> start_scripts();
-  Result<std::vector<record::Recording>> compile_recordings(const Config& config) const;
+  Result<> start_recorder(const std::vector<const record::FlightRecorder*>& flights);
   Result<std::unique_ptr<store::ObjectStore>> open_store(const store::Location& location,
                                                          const std::string& key_json) const;
   Result<std::string> upload(const script::Upload& upload, const char* scheme) const;
@@ -83,6 +106,10 @@ class Worker {
   std::vector<std::unique_ptr<KeyLogFollower>> followed_key_logs_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<record::Recorder> recorder_;
+  std::unique_ptr<record::Recordings> recordings_;  // goes before the recorder
+  std::unique_ptr<Control> control_;
+  std::unique_ptr<ControlSocket> control_socket_;
+  std::unique_ptr<io::PageServer> metrics_;  // asks all of the above
   dissect::Selection dissectors_;
   std::unique_ptr<PacketFiles> packet_files_;
   std::unique_ptr<script::ScriptHost> scripts_;

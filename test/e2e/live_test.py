@@ -71,7 +71,8 @@ check("dissect of a tcpdump taken beside it gives the same items", strip(essence
 check("and as many of wrk's", abs(len(beside) - len(kept)) <= 4, f"{len(beside)} and {len(kept)}")
 for block in folder.rglob("blocks/**/*.json"):
     ledger = json.loads(block.read_text())["ledger"]
-    balance = sum(ledger.get(k, 0) for k in ("items_stored", "items_not_matched", "items_dropped_queue", "items_in_flight"))
+    balance = sum(ledger.get(k, 0) for k in ("items_stored", "items_not_matched", "items_dropped_queue", "items_in_flight",
+                                            "items_failed", "items_refused_spool"))
     check("the ledger balances", ledger["items_seen"] == balance, ledger)
 
 # The bucket hangs: the first Ctrl-C waits for it, the second ends at once and says what is left.

@@ -48,7 +48,7 @@ function ask(port, method, url, headers, body) {
 /// Azurite on a port of its own, in memory.
 function startAzurite(key) {
   const main = path.join(__dirname, 'node_modules/azurite/dist/src/blob/main.js');
-  const child = spawn(process.execPath, [main, '--blobHost', '127.0.0.1', '--blobPort', '0', '--inMemoryPersistence', '--skipApiVersionCheck', '--disableTelemetry'], {
+  const child = spawn(process.execPath, [main, '--blobHost', '127.0.0.1', '--blobPort', '0', '--inMemoryPersistence', '--loose', '--skipApiVersionCheck', '--disableTelemetry'], {
     env: { ...process.env, AZURITE_ACCOUNTS: `${kAccount}:${key}` },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -80,7 +80,8 @@ async function main() {
   const own = signature('racwdl'); // for bearers
 
   const faults = new Faults();
-  const log = [];
+  const log = [], options = [];
+  let received = 0; // bytes of bodies that came whole
   const tokens = new Set();
   let granted = 0;
   let clock = 0;
@@ -120,11 +121,13 @@ async function main() {
           if (wanted.faults) faults.set(wanted.faults);
           if (wanted.revoke) tokens.clear();
           if (wanted.clock !== undefined) clock = wanted.clock;
-          if (wanted.clear) log.length = 0;
+          if (wanted.clear) log.length = received = 0;
         }
-        return response.end(JSON.stringify({ requests: log, granted, faults: faults.hits }));
+        return response.end(JSON.stringify({ requests: log, options, received, granted, faults: faults.hits }));
       }
       log.push(`${request.method} ${request.url}`);
+      for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
+      if (options.length > 2000) options.splice(0, 1000);
       response.setHeader('Date', new Date(Date.now() + clock * 1000).toUTCString());
       const fault = faults.take(request);
       if (fault && fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
@@ -138,6 +141,7 @@ async function main() {
       const said = await identity(request);
       if (said !== null) return response.writeHead(said[0], { 'Content-Type': 'application/json' }).end(said[1]);
       const body = await readBody(request);
+      received += body.length;
       const headers = { ...request.headers };
       let { url } = request;
       const bearer = /^Bearer (.+)$/.exec(headers.authorization || '');

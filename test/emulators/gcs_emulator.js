@@ -74,7 +74,8 @@ async function main() {
 
   const tokens = new TokenEndpoint({ lifetime: Number(option('token-lifetime', 3600)) });
   const faults = new Faults();
-  const log = [];
+  const log = [], options = [];
+  let received = 0; // bytes of bodies, also of those that were cut
   const created = {};
   const sessions = new Map(); // upload_id -> {name, onlyIfAbsent}
   let inner = 0;
@@ -91,31 +92,69 @@ async function main() {
       if (wanted.public_read !== undefined) publicRead = wanted.public_read;
     }
     const { granted, refused } = tokens;
-    response.end(JSON.stringify({ requests: log, granted, refused, created, faults: faults.hits }));
+    response.end(JSON.stringify({ requests: log, options, received, granted, refused, created, faults: faults.hits }));
   }
 
-  async function store(request, response) {
-    const body = await readBody(request);
+  /// Takes a session's bytes as they come. What a cut left is kept in whole units of 256 KiB, as Google does.
+  /// `holdAt`: no more than so many, then nothing happens any more.
+  function receive(request, session, holdAt) {
+    const cut = Buffer.concat(session.parts);
+    const before = session.cut ? cut.subarray(0, cut.length - (cut.length % (256 * 1024))) : cut;
+    const parts = [before];
+    session.parts = parts;
+    session.cut = true; // until this request has ended
+    let have = before.length;
+    let at = Number(/^bytes (\d+)-/.exec(request.headers['content-range'] || '')?.[1] ?? have);
+    return new Promise((resolve, reject) => {
+      request.on('data', (part) => {
+        received += part.length;
+        const fresh = part.subarray(Math.max(0, have - at));
+        at += part.length;
+        parts.push(fresh);
+        have += fresh.length;
+        if (holdAt !== undefined && have >= holdAt) request.pause();
+      });
+      request.on('end', () => {
+        session.cut = false;
+        session.have = Buffer.concat(parts);
+        resolve(session.have);
+      });
+      request.on('close', () => request.complete || reject(new Error('aborted')));
+    });
+  }
+
+  async function store(request, fault) {
     const url = new URL(request.url, 'http://front');
     const upload = /^\/upload\/storage\/v1\/b\/([^/]+)\/o$/.exec(url.pathname);
     const session = upload && sessions.get(url.searchParams.get('upload_id'));
+    const body = session ? await receive(request, session, fault?.hold_at) : await readBody(request);
+    if (!session) received += body.length;
+    if (session?.done) return session.done;
     const creates = upload !== null && (session ? request.method === 'PUT' : request.method === 'POST');
     const name = creates ? (session ? session.name : createdName(url, body)) : null;
     const onlyIfAbsent = session ? session.onlyIfAbsent : url.searchParams.get('ifGenerationMatch') === '0';
     if (creates && onlyIfAbsent && (await exists(upload[1], name)))
       return { status: 412, headers: {}, body: errorBody(412, 'At least one of the pre-conditions you specified did not hold.') };
-    // A session's "how far are you?": the emulator takes a session's bytes in one request only.
-    if (session && /^bytes \*\//.test(request.headers['content-range'] || '') && body.length === 0)
-      return { status: 308, headers: {}, body: '' };
     const headers = { ...request.headers };
     delete headers.authorization;
-    const answer = await ask(inner, request.method, request.url, headers, body);
+    let content = body;
+    if (session && creates) {
+      // The emulator takes a session's bytes in one request only: what came in several, or was cut, is kept here.
+      const unfinished = () => ({ status: 308, headers: session.have.length === 0 ? {} : { Range: `bytes=0-${session.have.length - 1}` }, body: '' });
+      const total = Number(/\/(\d+)$/.exec(request.headers['content-range'] || '')?.[1] ?? body.length);
+      if (session.have.length < total) return unfinished();
+      content = session.have;
+      if (total > 0) headers['content-range'] = `bytes 0-${total - 1}/${total}`;
+      headers['content-length'] = String(total);
+    }
+    const answer = await ask(inner, request.method, request.url, headers, content);
     if (creates && answer.status === 200) {
       if (answer.headers.location) {
         const id = new URL(answer.headers.location).searchParams.get('upload_id');
-        sessions.set(id, { name, onlyIfAbsent });
+        sessions.set(id, { name, onlyIfAbsent, parts: [], have: Buffer.alloc(0) });
       } else {
         created[name] = (created[name] || 0) + 1;
+        if (session) session.done = answer;
       }
     }
     return answer;
@@ -125,6 +164,8 @@ async function main() {
     try {
       if (request.url.startsWith('/__control')) return await control(request, response);
       log.push(`${request.method} ${request.url}`);
+      for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
+      if (options.length > 2000) options.splice(0, 1000);
       const fault = faults.take(request);
       if (fault && fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
       if (fault && fault.cut === 'before') return request.socket.destroy();
@@ -142,7 +183,7 @@ async function main() {
         await readBody(request);
         return response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end(errorBody(401, 'Invalid Credentials'));
       }
-      const { status, headers, body } = await store(request, response);
+      const { status, headers, body } = await store(request, fault);
       if (fault && fault.cut === 'after') return request.socket.destroy();
       delete headers['transfer-encoding'];
       response.writeHead(status, headers).end(body);

@@ -104,7 +104,8 @@ async function main() {
   const temporary = new Map(); // access key -> {secret, token, expires}
   const faults = new Faults();
   const uploads = new Map(); // upload id -> {path, parts: Map(number -> {size, etag})}
-  const log = [];
+  const log = [], options = [];
+  let received = 0; // bytes of bodies that came whole
   const refused = [];
   let deny = [];
   let lifetime = 3600;
@@ -221,16 +222,19 @@ async function main() {
           if (wanted.lifetime !== undefined) lifetime = wanted.lifetime;
           if (wanted.clock !== undefined) clock = wanted.clock;
           if (wanted.expire) for (const keys of temporary.values()) keys.expires = 0;
-          if (wanted.clear) log.length = refused.length = 0;
+          if (wanted.clear) log.length = refused.length = received = 0;
         }
-        return response.end(JSON.stringify({ requests: log, refused, granted, uploads: uploads.size, faults: faults.hits }));
+        return response.end(JSON.stringify({ requests: log, options, received, refused, granted, uploads: uploads.size, faults: faults.hits }));
       }
       log.push(`${request.method} ${request.url}`);
+      for (const [name, value] of Object.entries(request.headers)) if (/^x-(amz|goog|ms)-/.test(name)) options.push(`${request.method} ${name}: ${value}`);
+      if (options.length > 2000) options.splice(0, 1000);
       response.setHeader('Date', new Date(now()).toUTCString());
       const fault = faults.take(request);
       if (fault && fault.delay_ms) await new Promise((resolve) => setTimeout(resolve, fault.delay_ms));
       if (fault && fault.cut === 'before') return request.socket.destroy();
       const body = await readBody(request);
+      received += body.length;
       if (fault && fault.status) {
         const headers = fault.retry_after === undefined ? {} : { 'Retry-After': String(fault.retry_after) };
         if (fault.region) headers['x-amz-bucket-region'] = fault.region;

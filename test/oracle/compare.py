@@ -27,7 +27,7 @@ MEGABYTES = 1024 if SANITIZED else 256
 NAMES = {"http": "http", "dns": "dns", "mdns": "mdns", "llmnr": "llmnr", "redis": "redis", "kafka": "kafka",
          "amqp": "amqp", "ldap": "ldap", "radius": "radius", "diameter": "diameter", "mqtt(packets)": "mqtt",
          "sip": "sip", "smtp": "smtp", "ftp": "ftp", "cql": "cassandra", "memcache": "memcached", "ntp": "ntp",
-         "dhcp": "dhcp", "tls(hello)": "tlsx", "http2": "http2"}
+         "dhcp": "dhcp", "tls(hello)": "tlsx", "http2": "http2", "http(decrypted)": "http", "http2(decrypted)": "http2"}
 
 
 def tshark_counts(path):

@@ -53,11 +53,11 @@ std::string block_id(const UploadBody& body, uint64_t block_bytes, uint64_t numb
 
 }  // namespace
 
-AzureStore::AzureStore(std::string container, Access access, io::HttpOptions http,
-                       std::chrono::milliseconds idle_timeout, std::function<Timestamp()> now)
+AzureStore::AzureStore(std::string container, Access access, io::HttpOptions http, ObjectDefaults objects,
+                       std::function<Timestamp()> now)
     : container_(std::move(container)),
       access_(std::move(access)),
-      idle_timeout_(idle_timeout),
+      objects_(std::move(objects)),
       now_(now ? std::move(now) : [] { return baleen::now(); }),
       http_(std::move(http)),
       tokens_(std::move(access_.tokens), now_) {}
@@ -74,7 +74,8 @@ Error AzureStore::refused(const io::HttpAnswer& answer, std::string_view verb, s
 /// Adds what opens the account. A token that was refused is fetched anew once, and what a wrong clock made be refused
 /// is signed once more with the server's.
 Result<io::HttpAnswer> AzureStore::send(io::HttpRequest request, std::string_view key, std::string query) {
-  request.idle_timeout = idle_timeout_;
+  request.idle_timeout = objects_.idle_timeout;
+  request.total_timeout = objects_.request_timeout;
   if (!access_.sas.empty()) query += (query.empty() ? "" : "&") + access_.sas;
   request.url = fmt::format("{}/{}{}{}{}{}", access_.endpoint, container_, key.empty() ? "" : "/",
                             io::percent_encode(key, "/"), query.empty() ? "" : "?", query);
@@ -106,6 +107,20 @@ Result<io::HttpAnswer> AzureStore::send(io::HttpRequest request, std::string_vie
   }
 }
 
+/// The scope of a new blob, or the key that every request about content has to bring
+/// (learn.microsoft.com/azure/storage/ blobs/encryption-customer-provided-keys). `options` is null where nothing is
+/// written.
+void AzureStore::add_encryption(const PutOptions* options, io::HttpRequest& request) const {
+  if (!objects_.customer_key.empty()) {
+    const Bytes key = as_bytes(objects_.customer_key);
+    request.headers.emplace_back("x-ms-encryption-algorithm", "AES256");
+    request.headers.emplace_back("x-ms-encryption-key", io::base64(key));
+    request.headers.emplace_back("x-ms-encryption-key-sha256", io::base64(io::sha256(key)));
+  } else if (options != nullptr && !options->encryption_key_name.empty()) {
+    request.headers.emplace_back("x-ms-encryption-scope", options->encryption_key_name);
+  }
+}
+
 /// What the store shall know of the blob, at Put Blob or at Put Block List.
 void AzureStore::describe(const UploadBody& body, const PutOptions& options, io::HttpRequest& request) const {
   auto& headers = request.headers;
@@ -114,7 +129,13 @@ void AzureStore::describe(const UploadBody& body, const PutOptions& options, io:
   for (const auto& [name, value] : options.metadata)
     headers.emplace_back("x-ms-meta-" + metadata_name(name), header_value(value));
   if (!options.storage_class.empty()) headers.emplace_back("x-ms-access-tier", options.storage_class);
-  if (!options.encryption_key_name.empty()) headers.emplace_back("x-ms-encryption-scope", options.encryption_key_name);
+  if (!objects_.tags.empty()) {
+    std::string tags;
+    for (const auto& [name, value] : objects_.tags)
+      tags += fmt::format("{}{}={}", tags.empty() ? "" : "&", io::percent_encode(name), io::percent_encode(value));
+    headers.emplace_back("x-ms-tags", tags);
+  }
+  add_encryption(&options, request);
   if (options.only_if_absent) headers.emplace_back("If-None-Match", "*");
 }
 
@@ -142,8 +163,7 @@ Result<> AzureStore::put_block(std::string_view key, const UploadBody& body, con
   BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length));
   io::HttpRequest request{.method = "PUT"};
   request.headers = {{"Content-MD5", io::base64(digests.md5)}};
-  if (!options.encryption_key_name.empty())
-    request.headers.emplace_back("x-ms-encryption-scope", options.encryption_key_name);
+  add_encryption(&options, request);
   body.attach(request, offset, length);
   request.cancel = options.cancel;
   request.bandwidth = options.bandwidth;
@@ -211,8 +231,9 @@ Result<ObjectFacts> AzureStore::put_blocks(std::string_view key, const UploadBod
   return object;
 }
 
-Result<ObjectFacts> AzureStore::put_body(std::string_view key, const UploadBody& body, const PutOptions& options) {
+Result<ObjectFacts> AzureStore::put_body(std::string_view key, const UploadBody& body, const PutOptions& asked) {
   BALEEN_TRY_DO(check_key(key));
+  const PutOptions options = objects_.fill(asked);
   if (options.crc32c && *options.crc32c != body.crc32c)
     return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
   if (body.size <= kWholeLimit) return put_whole(key, body, options);
@@ -233,7 +254,9 @@ Result<ObjectFacts> AzureStore::put_file(std::string_view key, const std::string
 
 Result<std::string> AzureStore::get(std::string_view key) {
   BALEEN_TRY_DO(check_key(key));
-  BALEEN_TRY(io::HttpAnswer answer, send({.max_body = kGetLimit}, key));
+  io::HttpRequest request{.max_body = kGetLimit};
+  add_encryption(nullptr, request);
+  BALEEN_TRY(io::HttpAnswer answer, send(std::move(request), key));
   if (!answer.ok()) return refused(answer, "get", key, "read");
   const ObjectFacts object = facts_of_headers(answer, key);
   const std::string_view md5 = answer.header("content-md5");
@@ -251,6 +274,7 @@ Result<std::string> AzureStore::get_range(std::string_view key, uint64_t offset,
   const uint64_t last = length - 1 > UINT64_MAX / 4 - offset ? UINT64_MAX / 4 : offset + length - 1;
   io::HttpRequest request;
   request.headers = {{"x-ms-range", fmt::format("bytes={}-{}", offset, last)}};
+  add_encryption(nullptr, request);
   request.max_body = kGetLimit;
   BALEEN_TRY(io::HttpAnswer answer, send(std::move(request), key));
   if (answer.status == 416) return std::string();  // at or past the end
@@ -263,7 +287,9 @@ Result<std::string> AzureStore::get_range(std::string_view key, uint64_t offset,
 
 Result<ObjectFacts> AzureStore::head(std::string_view key) {
   BALEEN_TRY_DO(check_key(key));
-  BALEEN_TRY(const io::HttpAnswer answer, send({.method = "HEAD"}, key));
+  io::HttpRequest request{.method = "HEAD"};
+  add_encryption(nullptr, request);
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request), key));
   if (!answer.ok()) return refused(answer, "look at", key, "read");
   return facts_of_headers(answer, key);
 }
@@ -303,7 +329,7 @@ Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOp
   BALEEN_TRY(Access access, find_access(account, options));
   return std::unique_ptr<ObjectStore>(std::make_unique<AzureStore>(
       container, std::move(access), io::HttpOptions{.proxy = options.proxy, .ca_file = options.ca_file},
-      options.idle_timeout, options.now));
+      options.objects, options.now));
 }
 
 }  // namespace baleen::store::azure

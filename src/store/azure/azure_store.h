@@ -23,7 +23,7 @@ namespace baleen::store::azure {
 /// wire; names of metadata are identifiers, other characters become underscores.
 class AzureStore : public ObjectStore {
  public:
-  AzureStore(std::string container, Access access, io::HttpOptions http, std::chrono::milliseconds idle_timeout,
+  AzureStore(std::string container, Access access, io::HttpOptions http, ObjectDefaults objects,
              std::function<Timestamp()> now);
 
   Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
@@ -34,6 +34,7 @@ class AzureStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return "azblob://" + container_ + "@" + access_.account; }
+  std::string endpoint() const override { return io::without_secrets(access_.endpoint); }
   std::string identity() const override { return access_.identity; }
   std::optional<std::chrono::seconds> clock_skew() const override { return tokens_.skew(); }
 
@@ -46,6 +47,7 @@ class AzureStore : public ObjectStore {
                      uint64_t offset, uint64_t length);
   Result<ObjectFacts> put_list(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const std::vector<std::string>& ids);
+  void add_encryption(const PutOptions* options, io::HttpRequest& request) const;
   void describe(const UploadBody& body, const PutOptions& options, io::HttpRequest& request) const;
   std::string what(std::string_view verb, std::string_view key) const;
   Error refused(const io::HttpAnswer& answer, std::string_view verb, std::string_view key,
@@ -53,7 +55,7 @@ class AzureStore : public ObjectStore {
 
   std::string container_;
   Access access_;
-  std::chrono::milliseconds idle_timeout_;
+  ObjectDefaults objects_;
   std::function<Timestamp()> now_;
   io::HttpClient http_;
   TokenCache tokens_;  // without a source when a key or a signature is used: then it knows the clocks only

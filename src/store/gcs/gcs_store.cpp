@@ -73,9 +73,19 @@ std::string GcsStore::upload_url(const char* type, const PutOptions& options) co
   return url;
 }
 
+/// cloud.google.com/storage/docs/encryption/using-customer-supplied-keys: with all that concerns an object's content.
+void GcsStore::add_customer_key(io::HttpRequest& request) const {
+  const std::string& key = settings_.objects.customer_key;
+  if (key.empty()) return;
+  request.headers.emplace_back("x-goog-encryption-algorithm", "AES256");
+  request.headers.emplace_back("x-goog-encryption-key", io::base64(as_bytes(key)));
+  request.headers.emplace_back("x-goog-encryption-key-sha256", io::base64(io::sha256(as_bytes(key))));
+}
+
 /// Adds the token. One that was refused (revoked, or older than its word) is fetched anew once.
 Result<io::HttpAnswer> GcsStore::send(io::HttpRequest request) {
-  request.idle_timeout = settings_.idle_timeout;
+  request.idle_timeout = settings_.objects.idle_timeout;
+  request.total_timeout = settings_.objects.request_timeout;
   for (bool again = false;; again = true) {
     BALEEN_TRY(const std::string authorization, tokens_.authorization(http_));
     auto with_token = request;
@@ -113,6 +123,7 @@ Result<ObjectFacts> GcsStore::put_multipart(std::string_view key, const Body& bo
 
   io::HttpRequest request{.method = "POST", .url = upload_url("multipart", options)};
   request.headers = {{"Content-Type", "multipart/related; boundary=" + boundary}};
+  add_customer_key(request);
   request.body = as_bytes(content);
   request.max_body = kMaxAnswer;
   request.cancel = options.cancel;
@@ -130,6 +141,7 @@ Result<std::string> GcsStore::begin_session(std::string_view key, const Body& bo
   request.headers = {{"Content-Type", "application/json; charset=UTF-8"},
                      {"X-Upload-Content-Type", options.content_type},
                      {"X-Upload-Content-Length", std::to_string(body.size)}};
+  add_customer_key(request);
   request.body = as_bytes(resource);
   request.cancel = options.cancel;
   BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
@@ -143,6 +155,7 @@ Result<std::string> GcsStore::begin_session(std::string_view key, const Body& bo
 Result<io::HttpAnswer> GcsStore::ask_session(const std::string& session, const Body& body, const PutOptions& options) {
   io::HttpRequest request{.method = "PUT", .url = session};
   request.headers = {{"Content-Range", fmt::format("bytes */{}", body.size)}};
+  add_customer_key(request);
   request.cancel = options.cancel;
   return send(std::move(request));
 }
@@ -188,6 +201,7 @@ Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& bo
     io::HttpRequest request{.method = "PUT", .url = session};
     request.headers = {{"Content-Range", n == 0 ? fmt::format("bytes */{}", body.size)
                                                 : fmt::format("bytes {}-{}/{}", sent, sent + n - 1, body.size)}};
+    add_customer_key(request);
     if (body.file >= 0) {
       request.body_file = body.file;
       request.body_offset = sent;
@@ -223,8 +237,9 @@ Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& bo
   }
 }
 
-Result<ObjectFacts> GcsStore::put_body(std::string_view key, const Body& body, const PutOptions& options) {
+Result<ObjectFacts> GcsStore::put_body(std::string_view key, const Body& body, const PutOptions& asked) {
   BALEEN_TRY_DO(check_key(key));
+  const PutOptions options = settings_.objects.fill(asked);
   if (options.crc32c && *options.crc32c != body.crc32c)
     return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
   if (body.file < 0 && body.size <= kMultipartLimit) return put_multipart(key, body, options);
@@ -258,6 +273,7 @@ Result<std::string> GcsStore::get(std::string_view key) {
   io::HttpRequest request{.url = object_url(key, "alt=media")};
   // What is stored compressed comes as it is stored, so that its checksum is the object's.
   request.headers = {{"Accept-Encoding", "gzip"}};
+  add_customer_key(request);
   request.max_body = kGetLimit;
   BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
   if (!answer.ok()) return refused(answer, "get", key);
@@ -274,6 +290,7 @@ Result<std::string> GcsStore::get_range(std::string_view key, uint64_t offset, u
   const uint64_t last = length - 1 > UINT64_MAX / 2 - offset ? UINT64_MAX / 2 : offset + length - 1;
   io::HttpRequest request{.url = object_url(key, "alt=media")};
   request.headers = {{"Accept-Encoding", "gzip"}, {"Range", fmt::format("bytes={}-{}", offset, last)}};
+  add_customer_key(request);
   request.max_body = kGetLimit;
   BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
   if (answer.status == 416) return std::string();  // at or past the end
@@ -286,7 +303,9 @@ Result<std::string> GcsStore::get_range(std::string_view key, uint64_t offset, u
 
 Result<ObjectFacts> GcsStore::head(std::string_view key) {
   BALEEN_TRY_DO(check_key(key));
-  BALEEN_TRY(const io::HttpAnswer answer, send({.url = object_url(key, ""), .max_body = kMaxAnswer}));
+  io::HttpRequest request{.url = object_url(key, ""), .max_body = kMaxAnswer};
+  add_customer_key(request);
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
   if (!answer.ok()) return refused(answer, "look at", key);
   auto object = parse_object(answer.body);
   if (!object) return std::move(object).error().in(what("look at", key));
@@ -323,7 +342,9 @@ Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOp
   GcsStore::Settings settings;
   settings.bucket = location.bucket;
   settings.user_project = options.gcs_user_project;
-  settings.idle_timeout = options.idle_timeout;
+  settings.objects = options.objects;
+  if (!settings.objects.tags.empty())
+    return Error{Code::kInvalid, "Cloud Storage has no tags of objects: use metadata in their place"};
   settings.endpoint = options.endpoint;
   const char* emulator = std::getenv("STORAGE_EMULATOR_HOST");
   const bool emulated = settings.endpoint.empty() && emulator != nullptr && *emulator != 0;

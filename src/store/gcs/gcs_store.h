@@ -28,7 +28,7 @@ class GcsStore : public ObjectStore {
     std::string bucket;
     std::string endpoint;  // "https://storage.googleapis.com"
     std::string user_project;
-    std::chrono::milliseconds idle_timeout{60'000};
+    ObjectDefaults objects;
   };
   /// `credentials` may be null: then requests carry none, as an emulator wants it.
   GcsStore(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
@@ -42,11 +42,13 @@ class GcsStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return "gs://" + settings_.bucket; }
+  std::string endpoint() const override { return io::without_secrets(settings_.endpoint); }
   std::string identity() const override { return tokens_.identity(); }
   std::optional<std::chrono::seconds> clock_skew() const override { return tokens_.skew(); }
 
  private:
   Result<io::HttpAnswer> send(io::HttpRequest request);
+  void add_customer_key(io::HttpRequest& request) const;
   Result<ObjectFacts> put_body(std::string_view key, const Body& body, const PutOptions& options);
   Result<ObjectFacts> put_multipart(std::string_view key, const Body& body, const PutOptions& options);
   Result<ObjectFacts> put_resumable(std::string_view key, const Body& body, const PutOptions& options);

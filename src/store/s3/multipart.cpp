@@ -82,6 +82,7 @@ Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, con
   request.query = fmt::format("partNumber={}&uploadId={}", number, io::percent_encode(session.upload_id));
   request.payload_sha256 = io::to_hex(digests.sha256);
   request.http.headers = {{"Content-MD5", io::base64(digests.md5)}};
+  add_customer_key(request);
   body.attach(request.http, offset, length);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
@@ -104,6 +105,7 @@ Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& bo
   request.query = "uploadId=" + io::percent_encode(session.upload_id);
   request.payload_sha256 = io::to_hex(io::sha256(as_bytes(xml)));
   request.http.headers = {{"Content-Type", "application/xml"}};
+  add_customer_key(request);
   if (options.only_if_absent) request.http.headers.emplace_back("If-None-Match", "*");
   request.http.body = as_bytes(xml);
   request.http.cancel = options.cancel;

@@ -75,12 +75,14 @@ std::string S3Store::region() const {
   return region_;
 }
 
+std::string S3Store::base_url() const {
+  if (!settings_.endpoint.empty()) return settings_.endpoint;
+  const std::string where = region();
+  return fmt::format("https://s3.{}.amazonaws.com{}", where, where.starts_with("cn-") ? ".cn" : "");
+}
+
 std::string S3Store::url_of(const Request& request) const {
-  std::string base = settings_.endpoint;
-  if (base.empty()) {
-    const std::string where = region();
-    base = fmt::format("https://s3.{}.amazonaws.com{}", where, where.starts_with("cn-") ? ".cn" : "");
-  }
+  const std::string base = base_url();
   std::string url;
   if (settings_.path_style) {
     url = base + "/" + settings_.bucket;
@@ -122,7 +124,8 @@ Result<io::HttpAnswer> S3Store::send_once(const Request& request, Keys* used) {
   io::HttpRequest http = request.http;
   http.method = request.method;
   http.url = url_of(request);
-  http.idle_timeout = settings_.idle_timeout;
+  http.idle_timeout = settings_.objects.idle_timeout;
+  http.total_timeout = settings_.objects.request_timeout;
   if (settings_.requester_pays) http.headers.emplace_back("x-amz-request-payer", "requester");
   sign(http, *used, {region(), "s3"}, request.payload_sha256, time());
   auto answer = http_.send(http);
@@ -151,6 +154,16 @@ Result<io::HttpAnswer> S3Store::send(Request request) {
   }
 }
 
+/// docs.aws.amazon.com/AmazonS3/latest/userguide/specifying-s3-c-encryption.html: with all that concerns the content.
+void S3Store::add_customer_key(Request& request) const {
+  const std::string& key = settings_.objects.customer_key;
+  if (key.empty()) return;
+  auto& headers = request.http.headers;
+  headers.emplace_back("x-amz-server-side-encryption-customer-algorithm", "AES256");
+  headers.emplace_back("x-amz-server-side-encryption-customer-key", io::base64(as_bytes(key)));
+  headers.emplace_back("x-amz-server-side-encryption-customer-key-MD5", io::base64(io::md5(as_bytes(key))));
+}
+
 /// What the store shall know of the object, at its PUT or at the beginning of its upload by parts.
 void S3Store::describe(const UploadBody& body, const PutOptions& options, Request& request) const {
   auto& headers = request.http.headers;
@@ -159,11 +172,19 @@ void S3Store::describe(const UploadBody& body, const PutOptions& options, Reques
   for (const auto& [name, value] : options.metadata)
     headers.emplace_back("x-amz-meta-" + io::percent_encode(name), header_value(value));
   if (!options.storage_class.empty()) headers.emplace_back("x-amz-storage-class", options.storage_class);
-  if (options.encryption_key_name == "AES256") {  // the store's own key
-    headers.emplace_back("x-amz-server-side-encryption", "AES256");
-  } else if (!options.encryption_key_name.empty()) {
+  if (!settings_.objects.tags.empty()) {
+    std::string tags;
+    for (const auto& [name, value] : settings_.objects.tags)
+      tags += fmt::format("{}{}={}", tags.empty() ? "" : "&", io::percent_encode(name), io::percent_encode(value));
+    headers.emplace_back("x-amz-tagging", tags);
+  }
+  add_customer_key(request);
+  const std::string& key = options.encryption_key_name;
+  if (key == "AES256" || key == "aws:kms") {  // the store's own key, the account's
+    headers.emplace_back("x-amz-server-side-encryption", key);
+  } else if (!key.empty()) {
     headers.emplace_back("x-amz-server-side-encryption", "aws:kms");
-    headers.emplace_back("x-amz-server-side-encryption-aws-kms-key-id", options.encryption_key_name);
+    headers.emplace_back("x-amz-server-side-encryption-aws-kms-key-id", key);
   }
 }
 
@@ -202,8 +223,9 @@ Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& b
   return object;
 }
 
-Result<ObjectFacts> S3Store::put_body(std::string_view key, const UploadBody& body, const PutOptions& options) {
+Result<ObjectFacts> S3Store::put_body(std::string_view key, const UploadBody& body, const PutOptions& asked) {
   BALEEN_TRY_DO(check_key(key));
+  const PutOptions options = settings_.objects.fill(asked);
   if (options.crc32c && *options.crc32c != body.crc32c)
     return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
   if (options.only_if_absent) BALEEN_TRY_DO(absent(key));
@@ -224,6 +246,7 @@ Result<std::string> S3Store::get(std::string_view key) {
   BALEEN_TRY_DO(check_key(key));
   Request request{.key = std::string(key)};
   request.http.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  add_customer_key(request);
   request.http.max_body = kGetLimit;
   BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
   if (!answer.ok()) return refused(answer, "get", key, "s3:GetObject");
@@ -243,6 +266,7 @@ Result<std::string> S3Store::get_range(std::string_view key, uint64_t offset, ui
   const uint64_t last = length - 1 > UINT64_MAX / 2 - offset ? UINT64_MAX / 2 : offset + length - 1;
   Request request{.key = std::string(key)};
   request.http.headers = {{"Range", fmt::format("bytes={}-{}", offset, last)}};
+  add_customer_key(request);
   request.http.max_body = kGetLimit;
   BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
   if (answer.status == 416) return std::string();  // at or past the end
@@ -257,6 +281,7 @@ Result<ObjectFacts> S3Store::head(std::string_view key) {
   BALEEN_TRY_DO(check_key(key));
   Request request{.method = "HEAD", .key = std::string(key)};
   request.http.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  add_customer_key(request);
   BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
   if (!answer.ok()) return refused(answer, "look at", key, "s3:GetObject");
   return facts_of_headers(answer, key);
@@ -298,7 +323,7 @@ Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOp
   S3Store::Settings settings;
   settings.bucket = location.bucket;
   settings.requester_pays = options.s3_requester_pays;
-  settings.idle_timeout = options.idle_timeout;
+  settings.objects = options.objects;
   settings.endpoint = options.endpoint;
   for (const char* name : {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"})
     if (settings.endpoint.empty()) settings.endpoint = env_text(name);

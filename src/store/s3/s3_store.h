@@ -30,7 +30,7 @@ class S3Store : public ObjectStore {
     std::string endpoint;  // "https://host:port"; empty: Amazon's, by region
     bool path_style = false;
     bool requester_pays = false;
-    std::chrono::milliseconds idle_timeout{60'000};
+    ObjectDefaults objects;
   };
   S3Store(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
           std::function<Timestamp()> now);
@@ -43,6 +43,7 @@ class S3Store : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return "s3://" + settings_.bucket; }
+  std::string endpoint() const override { return io::without_secrets(base_url()); }
   std::string identity() const override { return keys_.identity(); }
   std::optional<std::chrono::seconds> clock_skew() const override;
 
@@ -64,6 +65,7 @@ class S3Store : public ObjectStore {
 
   Result<io::HttpAnswer> send(Request request);
   Result<io::HttpAnswer> send_once(const Request& request, Keys* used);
+  std::string base_url() const;
   std::string url_of(const Request& request) const;
   std::string region() const;
   bool adopt_region(const io::HttpAnswer& answer);
@@ -81,6 +83,7 @@ class S3Store : public ObjectStore {
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
+  void add_customer_key(Request& request) const;
   void describe(const UploadBody& body, const PutOptions& options, Request& request) const;
   Result<> absent(std::string_view key);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/crc32c.h"
+#include "store/check.h"
 #include "store/harness.h"
 #include "store/retrying_store.h"
 #include "store/s3/answers.h"
@@ -316,6 +317,39 @@ TEST_F(S3, RefusalsSayWhoAndWhat) {
   EXPECT_EQ(refused.error().code, Code::kDenied);
   EXPECT_THAT(refused.error().message, HasSubstr("the secret key is not the one"));
   EXPECT_THAT(refused.error().message, Not(HasSubstr("not-it")));
+}
+
+TEST_F(S3, ACheckNamesEachMissingPermission) {
+  const Location location{"s3", server_->value("bucket"), "p"};
+  const struct {
+    const char *deny, *step;
+    bool usable;
+  } table[] = {{"s3:ListBucket", "list", false},
+               {"s3:PutObject", "create", false},
+               {"s3:GetObject", "read", false},
+               {"s3:DeleteObject", "remove", true}};
+  for (const auto& row : table) {
+    SCOPED_TRACE(row.deny);
+    server_->control(std::string(R"({"deny":[")") + row.deny + R"("]})");
+    const CheckReport report = check(*open(with_keys()), location);
+    EXPECT_THAT(report.missing(), testing::ElementsAre(row.deny));
+    EXPECT_EQ(report.usable(), row.usable);
+    EXPECT_FALSE(report.all_ok());
+    EXPECT_EQ(report.left_over.empty(), std::string_view(row.step) != "remove");
+    ASSERT_FALSE(report.advice(location).empty());
+    EXPECT_THAT(report.advice(location)[0], HasSubstr(row.deny));
+    for (const CheckStep& step : report.steps)
+      if (step.name == row.step) {
+        EXPECT_EQ(step.outcome, CheckStep::Outcome::kDenied) << step.message;
+      }
+  }
+  server_->control(R"({"deny":[],"clock":-900})");
+  const CheckReport skewed = check(*open(with_keys()), location);
+  EXPECT_TRUE(skewed.all_ok()) << "it is made up for";
+  ASSERT_TRUE(skewed.clock_skew);
+  EXPECT_NEAR(static_cast<double>(skewed.clock_skew->count()), -900, 5);
+  ASSERT_FALSE(skewed.advice(location).empty());
+  EXPECT_THAT(skewed.advice(location)[0], HasSubstr("clock"));
 }
 
 TEST_F(S3, KeysOfTheEnvironment) {

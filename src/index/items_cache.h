@@ -1,0 +1,64 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "index/block.h"
+#include "index/item_pruning.h"
+#include "store/object_store.h"
+
+namespace baleen::index {
+
+/// What reading has cost.
+struct ReadStatistics {
+  uint64_t requests = 0, bytes = 0, cached = 0;
+  uint64_t blocks = 0, blocks_indexed = 0, blocks_skipped = 0, rows = 0, matches = 0;
+  uint64_t row_groups = 0, row_groups_skipped = 0;
+};
+
+/// A whole object, or a range of it when `length` is not zero.
+struct Wanted {
+  std::string key;
+  uint64_t offset = 0, length = 0;
+};
+/// Their contents in this order, by up to 16 requests at a time; a range that is shorter than asked for is an error.
+std::vector<Result<std::string>> fetch_all(store::ObjectStore& store, std::span<const Wanted> wanted);
+
+/// Items objects as local files for DuckDB: whole ones that are checked by their checksum, or files with holes that
+/// have what a query needs and a footer that knows nothing else. A folder may be shared by processes. One thread.
+class ItemsCache {
+ public:
+  /// `prefix` stands before all keys. An empty `folder`: a temporary one that lasts as long as this.
+  ItemsCache(store::ObjectStore& store, std::string prefix, std::string folder, uint64_t limit,
+             ReadStatistics& statistics);
+  ItemsCache(const ItemsCache&) = delete;
+  ItemsCache& operator=(const ItemsCache&) = delete;
+  ~ItemsCache();
+
+  /// A file for each object; an empty path when no row of it can match. Files last until release().
+  std::vector<Result<std::string>> local(std::span<const ObjectRecord> objects, const ItemPruning& pruning);
+  /// Removes files with holes and what the folder has beyond its limit.
+  void release();
+
+ private:
+  struct Plan;
+  std::string whole_path(const ObjectRecord& object) const;
+  std::string range_path(const ObjectRecord& object, const ByteRange& range) const;
+  bool find_whole(Plan& plan);
+  void plan_ranges(Plan& plan, const ItemPruning& pruning, std::string_view tail);
+  std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);
+  Result<std::string> keep_whole(const ObjectRecord& object, const std::string& content);
+  Result<> write(const std::string& path, std::string_view content);
+
+  store::ObjectStore& store_;
+  std::string prefix_, folder_;
+  bool temporary_ = false;
+  uint64_t limit_;
+  ReadStatistics& statistics_;
+  std::vector<std::string> holed_;
+  uint64_t made_ = 0;
+};
+
+}  // namespace baleen::index

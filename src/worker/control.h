@@ -1,0 +1,58 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "record/recordings.h"
+
+namespace baleen::worker {
+
+/// Answers the commands of docs/reference/recordings.md: a line of JSON in, a line of JSON out. Any thread.
+class Control {
+ public:
+  /// `uploads_of` makes the JSON object that `show` adds for a recording's name: its uploads and the loss ledger; it
+  /// may be empty (no worker runs).
+  Control(record::Recordings& recordings, std::function<std::string(const std::string&)> uploads_of)
+      : recordings_(recordings), uploads_of_(std::move(uploads_of)) {}
+  std::string answer(std::string_view request);
+
+ private:
+  record::Recordings& recordings_;
+  std::function<std::string(const std::string&)> uploads_of_;
+};
+
+/// "uploads" and "ledger" of a running recorder, as JSON.
+std::string uploads_json(const record::Recorder::Status& status, const std::string& recording);
+
+/// A Unix-domain socket that only its owner may connect to, with a thread that answers lines.
+class ControlSocket {
+ public:
+  static constexpr size_t kLongestLine = 256 << 10;
+  static constexpr size_t kMostClients = 16;
+  /// Listens at `folder`/control.sock; what a process left there that has ended is replaced. `folder` is made, for its
+  /// owner only. `answer` is called on the socket's thread.
+  static Result<std::unique_ptr<ControlSocket>> open(const std::string& folder,
+                                                     std::function<std::string(std::string_view)> answer);
+  ~ControlSocket();
+
+ private:
+  ControlSocket() = default;
+  void run();
+  std::string path_;
+  std::function<std::string(std::string_view)> answer_;
+  UniqueFd listener_, wake_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+/// Sends one line to the worker whose socket lies in `folder`, and waits for its answer; kNotFound when none listens
+/// there.
+Result<std::string> ask_worker(const std::string& folder, std::string_view request);
+
+}  // namespace baleen::worker
