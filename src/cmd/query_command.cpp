@@ -18,6 +18,7 @@ namespace {
 
 struct QueryOptions {
   std::string from, filter, since, until, recording, output = "table", cache;
+  std::vector<std::string> keys;  // files
   uint64_t limit = 0;
   bool explain = false;
   Access access;
@@ -34,6 +35,7 @@ std::optional<Timestamp> time_option(const char* name, const std::string& text, 
 
 class Query {
  public:
+  void set_keys(std::shared_ptr<const index::KeyRing> keys) { reader_.set_keys(std::move(keys)); }
   Query(const QueryOptions& options, OpenedStore opened, index::ReadQuery query)
       : options_(options),
         opened_(std::move(opened)),
@@ -140,7 +142,15 @@ int run(QueryOptions& options) {
     fmt::print(stderr, "baleen: {}\n", opened.error().message);
     return exit_code::kFailed;
   }
+  auto keys = std::make_shared<index::KeyRing>();
+  for (const std::string& file : options.keys) {
+    if (const auto added = keys->add_file(file); !added) {
+      fmt::print(stderr, "baleen: --decryption-key: {}\n", added.error().message);
+      return exit_code::kUsage;
+    }
+  }
   Query reading(options, *std::move(opened), std::move(query));
+  reading.set_keys(std::move(keys));
   const auto outcome = reading.run();
   if (options.explain) reading.explain();
   const bool left_out = reading.complain();
@@ -172,6 +182,11 @@ void add_query_command(CLI::App& app, int& code) {
       ->capture_default_str();
   query->add_option("--cache", options->cache, "keep fetched items in this folder (default: for this call only)")
       ->option_text("FOLDER");
+  query
+      ->add_option("--decryption-key", options->keys,
+                   "a key of what is encrypted (file of 32 bytes, hexadecimal or base64); several times for several")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
   query->add_flag("--explain", options->explain,
                   "say on standard error what was read: requests, bytes, blocks skipped");
   options->access.add_to(*query);

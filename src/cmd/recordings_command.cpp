@@ -60,6 +60,9 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   if (l.packets_failed + l.packets_refused_spool + l.packets_refused_recorder != 0)
     fmt::print("  refused by a full disk {}, by a full spool {}, by the flight recorder {}\n", l.packets_failed,
                l.packets_refused_spool, l.packets_refused_recorder);
+  if (l.items_redacted + l.packets_redacted != 0)
+    fmt::print("redacted:\n  items {}, packets {}, of these overwritten whole {}\n", l.items_redacted,
+               l.packets_redacted, l.packets_blanked);
   for (const index::DroppedBlocks& d : r.dropped)
     fmt::print("dropped before the upload ({}): {} blocks, {}, {} items, {} packets from {} to {}\n", d.cause, d.blocks,
                size_to_string(d.bytes), d.items, d.packets, to_rfc3339(d.first), to_rfc3339(d.last));
@@ -198,7 +201,7 @@ void print_uploads(const json& uploads) {
 void print_whole(const json& r) {
   const json& s = r.at("state");
   for (const char* name : {"name", "description", "pattern", "destination", "origin", "start", "duration", "iterations",
-                           "timezone", "expiration", "limit_bytes", "limit_items"})
+                           "timezone", "expiration", "limit_bytes", "limit_items", "redact"})
     fmt::print("{:<13} {}\n", std::string(name) + ":", text_of(r, name));
   for (const char* name : {"phase", "created", "began", "ended", "next_change", "iterations_done", "iterations_missed",
                            "items", "streams", "packets", "bytes"})
@@ -292,6 +295,18 @@ void add_create(CLI::App& recordings, const Options& o, int& code) {
   member("--expiration", "expiration", "age at which 'recordings expire' may remove its blocks, as 30d", "AGE");
   member("--limit-bytes", "limit_bytes", "end after this size of packets, as 5Gi", "SIZE");
   member("--limit-items", "limit_items", "end after so many items", "N");
+  create->add_flag_callback(
+      "--redact-secrets", [o] { o->recording["redact"]["secrets"] = true; },
+      "keep no passwords, cookies, tokens and the like: what protocols mark as secret");
+  const auto rules = [&](const char* flag, const char* name, const char* what, const char* form) {
+    create
+        ->add_option_function<std::vector<std::string>>(
+            flag, [o, name](const std::vector<std::string>& values) { o->recording["redact"][name] = values; }, what)
+        ->option_text(form);
+  };
+  rules("--redact-header", "headers", "keep no values of that header", "NAME ...");
+  rules("--redact-json", "json", "keep nothing at that path of an item, as request.body.user.password", "PATH ...");
+  rules("--redact-pattern", "patterns", "keep nothing that matches (of one with a group: the group)", "RE2 ...");
   add_place(*create, *o, false);
   create->callback([o, &code] {
     // The worker runs somewhere else: a folder is the one that is meant here.

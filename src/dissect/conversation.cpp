@@ -67,6 +67,7 @@ void Engine::drop_pending(Half& half) {
   Pending* p = half.pending;
   if (p == nullptr) return;
   pending_bytes_ -= p->view().size();
+  counters_.unread_bytes += p->view().size();
   half.pending = nullptr;
   p->clear();
   p->next = free_pending_;
@@ -91,18 +92,22 @@ void Engine::consume(Flow& flow, int from, size_t bytes) {
     if (hand_.from == from) hand_.bytes = hand_.bytes.subspan(bytes);
     return;
   }
-  if (bytes == half.pending->view().size()) return drop_pending(half);
   half.pending->consume(bytes);
   pending_bytes_ -= bytes;
+  if (half.pending->view().empty()) drop_pending(half);
 }
 
 // ---- streams ----
 
 void Engine::feed(Flow& flow, int from, Bytes bytes, Timestamp time) {
-  if (flow.state == Flow::State::kIgnored) return;
+  if (flow.state == Flow::State::kIgnored) {
+    counters_.unread_bytes += bytes.size();
+    return;
+  }
   Half& half = flow.half[from];
   const auto unwanted = static_cast<size_t>(std::min<uint64_t>(half.skip, bytes.size()));
   half.skip -= unwanted;
+  counters_.unread_bytes += unwanted;
   bytes = bytes.subspan(unwanted);
   if (bytes.empty()) return;
   const bool room = half.pending == nullptr || keep(half, bytes, time);
@@ -112,6 +117,7 @@ void Engine::feed(Flow& flow, int from, Bytes bytes, Timestamp time) {
   const Bytes left = std::exchange(hand_, {}).bytes;
   if (flow.state == Flow::State::kIgnored) return;
   const bool kept = room && (left.empty() || keep(half, left, time));
+  if (!kept) counters_.unread_bytes += room ? left.size() : bytes.size();
   const bool too_long =
       half.pending != nullptr && half.pending->view().size() > options_.settings.header_cap + kPendingSlack;
   if (kept && !too_long) return;
@@ -203,6 +209,7 @@ bool Engine::resync_step(Flow& flow, int from) {
   // A resync that waits for ever would hold bytes for ever.
   if (!r.found && bytes.size() - r.ruled_out > options_.settings.header_cap) r.ruled_out = bytes.size();
   count(Counter::kSkippedBytes, r.ruled_out);
+  counters_.unread_bytes += r.ruled_out;
   consume(flow, from, r.ruled_out);
   if (!r.found) return false;
   half.lost = false;
@@ -222,6 +229,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
   switch (step.kind) {
     case Step::Kind::kTook:
       BALEEN_CHECK(step.bytes <= bytes.size());
+      counters_.read_bytes += step.bytes;
       consume(flow, from, step.bytes);
       return step.bytes != 0;
     case Step::Kind::kNeed:
@@ -230,6 +238,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
     case Step::Kind::kSkip: {
       count(Counter::kSkippedBytes, step.bytes);
       const auto here = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
+      counters_.unread_bytes += here;
       consume(flow, from, here);
       half.skip = half.ended ? 0 : step.bytes - here;
       return step.bytes != 0 && !(half.ended && here == 0);
@@ -238,10 +247,14 @@ bool Engine::dissect_step(Flow& flow, int from) {
       count(Counter::kMalformed, 1);
       half.lost = true;
       // resync() and dissect() do not agree about this place: so it is none.
-      if (found && !bytes.empty()) consume(flow, from, 1);
+      if (found && !bytes.empty()) {
+        ++counters_.unread_bytes;
+        consume(flow, from, 1);
+      }
       return !bytes.empty();
     case Step::Kind::kSwitch:
       BALEEN_CHECK(step.bytes <= bytes.size());
+      counters_.read_bytes += step.bytes;
       consume(flow, from, step.bytes);
       if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
         opening_.reset();
@@ -291,21 +304,27 @@ void Engine::ignore(Flow& flow) {
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   for (Half& half : flow.half) drop_pending(half);
-  hand_ = {};
+  counters_.unread_bytes += std::exchange(hand_, {}).bytes.size();
 }
 
 // ---- datagrams ----
 
 void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
-  if (flow.state == Flow::State::kIgnored) return;
+  if (flow.state != Flow::State::kIgnored) bytes = dissect_datagram(flow, from, bytes, time);
+  counters_.unread_bytes += bytes.size();
+}
+
+/// Returns what nobody has made anything of.
+Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
   if (flow.state == Flow::State::kDetecting) {
     bool unsure = false;
     const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true, true}, true, unsure);
     if (entry == nullptr) {
       forget_candidates(flow);  // each datagram speaks for itself
-      if (++flow.unknown_datagrams < kDatagramTries) return;
+      if (++flow.unknown_datagrams < kDatagramTries) return bytes;
       count(Counter::kUnknownProtocol, 1);
-      return ignore(flow);
+      ignore(flow);
+      return bytes;
     }
     start_session(flow, *entry);
   }
@@ -315,15 +334,20 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
     switch (step.kind) {
       case Step::Kind::kTook:
       case Step::Kind::kSkip:
-        if (n == 0) return;
+        if (n == 0) return bytes;
+        (step.kind == Step::Kind::kSkip ? counters_.unread_bytes : counters_.read_bytes) += n;
         bytes = bytes.subspan(n);
         break;
-      case Step::Kind::kNeed: return;
-      case Step::Kind::kLost: return count(Counter::kMalformed, 1);
-      case Step::Kind::kSwitch: return switch_session(flow, step);
-      case Step::Kind::kDone: return ignore(flow);
+      case Step::Kind::kNeed: return bytes;
+      case Step::Kind::kLost: count(Counter::kMalformed, 1); return bytes;
+      case Step::Kind::kSwitch:
+        counters_.read_bytes += n;
+        switch_session(flow, step);
+        return bytes.subspan(n);
+      case Step::Kind::kDone: ignore(flow); return bytes;
     }
   }
+  return bytes;
 }
 
 }  // namespace baleen::dissect

@@ -258,6 +258,7 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
 
 item::Item* Engine::begin(const item::Protocol& protocol) {
   item::Item* item = items_.take();
+  ++open_items_;
   item->protocol = &protocol;
   item->origin = options_.origin;
   item->source = options_.source;
@@ -272,6 +273,7 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
 }
 
 void Engine::finish(item::Item* item) {
+  --open_items_;
   if (l4::Connection* const connection = outermost(*flow_).connection; connection != nullptr)
     connection->found(*item->protocol);
   finish_between(item, flow_->client(), flow_->server());
@@ -290,6 +292,9 @@ void Engine::finish_opening(item::Item* item) {
   finish(item);
 }
 
-void Engine::drop(item::Item* item) { items_.give(item); }
+void Engine::drop(item::Item* item) {
+  --open_items_;
+  items_.give(item);
+}
 
 }  // namespace baleen::dissect

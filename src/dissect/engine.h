@@ -74,6 +74,8 @@ struct EngineCounters {
   uint64_t refused_resets = 0;    // whose number does not fit
   uint64_t ungrouped = 0;         // connections that found no room among the flows that are counted
   uint64_t pending_overflow = 0;  // times that the limit of pending bytes was reached
+  uint64_t read_bytes = 0;        // of streams, that dissectors have taken
+  uint64_t unread_bytes = 0;      // of streams, delivered and looked at by no dissector: what they hold is not known
   uint64_t inner_streams = 0;     // conversations inside TLS
   net::TcpCounters tcp;
   net::SctpCounters sctp;
@@ -103,6 +105,8 @@ class Engine final : private Output {
   size_t flows() const { return table_.size(); }
   size_t early_bytes() const { return store_.bytes(); }
   size_t pending_bytes() const { return pending_bytes_; }
+  /// Items that are begun and neither finished nor dropped: requests that wait, messages that are not whole.
+  uint64_t open_items() const { return open_items_; }
 
  private:
   // Output
@@ -223,6 +227,7 @@ class Engine final : private Output {
   void feed(Flow& flow, int from, Bytes bytes, Timestamp time);
   void feed_end(Flow& flow, int from);
   void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
+  Bytes dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
   void last_chance(Flow& flow);
   void pump(Flow& flow);
   bool pump_hand(Flow& flow);
@@ -265,6 +270,7 @@ class Engine final : private Output {
   bool final_ = false;          // the flow in hand ends: probes must decide
   Pending* free_pending_ = nullptr;
   size_t pending_bytes_ = 0;
+  uint64_t open_items_ = 0;
   std::vector<std::unique_ptr<Pending>> pendings_;
   std::array<Slot, 16> slots_;
   std::vector<Waiter> waiters_;

@@ -30,8 +30,9 @@ FlowTable::~FlowTable() = default;
 
 Flow* FlowTable::insert(const net::FlowKey& key, uint64_t hash, Flow::List list, Timestamp time) {
   if (free_ == nullptr) {
-    slabs_.push_back(std::make_unique<Flow[]>(kSlab));
-    for (size_t i = kSlab; i-- > 0;) {
+    const size_t slab = std::min(kSlab, limit_);
+    slabs_.push_back(std::make_unique<Flow[]>(slab));
+    for (size_t i = slab; i-- > 0;) {
       slabs_.back()[i].chain = free_;
       free_ = &slabs_.back()[i];
     }

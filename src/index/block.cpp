@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "io/crypto.h"
+
 namespace baleen::index {
 namespace {
 
@@ -12,7 +14,12 @@ using nlohmann::json;
 
 constexpr size_t kLargestRecord = 256 << 20;
 
-json object_json(const ObjectRecord& o) { return {{"key", o.key}, {"size", o.size}, {"crc32c", o.crc32c}}; }
+json object_json(const ObjectRecord& o) {
+  json j = {{"key", o.key}, {"size", o.size}, {"crc32c", o.crc32c}};
+  if (o.encryption)
+    j["encryption"] = {{"salt", io::base64(as_bytes(o.encryption->salt))}, {"text_size", o.encryption->text_size}};
+  return j;
+}
 
 /// A count as a record has it: nothing negative, no fraction.
 uint64_t count_of(const json& j, uint64_t largest = UINT64_MAX) {
@@ -32,9 +39,22 @@ Timestamp time_of(const json& j) {
   return timestamp_from_ns(j.get<int64_t>());
 }
 
+std::string decoded(const json& j, const char* name) {
+  auto bytes = io::base64_decode(j.at(name).get<std::string>());
+  if (!bytes) throw json::other_error::create(501, std::string(name) + " is not base64", &j);
+  return *std::move(bytes);
+}
+
 ObjectRecord object_of(const json& j) {
-  return {j.at("key").get<std::string>(), count_of(j.at("size")),
-          static_cast<uint32_t>(count_of(j.at("crc32c"), UINT32_MAX))};
+  ObjectRecord o{j.at("key").get<std::string>(), count_of(j.at("size")),
+                 static_cast<uint32_t>(count_of(j.at("crc32c"), UINT32_MAX))};
+  if (const auto e = j.find("encryption"); e != j.end()) {
+    o.encryption = ObjectEncryption{decoded(*e, "salt"), count_of(e->at("text_size"))};
+    // Chunks and their tags: see ObjectCipher.
+    if (o.size < o.encryption->text_size || o.size - o.encryption->text_size > o.size)
+      throw json::other_error::create(501, "an encrypted object is larger than its text", &j);
+  }
+  return o;
 }
 
 // clang-format off
@@ -60,7 +80,10 @@ ObjectRecord object_of(const json& j) {
   X(blocks_dropped_spool) \
   X(bytes_dropped_spool) \
   X(items_dropped_spool) \
-  X(packets_dropped_spool)
+  X(packets_dropped_spool) \
+  X(items_redacted) \
+  X(packets_redacted) \
+  X(packets_blanked)
 // clang-format on
 
 json ledger_json(const LossLedger& l) {
@@ -129,7 +152,14 @@ std::vector<std::pair<std::string_view, uint64_t>> numbers(const LossLedger& led
 
 std::string BlockRecord::to_json() const {
   json j;
-  j["schema_version"] = schema_version;
+  const bool encrypted = !encryption.wrapped_key.empty();
+  j["schema_version"] = encrypted ? 2 : schema_version;
+  if (encrypted)
+    j["encryption"] = {{"algorithm", "AES-256-GCM"},
+                       {"chunk", 64 << 10},
+                       {"key_id", encryption.key_id},
+                       {"wrapped_key", io::base64(as_bytes(encryption.wrapped_key))},
+                       {"wrapping", "AES-256-KW"}};
   j["block"] = block;
   j["recording"] = recording;
   j["node"] = node;
@@ -151,6 +181,7 @@ std::string BlockRecord::to_json() const {
   for (const StreamPlace& s : streams) places.push_back({s.stream, s.offset, s.length, s.packets});
   j["streams"] = std::move(places);
   j["ledger"] = ledger_json(ledger);
+  if (!redactions.empty()) j["redactions"] = redactions;
   for (const DroppedBlocks& d : dropped) j["dropped"].push_back(dropped_json(d));
   return j.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -189,10 +220,18 @@ Result<BlockRecord> BlockRecord::from_json(std::string_view text) try {
   r.items_object = object_of(j.at("objects").at("items"));
   if (!is_safe_key(r.packets_object.key) || !is_safe_key(r.items_object.key))
     return Error{Code::kInvalid, "block record names objects outside its recording"};
+  if (const auto e = j.find("encryption"); e != j.end()) {
+    if (e->at("algorithm") != "AES-256-GCM" || e->at("wrapping") != "AES-256-KW" ||
+        count_of(e->at("chunk")) != 64 << 10)
+      return Error{Code::kInvalid, "block record with an encryption that this program does not know: use a newer one"};
+    r.encryption = {e->at("key_id").get<std::string>(), decoded(*e, "wrapped_key")};
+  }
   r.header_length = count_of(j, "header_length");
   for (const json& s : j.value("streams", json::array()))
     r.streams.push_back({s.at(0).get<std::string>(), count_of(s.at(1)), count_of(s.at(2)), count_of(s.at(3))});
   if (const auto ledger = j.find("ledger"); ledger != j.end()) r.ledger = ledger_of(*ledger);
+  const json redactions = j.value("redactions", json::object());
+  for (const auto& [rule, n] : redactions.items()) r.redactions[rule] = count_of(n);
   for (const json& d : j.value("dropped", json::array())) r.dropped.push_back(dropped_of(d));
   return r;
 } catch (const json::exception& e) {

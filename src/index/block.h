@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -30,6 +31,10 @@ struct LossLedger {
   uint64_t packets_refused_recorder = 0;  // of all that were captured: the flight recorder had no place
   // Stored by this process or one before it, and dropped again to make room when the spool was at its limit.
   uint64_t blocks_dropped_spool = 0, bytes_dropped_spool = 0, items_dropped_spool = 0, packets_dropped_spool = 0;
+  // Of those stored: what was changed before it reached the spool.
+  uint64_t items_redacted = 0;
+  uint64_t packets_redacted = 0;
+  uint64_t packets_blanked = 0;  // of packets_redacted: whole payloads, because it was not known what is secret there
   bool items_balance() const {
     return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight + items_failed +
                              items_refused_spool;
@@ -44,6 +49,19 @@ struct LossLedger {
   bool operator==(const LossLedger&) const = default;
 };
 
+/// How an object is encrypted (index/encryption.h).
+struct ObjectEncryption {
+  std::string salt;        // 16 bytes
+  uint64_t text_size = 0;  // bytes before encryption
+  bool operator==(const ObjectEncryption&) const = default;
+};
+
+/// The key of a block's objects, wrapped by a key of the user's.
+struct BlockEncryption {
+  std::string key_id, wrapped_key;  // the latter: 40 bytes; empty: nothing in the block is encrypted
+  bool operator==(const BlockEncryption&) const = default;
+};
+
 /// Every number of a ledger with its name, as records, the control socket and metrics spell them.
 std::vector<std::pair<std::string_view, uint64_t>> numbers(const LossLedger& ledger);
 
@@ -52,6 +70,7 @@ struct ObjectRecord {
   std::string key;  // below the destination's prefix
   uint64_t size = 0;
   uint32_t crc32c = 0;
+  std::optional<ObjectEncryption> encryption{};
   bool operator==(const ObjectRecord&) const = default;
 };
 
@@ -74,8 +93,8 @@ struct DroppedBlocks {
 
 /// The record that commits a block: blocks/…/<block>.json. Written last; what it names is there, whole.
 struct BlockRecord {
-  static constexpr int kSchemaVersion = 1;
-  int schema_version = kSchemaVersion;
+  static constexpr int kSchemaVersion = 2;  // what is read; 2 is only written of what is encrypted
+  int schema_version = 1;
   std::string block, recording, node, cluster, run, filter;
   Timestamp first{}, last{};  // of its packets and items
   uint64_t items = 0, packets = 0;
@@ -84,10 +103,13 @@ struct BlockRecord {
       status_classes;  // zone map; a set beyond its limit is left empty and says nothing
   bool zone_map_complete = true;
   ObjectRecord packets_object, items_object;
+  BlockEncryption encryption;
   uint64_t header_length =
       0;  // bytes of the packets object that stand before the first stream: sections and interfaces
   std::vector<StreamPlace> streams;
   LossLedger ledger;
+  /// Of this recording, from the start of the run: how often each rule of redaction has cut something out, by its name.
+  std::map<std::string, uint64_t> redactions;
   std::vector<DroppedBlocks> dropped;  // of the same node and recording, before this one
 
   std::string to_json() const;

@@ -141,10 +141,10 @@ TEST(BlockRecord, WrongTypesAndNumbersAreErrors) {
 
 TEST(BlockRecord, VersionsThatWeDoNotKnowAreNamed) {
   auto j = nlohmann::json::parse(sample().to_json());
-  j["schema_version"] = 2;
+  j["schema_version"] = 3;
   const auto read = BlockRecord::from_json(j.dump());
   ASSERT_FALSE(read);
-  EXPECT_NE(read.error().message.find("schema version 2"), std::string::npos) << read.error().message;
+  EXPECT_NE(read.error().message.find("schema version 3"), std::string::npos) << read.error().message;
   EXPECT_NE(read.error().message.find("newer"), std::string::npos) << read.error().message;
   j["schema_version"] = 0;
   EXPECT_FALSE(BlockRecord::from_json(j.dump()));

@@ -251,7 +251,8 @@ std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord>
       plans.push_back({.object = &object});
     for (Plan& plan : plans) {
       if (find_whole(plan)) continue;
-      plan.whole = plan.object->size <= kWholeBelow;
+      // What is encrypted can only be checked and opened whole.
+      plan.whole = plan.object->size <= kWholeBelow || plan.object->encryption;
       if (plan.whole) continue;
       wanted.emplace_back(plan.object, ByteRange{plan.object->size - kTail, kTail});
       owners.push_back(&plan);

@@ -278,7 +278,8 @@ Result<> write_parquet(const std::string& path, const NextRow& next, std::span<c
   BALEEN_TRY(const auto db, Database::open());
   BALEEN_TRY_DO(add_rows_function(*db, source));
   return db->run(
-      fmt::format("COPY (SELECT * FROM rows_to_write()) TO {} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720)",
+      fmt::format("COPY (SELECT * FROM rows_to_write()) TO {} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720, "
+                  "USE_TMP_FILE false)",
                   sql_text(path)));
 }
 

@@ -1,8 +1,11 @@
 #include "index/recording_reader.h"
 
 #include <fmt/core.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "index/item_pruning.h"
 #include "item/json.h"
@@ -222,15 +225,22 @@ Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& blocks, con
     for (size_t i = 0; i < files.size(); ++i) {
       if (!files[i]) {
         BALEEN_TRY_DO(leave_out(std::move(files[i]).error().in(objects[i].key)));
-      } else if (!files[i]->empty()) {
-        parquet.files.push_back(*std::move(files[i]));
-        block_of_file.push_back(with_items[i]);
+        continue;
       }
+      if (files[i]->empty()) continue;
+      auto file = readable(*with_items[i], *std::move(files[i]));
+      if (!file) {
+        BALEEN_TRY_DO(leave_out(std::move(file).error().in(objects[i].key)));
+        continue;
+      }
+      parquet.files.push_back(*std::move(file));
+      block_of_file.push_back(with_items[i]);
     }
     parquet.since_ns = to_ns(query.since);
     parquet.until_ns = to_ns(query.until);
     parquet.condition = pruning.condition();
     bool stopped = false;
+    const auto forget = std::unique_ptr<void, std::function<void(void*)>>(this, [&](void*) { decrypted_.clear(); });
     BALEEN_TRY_DO(read_parquet(parquet, [&](const StoredItem& item) {
       ++statistics_.rows;
       arena.clear();
@@ -256,6 +266,33 @@ Result<std::string> RecordingReader::range(const std::string& key, uint64_t offs
   return bytes;
 }
 
+/// The same of a block's packets as they were before encryption.
+Result<std::string> RecordingReader::packets_range(const BlockRecord& block, uint64_t offset, uint64_t length) {
+  BALEEN_TRY(const auto cipher, cipher_of(block, block.packets_object, keys_.get()));
+  if (!cipher) return range(block.packets_object.key, offset, length);
+  const ObjectCipher::Place at = cipher->place(offset, length);
+  BALEEN_TRY(const std::string sealed, range(block.packets_object.key, at.offset, at.length));
+  return cipher->open(offset, length, sealed);
+}
+
+/// A file that DuckDB can read out of a local copy. What is encrypted stays so on the disk, and is read in memory.
+Result<std::string> RecordingReader::readable(const BlockRecord& block, std::string path) {
+  BALEEN_TRY(const auto cipher, cipher_of(block, block.items_object, keys_.get()));
+  if (!cipher) return path;
+  std::ifstream in(path, std::ios::binary);
+  std::string sealed((std::istreambuf_iterator<char>(in)), {});
+  BALEEN_TRY(const std::string text, cipher->open_all(sealed));
+  UniqueFd memory(::memfd_create("items", MFD_CLOEXEC));
+  if (!memory) return errno_error("memfd_create", errno);
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t n = ::write(memory.get(), text.data() + at, text.size() - at);
+    if (n < 0) return errno_error("memfd", errno);
+    at += static_cast<size_t>(n);
+  }
+  decrypted_.push_back(std::move(memory));
+  return fmt::format("/proc/self/fd/{}", decrypted_.back().get());
+}
+
 /// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block
 /// brings its own (pcapng allows several sections in a file).
 Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const Streams& wanted,
@@ -267,9 +304,9 @@ Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const 
     if (!wanted.contains({run, place.stream})) continue;
     const bool first = header.empty();
     if (first) {
-      BALEEN_TRY(header, range(block.packets_object.key, 0, block.header_length));
+      BALEEN_TRY(header, packets_range(block, 0, block.header_length));
     }
-    BALEEN_TRY(const std::string bytes, range(block.packets_object.key, place.offset, place.length));
+    BALEEN_TRY(const std::string bytes, packets_range(block, place.offset, place.length));
     if (first) write(header);
     write(bytes);
     packets += place.packets;

@@ -2,12 +2,15 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "index/block.h"
+#include "index/encryption.h"
 #include "index/items_cache.h"
 #include "index/parquet.h"
 #include "index/record_index.h"
@@ -45,6 +48,9 @@ class RecordingReader {
   RecordingReader(store::ObjectStore& store, std::string prefix, std::string cache_folder = {},
                   uint64_t cache_limit = uint64_t{4} << 30);
 
+  /// With what encrypted blocks are read. Before anything is.
+  void set_keys(std::shared_ptr<const KeyRing> keys) { keys_ = std::move(keys); }
+
   Result<std::vector<RecordingFacts>> recordings();
   /// Items that match, in time order over all blocks; `each` answers false to stop.
   Result<> items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each);
@@ -69,8 +75,12 @@ class RecordingReader {
   Result<uint64_t> write_streams(const BlockRecord& block, const Streams& wanted,
                                  const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
+  Result<std::string> packets_range(const BlockRecord& block, uint64_t offset, uint64_t length);
+  Result<std::string> readable(const BlockRecord& block, std::string path);
 
   store::ObjectStore& store_;
+  std::shared_ptr<const KeyRing> keys_;
+  std::vector<UniqueFd> decrypted_;  // items in memory, of the files being read
   std::string prefix_;
   ReadStatistics statistics_;
   ItemsCache cache_;

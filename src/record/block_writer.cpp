@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "codec/pcap/writer.h"
 #include "index/parquet.h"
+#include "io/crypto.h"
 #include "store/object_store.h"
 
 // Journals are streams of records that each begin with their size, so that a torn tail (a crash in the middle of a
@@ -139,27 +140,149 @@ nlohmann::json owner_json(const BlockOwner& o) {
           {"cluster", o.cluster},     {"run", o.run},       {"sequence", o.sequence}};
 }
 
+constexpr size_t kFrameHead = 4 + 12;
+
+io::Key256 journal_key(const io::Key256& block_key) {
+  return io::hmac_sha256(block_key, as_bytes(std::string_view("baleen journal key 1")));
+}
+
+std::string frame_associated(std::string_view name, uint64_t at) { return fmt::format("{} {}", name, at); }
+
+/// A file of the block while it is written: as it is, or in sealed chunks.
+class ObjectFile {
+ public:
+  explicit ObjectFile(std::optional<index::ObjectCipher> cipher) : cipher_(std::move(cipher)) {}
+  Result<> open(const std::string& path) {
+    path_ = path;
+    fd_.reset(::open((path + ".part").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    return fd_ ? Result<>() : Result<>(errno_error(path + ".part", errno));
+  }
+  /// Takes what can be written of `text`.
+  Result<> write(std::string& text, bool last = false) {
+    if (!cipher_) {
+      BALEEN_TRY_DO(put_out(text));
+      text.clear();
+      return {};
+    }
+    std::string_view rest = text;
+    std::string sealed;
+    // The last chunk says that it is the last: so one is held back until that is known.
+    while (rest.size() > index::ObjectCipher::kChunk || last) {
+      const std::string_view piece = rest.substr(0, index::ObjectCipher::kChunk);
+      rest.remove_prefix(piece.size());
+      cipher_->seal(chunk_++, last && rest.empty(), piece, sealed);
+      text_size_ += piece.size();
+      if (last && rest.empty()) break;
+    }
+    text.erase(0, text.size() - rest.size());
+    return put_out(sealed);
+  }
+  /// Synced, and under its name.
+  Result<> finish(index::ObjectRecord& record) {
+    if (::fsync(fd_.get()) != 0) return errno_error(path_, errno);
+    if (::rename((path_ + ".part").c_str(), path_.c_str()) != 0) return errno_error(path_, errno);
+    record.size = size_;
+    record.crc32c = crc_;
+    record.encryption.reset();
+    if (cipher_) {
+      cipher_->set_text_size(text_size_);
+      record.encryption = cipher_->encryption();
+    }
+    return {};
+  }
+
+ private:
+  Result<> put_out(std::string_view bytes) {
+    crc_ = crc32c(as_bytes(bytes), crc_);
+    size_ += bytes.size();
+    return write_all(fd_.get(), bytes, path_);
+  }
+  std::optional<index::ObjectCipher> cipher_;
+  std::string path_;
+  UniqueFd fd_;
+  uint64_t size_ = 0, text_size_ = 0, chunk_ = 0;
+  uint32_t crc_ = 0;
+};
+
 }  // namespace
 
-Result<std::unique_ptr<BlockWriter>> BlockWriter::create(const std::string& folder, const BlockOwner& owner) {
+/// A journal's records: mapped as they lie, or decrypted into memory (blocks are small).
+class BlockWriter::JournalText {
+ public:
+  static Result<JournalText> open(const BlockWriter& block, const Journal& journal) {
+    JournalText out;
+    BALEEN_TRY(out.file_, MappedFile::open(block.folder_ + "/" + journal.name));
+    const Bytes file = out.file_->bytes();
+    out.on_disk_ = file.size();
+    if (!block.key_) return out;
+    out.encrypted_ = true;
+    out.on_disk_ = 0;
+    const io::Key256 key = journal_key(block.key_->key);
+    ByteReader r(file);
+    while (r.remaining() >= kFrameHead) {
+      const uint64_t size = r.le32();
+      io::Nonce96 nonce;
+      const Bytes n = r.bytes(nonce.size());
+      std::copy(n.begin(), n.end(), nonce.begin());
+      if (size + io::kGcmTag > r.remaining()) break;
+      const std::string_view sealed = r.text(static_cast<size_t>(size + io::kGcmTag));
+      if (!io::gcm_open(key, nonce, frame_associated(journal.name, out.text_.size()), sealed, out.text_)) break;
+      out.on_disk_ = r.position();
+    }
+    return out;
+  }
+  Bytes bytes() const { return encrypted_ ? as_bytes(text_) : file_->bytes(); }
+  /// Of the file, that are whole frames.
+  uint64_t on_disk() const { return on_disk_; }
+  bool encrypted() const { return encrypted_; }
+
+ private:
+  std::unique_ptr<MappedFile> file_;
+  std::string text_;
+  uint64_t on_disk_ = 0;
+  bool encrypted_ = false;
+};
+
+Result<std::unique_ptr<BlockWriter>> BlockWriter::create(const std::string& folder, const BlockOwner& owner,
+                                                         const Encryption& encryption) {
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) return Error{Code::kIo, fmt::format("{}: {}", folder, failed.message())};
   std::unique_ptr<BlockWriter> writer(new BlockWriter(folder, owner));
-  BALEEN_TRY_DO(write_file(folder + "/owner.json", owner_json(owner).dump()));
+  nlohmann::json facts = owner_json(owner);
+  if (encryption.keys && !encryption.keys->empty()) {
+    writer->key_ = index::new_block_key(encryption.keys->writer());
+    writer->encrypt_items_ = encryption.items;
+    facts["encryption"] = {{"key_id", writer->key_->encryption.key_id},
+                           {"wrapped_key", io::base64(as_bytes(writer->key_->encryption.wrapped_key))},
+                           {"items", encryption.items}};
+  }
+  BALEEN_TRY_DO(write_file(folder + "/owner.json", facts.dump()));
   BALEEN_TRY_DO(writer->open_journals());
   BALEEN_TRY_DO(sync_folder(folder));
   BALEEN_TRY_DO(sync_folder(fs::path(folder).parent_path().string()));
   return writer;
 }
 
-Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& folder) try {
+Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& folder, const Encryption& encryption) try {
   std::ifstream in(folder + "/owner.json");
   if (!in) return Error{Code::kNotFound, folder + " holds no block"};
   const auto j = nlohmann::json::parse(in);
   BlockOwner owner{j.at("recording"),      j.at("filter"), j.at("destination"), j.at("node"),
                    j.value("cluster", ""), j.at("run"),    j.at("sequence")};
   std::unique_ptr<BlockWriter> writer(new BlockWriter(folder, std::move(owner)));
+  if (const auto e = j.find("encryption"); e != j.end()) {
+    index::BlockKey key;
+    key.encryption.key_id = e->at("key_id");
+    BALEEN_TRY(key.encryption.wrapped_key, io::base64_decode(e->at("wrapped_key").get<std::string>()));
+    static const index::KeyRing kNone;
+    const index::KeyRing& keys = encryption.keys ? *encryption.keys : kNone;
+    auto unwrapped = keys.unwrap(key.encryption);
+    if (!unwrapped) return std::move(unwrapped).error().in(folder);
+    key.key = *unwrapped;
+    writer->key_ = std::move(key);
+    writer->encrypt_items_ = e->value("items", false);
+  }
   BALEEN_TRY_DO(writer->open_journals());  // makes one that is not there
   BALEEN_TRY_DO(writer->load_journals());
   return writer;
@@ -170,18 +293,24 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::recover(const std::string& fol
 bool BlockWriter::is_finished(const std::string& folder) { return fs::exists(folder + "/block.json"); }
 
 Result<> BlockWriter::open_journals() {
-  for (auto [fd, name] : {std::pair{&packets_fd_, "packets.journal"}, std::pair{&items_fd_, "items.journal"}}) {
-    const std::string path = folder_ + "/" + name;
-    fd->reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    if (!*fd) return errno_error(path, errno);
+  for (Journal* journal : {&packet_journal_, &item_journal_}) {
+    const std::string path = folder_ + "/" + journal->name;
+    journal->fd.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (!journal->fd) return errno_error(path, errno);
   }
   return {};
 }
 
 Result<> BlockWriter::load_journals() {
-  const std::string packets_path = folder_ + "/packets.journal", items_path = folder_ + "/items.journal";
+  const auto cut_off = [this](Journal& journal, const JournalText& text) -> Result<> {
+    journal.on_disk = text.encrypted() ? text.on_disk() : journal.written;
+    const std::string path = folder_ + "/" + journal.name;
+    return ::truncate(path.c_str(), static_cast<off_t>(journal.on_disk)) == 0 ? Result<>()
+                                                                              : Result<>(errno_error(path, errno));
+  };
   {
-    BALEEN_TRY(const auto journal, MappedFile::open(packets_path));
+    BALEEN_TRY(const auto text, JournalText::open(*this, packet_journal_));
+    const auto* journal = &text;
     uint64_t at = 0;
     JournalPacket packet;
     for (uint32_t size = 0; at < journal->bytes().size() && read_packet(journal->bytes(), at, packet, size);
@@ -203,66 +332,80 @@ Result<> BlockWriter::load_journals() {
       packet_bytes_ += packet.record.bytes.size();
       ++packets_;
     }
-    packets_written_ = at;
+    packet_journal_.written = at;
+    BALEEN_TRY_DO(cut_off(packet_journal_, text));
   }
-  if (::truncate(packets_path.c_str(), static_cast<off_t>(packets_written_)) != 0)
-    return errno_error(packets_path, errno);
   {
-    BALEEN_TRY(const auto journal, MappedFile::open(items_path));
+    BALEEN_TRY(const auto text, JournalText::open(*this, item_journal_));
+    const auto* journal = &text;
     ByteReader r(journal->bytes());
     index::ItemRow row;
     while (r.remaining() >= 4) {
       const uint32_t size = r.le32();
       if (size > r.remaining() || !index::read_row(r.text(size), row)) break;
-      items_written_ = r.position();
+      item_journal_.written = r.position();
       first_ = std::min(first_, timestamp_from_ns(row.time_ns));
       last_ = std::max(last_, timestamp_from_ns(row.time_ns));
       ++items_;
     }
+    BALEEN_TRY_DO(cut_off(item_journal_, text));
   }
-  if (::truncate(items_path.c_str(), static_cast<off_t>(items_written_)) != 0) return errno_error(items_path, errno);
   return {};
 }
 
-Result<> BlockWriter::write_out(std::string& buffer, int fd, uint64_t& written) {
-  if (buffer.empty()) return {};
-  const Result<> outcome = write_all(fd, buffer, folder_);
+/// What waits, sealed. Each with a nonce of its own: what the disk did not take is sealed anew.
+std::string BlockWriter::framed(const Journal& journal) const {
+  std::string out;
+  put(out, static_cast<uint32_t>(journal.buffer.size()));
+  io::Nonce96 nonce;
+  io::fill_random(nonce);
+  out.append(nonce.begin(), nonce.end());
+  io::gcm_seal(journal_key(key_->key), nonce, frame_associated(journal.name, journal.written), journal.buffer, out);
+  return out;
+}
+
+Result<> BlockWriter::write_out(Journal& journal) {
+  if (journal.buffer.empty()) return {};
+  const std::string sealed = key_ ? framed(journal) : std::string();
+  const std::string& bytes = key_ ? sealed : journal.buffer;
+  const Result<> outcome = write_all(journal.fd.get(), bytes, folder_);
   disk_full_ = !outcome;
   if (!outcome) {
     // Cut off what was written of it: the journal stays a row of whole records, and the buffer is tried again.
-    if (::ftruncate(fd, static_cast<off_t>(written)) != 0) return errno_error(folder_, errno);
+    if (::ftruncate(journal.fd.get(), static_cast<off_t>(journal.on_disk)) != 0) return errno_error(folder_, errno);
     return outcome;
   }
-  written += buffer.size();
-  buffer.clear();
+  journal.on_disk += bytes.size();
+  journal.written += journal.buffer.size();
+  journal.buffer.clear();
   return {};
 }
 
 /// For one more record. A disk that takes nothing is asked again by flush(), not by every record.
-Result<> BlockWriter::make_room(std::string& buffer, int fd, uint64_t& written) {
-  if (buffer.size() < kBuffer) return {};
-  if (!disk_full_ && write_out(buffer, fd, written)) return {};
-  if (buffer.size() < kBufferLimit) return {};
+Result<> BlockWriter::make_room(Journal& journal) {
+  if (journal.buffer.size() < kBuffer) return {};
+  if (!disk_full_ && write_out(journal)) return {};
+  if (journal.buffer.size() < kBufferLimit) return {};
   return Error{Code::kIo, folder_ + ": the disk takes nothing, and memory has its limit"};
 }
 
 Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket& packet) {
-  BALEEN_TRY_DO(make_room(packet_buffer_, packets_fd_.get(), packets_written_));
+  BALEEN_TRY_DO(make_room(packet_journal_));
   const auto [number, fresh] = stream_numbers_.try_emplace(stream, static_cast<uint32_t>(stream_names_.size()));
   if (fresh) {
     stream_names_.push_back(stream);
     places_.emplace_back();
   }
   const auto size = static_cast<uint32_t>(kPacketHeader + stream.size() + packet.bytes.size());
-  places_[number->second].push_back({packets_written_ + packet_buffer_.size(), size});
-  put(packet_buffer_, size);
-  put(packet_buffer_, to_ns(packet.time));
-  put(packet_buffer_, packet.wire_length);
-  put(packet_buffer_, packet.interface);
-  put(packet_buffer_, static_cast<uint16_t>(packet.link));
-  put(packet_buffer_, static_cast<uint16_t>(stream.size()));
-  packet_buffer_ += stream;
-  packet_buffer_ += as_text(packet.bytes);
+  places_[number->second].push_back({packet_journal_.written + packet_journal_.buffer.size(), size});
+  put(packet_journal_.buffer, size);
+  put(packet_journal_.buffer, to_ns(packet.time));
+  put(packet_journal_.buffer, packet.wire_length);
+  put(packet_journal_.buffer, packet.interface);
+  put(packet_journal_.buffer, static_cast<uint16_t>(packet.link));
+  put(packet_journal_.buffer, static_cast<uint16_t>(stream.size()));
+  packet_journal_.buffer += stream;
+  packet_journal_.buffer += as_text(packet.bytes);
   packet_bytes_ += packet.bytes.size();
   truncated_ += packet.wire_length > packet.bytes.size() ? 1 : 0;
   ++packets_;
@@ -273,42 +416,54 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
 
 Result<> BlockWriter::add_secrets(Bytes client_random, std::string_view lines) {
   if (lines.empty() || sessions_.size() >= kMostSecrets) return {};
-  BALEEN_TRY_DO(make_room(packet_buffer_, packets_fd_.get(), packets_written_));
-  put(packet_buffer_, static_cast<uint32_t>(kPacketHeader + lines.size()));
-  packet_buffer_.append(8 + 4 + 4, '\0');  // time, wire length, interface
-  put(packet_buffer_, kSecrets);
-  put(packet_buffer_, uint16_t{0});
-  packet_buffer_ += lines;
+  BALEEN_TRY_DO(make_room(packet_journal_));
+  put(packet_journal_.buffer, static_cast<uint32_t>(kPacketHeader + lines.size()));
+  packet_journal_.buffer.append(8 + 4 + 4, '\0');  // time, wire length, interface
+  put(packet_journal_.buffer, kSecrets);
+  put(packet_journal_.buffer, uint16_t{0});
+  packet_journal_.buffer += lines;
   secrets_ += lines;
   sessions_.emplace(as_text(client_random));
   return {};
 }
 
-Result<> BlockWriter::add_item(const item::Item& item) {
-  BALEEN_TRY_DO(make_room(item_buffer_, items_fd_.get(), items_written_));
-  const index::ItemRow row = index::row_from(item, owner_.recording);
-  index::append_row(row, item_buffer_);
+Result<> BlockWriter::add_item(const item::Item& item) { return add_row(index::row_from(item, owner_.recording)); }
+
+Result<> BlockWriter::add_row(const index::ItemRow& row) {
+  BALEEN_TRY_DO(make_room(item_journal_));
+  index::append_row(row, item_journal_.buffer);
   ++items_;
-  first_ = std::min(first_, item.time());
-  last_ = std::max(last_, item.time());
+  first_ = std::min(first_, timestamp_from_ns(row.time_ns));
+  last_ = std::max(last_, timestamp_from_ns(row.time_ns));
   return {};
 }
 
 Result<> BlockWriter::flush() {
-  BALEEN_TRY_DO(write_out(packet_buffer_, packets_fd_.get(), packets_written_));
-  return write_out(item_buffer_, items_fd_.get(), items_written_);
+  BALEEN_TRY_DO(write_out(packet_journal_));
+  return write_out(item_journal_);
+}
+
+uint64_t BlockWriter::encryption_bytes() const {
+  if (!key_) return 0;
+  uint64_t text = 0, frames = 0;
+  for (const Journal* journal : {&packet_journal_, &item_journal_}) {
+    text += journal->written + journal->buffer.size();
+    frames += journal->on_disk - journal->written + kFrameHead + io::kGcmTag;
+  }
+  return frames + (text / index::ObjectCipher::kChunk + 2) * io::kGcmTag;
 }
 
 std::vector<UniqueFd> BlockWriter::journals() const {
   std::vector<UniqueFd> copies;
-  for (const UniqueFd* fd : {&packets_fd_, &items_fd_})
+  for (const UniqueFd* fd : {&packet_journal_.fd, &item_journal_.fd})
     if (UniqueFd copy(::fcntl(fd->get(), F_DUPFD_CLOEXEC, 0)); copy) copies.push_back(std::move(copy));
   return copies;
 }
 
 Result<> BlockWriter::sync() {
   BALEEN_TRY_DO(flush());
-  if (::fdatasync(packets_fd_.get()) != 0 || ::fdatasync(items_fd_.get()) != 0) return errno_error(folder_, errno);
+  if (::fdatasync(packet_journal_.fd.get()) != 0 || ::fdatasync(item_journal_.fd.get()) != 0)
+    return errno_error(folder_, errno);
   return {};
 }
 
@@ -326,9 +481,11 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
   record.packets = packets_;
   record.items = items_;
   record.ledger = ledger;
+  record.redactions = redactions_;
   record.dropped = dropped_;
   record.block = index::block_id(first_, owner_.node, owner_.run, owner_.sequence);
   const index::BlockKeys keys = index::block_keys(owner_.recording, first_, record.block);
+  if (key_) record.encryption = key_->encryption;
   record.packets_object.key = keys.packets;
   record.items_object.key = keys.items;
   BALEEN_TRY_DO(write_packets(interfaces, record));
@@ -342,18 +499,11 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
 
 /// Stream after stream, so that one range holds all of a stream's packets in this block.
 Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record) {
-  BALEEN_TRY(const auto journal, MappedFile::open(folder_ + "/packets.journal"));
-  const std::string path = folder_ + "/packets.pcapng", temporary = path + ".part";
-  const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!fd) return errno_error(temporary, errno);
+  BALEEN_TRY(const auto text, JournalText::open(*this, packet_journal_));
+  const auto* journal = &text;
+  ObjectFile file(key_ ? std::optional(index::ObjectCipher::fresh(key_->key, record.block, "packets")) : std::nullopt);
+  BALEEN_TRY_DO(file.open(folder_ + "/packets.pcapng"));
   std::string buffer;
-  uint32_t crc = 0;
-  const auto flush = [&]() -> Result<> {
-    crc = crc32c(as_bytes(buffer), crc);
-    BALEEN_TRY_DO(write_all(fd.get(), buffer, temporary));
-    buffer.clear();
-    return {};
-  };
   codec::pcap::PcapngWriter writer(buffer);
   writer.section({.application = "baleen"});
   // One interface of the file for each pair of interface and link type that packets have.
@@ -379,21 +529,18 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
       read_packet(journal->bytes(), place.offset, packet, size);
       packet.record.interface = ids[uint64_t{packet.record.interface} << 16 | packet.record.link];
       writer.packet(packet.record);
-      if (buffer.size() >= kBuffer) BALEEN_TRY_DO(flush());
+      if (buffer.size() >= kBuffer) BALEEN_TRY_DO(file.write(buffer));
     }
     record.streams.push_back({stream_names_[stream], begin, writer.offset() - begin, places_[stream].size()});
   }
-  BALEEN_TRY_DO(flush());
-  if (::fsync(fd.get()) != 0) return errno_error(temporary, errno);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return errno_error(path, errno);
-  record.packets_object.size = writer.offset();
-  record.packets_object.crc32c = crc;
-  return {};
+  BALEEN_TRY_DO(file.write(buffer, true));
+  return file.finish(record.packets_object);
 }
 
 /// The rows in order of time out of the journal, which has them in the order in which they were taken in.
 Result<> BlockWriter::write_rows(const std::string& path, index::BlockRecord& record) {
-  BALEEN_TRY(const auto journal, MappedFile::open(folder_ + "/items.journal"));
+  BALEEN_TRY(const auto text, JournalText::open(*this, item_journal_));
+  const auto* journal = &text;
   std::vector<RowPlace> places;
   places.reserve(items_);
   std::unordered_set<std::string> streams;
@@ -414,12 +561,30 @@ Result<> BlockWriter::write_rows(const std::string& path, index::BlockRecord& re
 }
 
 Result<> BlockWriter::write_items(index::BlockRecord& record) {
+  const bool encrypted = key_ && encrypt_items_;
   const std::string path = folder_ + "/items.parquet", temporary = path + ".part";
-  BALEEN_TRY_DO(write_rows(temporary, record));
+  // What is to be encrypted is in memory until it is.
+  const UniqueFd memory(encrypted ? ::memfd_create("items", MFD_CLOEXEC) : -1);
+  if (encrypted && !memory) return errno_error("memfd_create", errno);
+  const std::string rows = encrypted ? fmt::format("/proc/self/fd/{}", memory.get()) : temporary;
+  BALEEN_TRY_DO(write_rows(rows, record));
   if (record.namespaces.size() > kZoneMapLimit || record.pods.size() > kZoneMapLimit) {
     record.namespaces.clear();
     record.pods.clear();
     record.zone_map_complete = false;
+  }
+  if (encrypted) {
+    BALEEN_TRY(const auto plain, MappedFile::open(rows));
+    ObjectFile file(index::ObjectCipher::fresh(key_->key, record.block, "items"));
+    BALEEN_TRY_DO(file.open(path));
+    const std::string_view all = as_text(plain->bytes());
+    std::string buffer;
+    for (size_t at = 0; at < all.size(); at += kBuffer) {
+      buffer += all.substr(at, kBuffer);
+      BALEEN_TRY_DO(file.write(buffer));
+    }
+    BALEEN_TRY_DO(file.write(buffer, true));
+    return file.finish(record.items_object);
   }
   {
     const UniqueFd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "index/block.h"
+#include "index/encryption.h"
 #include "index/item_row.h"
 #include "item/item.h"
 #include "record/flight_recorder.h"
@@ -20,6 +22,12 @@ namespace baleen::record {
 struct BlockOwner {
   std::string recording, filter, destination, node, cluster, run;
   uint64_t sequence = 0;
+};
+
+/// With what blocks are encrypted, before they reach the spool.
+struct Encryption {
+  std::shared_ptr<const index::KeyRing> keys;  // the first encrypts, all decrypt what a crash has left; null: none
+  bool items = false;                          // items, too, not only packets
 };
 
 /// A capture interface as packets files name it.
@@ -33,16 +41,22 @@ struct InterfaceName {
 class BlockWriter {
  public:
   /// Makes `folder` (below the spool's open/).
-  static Result<std::unique_ptr<BlockWriter>> create(const std::string& folder, const BlockOwner& owner);
+  static Result<std::unique_ptr<BlockWriter>> create(const std::string& folder, const BlockOwner& owner,
+                                                     const Encryption& encryption = {});
   /// Whether finish() has done its work in `folder`.
   static bool is_finished(const std::string& folder);
   /// Takes up what a crashed process left; what its journals hold in whole records is kept.
-  static Result<std::unique_ptr<BlockWriter>> recover(const std::string& folder);
+  /// What was encrypted needs its key.
+  static Result<std::unique_ptr<BlockWriter>> recover(const std::string& folder, const Encryption& encryption = {});
 
   /// An error means that it was not added: the disk takes nothing, and what waits for it in memory has reached its
   /// limit. Below that limit what the disk does not take now is tried again by flush().
   Result<> add_packet(const std::string& stream, const RecordedPacket& packet);
   Result<> add_item(const item::Item& item);
+  /// The same for a row that is made already.
+  Result<> add_row(const index::ItemRow& row);
+  /// What the block's record will say of redaction.
+  void set_redactions(std::map<std::string, uint64_t> redactions) { redactions_ = std::move(redactions); }
   /// Secrets of the TLS session with that client random, as lines of a key log: the packets file carries them before
   /// its packets, so that any tool can decrypt these. Those beyond kMostSecrets sessions are left out.
   bool has_secrets(Bytes client_random) const { return sessions_.contains(std::string(as_text(client_random))); }
@@ -51,13 +65,15 @@ class BlockWriter {
   uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
+  /// What encryption adds to the journals, and to the objects that are made from them; 0 without it.
+  uint64_t encryption_bytes() const;
   /// flush(), and the disk has it: it survives the machine.
   Result<> sync();
   /// The journals once more, for a thread that syncs them while this one goes on. Empty when there are no descriptors.
   std::vector<UniqueFd> journals() const;
 
   uint64_t packet_bytes() const { return packet_bytes_; }
-  uint64_t item_bytes() const { return items_written_ + item_buffer_.size(); }
+  uint64_t item_bytes() const { return item_journal_.written + item_journal_.buffer.size(); }
   uint64_t packets() const { return packets_; }
   uint64_t items() const { return items_; }
   bool empty() const { return packets_ == 0 && items_ == 0; }
@@ -80,9 +96,19 @@ class BlockWriter {
   };
   BlockWriter(std::string folder, BlockOwner owner)
       : folder_(std::move(folder)), owner_(std::move(owner)), opened_(now()) {}
+  /// Records, as they are appended. Encrypted: in frames of a size (32 bits), a nonce, the sealed records.
+  struct Journal {
+    const char* name;
+    UniqueFd fd{};
+    std::string buffer{};  // not yet written
+    uint64_t written = 0;  // bytes of records on the disk
+    uint64_t on_disk = 0;  // what they take there
+  };
+  class JournalText;
   Result<> open_journals();
-  Result<> write_out(std::string& buffer, int fd, uint64_t& written);
-  Result<> make_room(std::string& buffer, int fd, uint64_t& written);
+  Result<> write_out(Journal& journal);
+  Result<> make_room(Journal& journal);
+  std::string framed(const Journal& journal) const;
   Result<> load_journals();
   Result<> write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record);
   Result<> write_items(index::BlockRecord& record);
@@ -91,16 +117,17 @@ class BlockWriter {
   std::string folder_;
   BlockOwner owner_;
   Timestamp opened_;
-  UniqueFd packets_fd_, items_fd_;
-  std::string packet_buffer_, item_buffer_;
+  std::optional<index::BlockKey> key_;  // nothing: nothing is encrypted
+  bool encrypt_items_ = false;          // in the bucket, too; journals always, when there is a key
+  Journal packet_journal_{"packets.journal"}, item_journal_{"items.journal"};
   std::vector<index::DroppedBlocks> dropped_;
   bool disk_full_ = false;  // the last write failed
-  uint64_t packets_written_ = 0, items_written_ = 0;
   uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
   std::string secrets_;                       // lines of a key log
   std::unordered_set<std::string> sessions_;  // client randoms of those lines
   std::vector<std::string> stream_names_;     // by number in this block, in the order of their first packet
   std::unordered_map<std::string, uint32_t> stream_numbers_;
+  std::map<std::string, uint64_t> redactions_;
   std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal
   Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();
 };

@@ -26,7 +26,7 @@ constexpr uint64_t kBlockOverhead = 64 << 10;  // of a block: metadata of its Pa
 uint64_t cost_of(const BlockWriter& block) {
   return kBlockOverhead +
          2 * (block.packet_bytes() + block.secret_bytes() + block.packets() * kRecordOverhead + block.item_bytes()) +
-         block.streams() * kStreamOverhead;
+         block.streams() * kStreamOverhead + block.encryption_bytes();
 }
 
 constexpr uint64_t kItemRoom = 64 << 10;  // most items' rows are shorter
@@ -69,7 +69,7 @@ Result<> Recorder::recover() {
       BALEEN_TRY_DO(spool_->ready(folder));
       continue;
     }
-    auto block = BlockWriter::recover(folder);
+    auto block = BlockWriter::recover(folder, options_.encryption);
     std::error_code ignored;
     // Journals are made after the owner is written: without an owner there is nothing in them.
     const bool nothing =
@@ -246,8 +246,11 @@ void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
   in_force_ = generation;
   for (auto it = open_.begin(); it != open_.end();) {
     const auto same = [&](const Recording& r) {
-      return r.name == it->first && r.destination == it->second.recording.destination &&
-             r.filter.text() == it->second.recording.filter.text();
+      const Recording& before = it->second.recording;
+      const bool alike = r.redaction && before.redaction ? r.redaction->rules() == before.redaction->rules()
+                                                         : r.redaction == before.redaction;
+      return r.name == it->first && r.destination == before.destination && r.filter.text() == before.filter.text() &&
+             alike;
     };
     if (std::any_of(generation->recordings.begin(), generation->recordings.end(), same)) {
       ++it;
@@ -312,7 +315,7 @@ BlockWriter* Recorder::block_of(Open& open, bool& refused) {
                    options_.cluster,
                    options_.run,
                    ++sequences_[open.recording.name]};
-  auto block = BlockWriter::create(folder, owner);
+  auto block = BlockWriter::create(folder, owner, options_.encryption);
   if (!block) {
     spool_->release(folder);
     failed(block.error());
@@ -321,6 +324,21 @@ BlockWriter* Recorder::block_of(Open& open, bool& refused) {
   open.reserved = kBlockOverhead;
   open.block = *std::move(block);
   return open.block.get();
+}
+
+/// Null without rules. `blind`: the stream has been followed before.
+std::unique_ptr<StreamRedactor> Recorder::redactor_for(Open& open, bool blind) {
+  if (!open.recording.redaction) return nullptr;
+  return std::make_unique<StreamRedactor>(open.recording.redaction, *open.redacted, RedactorLimits{}, blind);
+}
+
+Result<> Recorder::add_item(Open& open, BlockWriter& block, const item::Item& item) {
+  if (!open.recording.redaction) return block.add_item(item);
+  index::ItemRow row;
+  const bool changed = open.recording.redaction->redact(item, row, open.redacted->rules, open.recording.name);
+  BALEEN_TRY_DO(block.add_row(row));
+  if (changed) ++open.redacted->items;
+  return {};
 }
 
 /// Its stream is followed all the same, whether the item could be kept or not.
@@ -333,7 +351,9 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
       stream.cursor = before->second.cursor;
       if (before->second.over) stream.until = std::chrono::steady_clock::now() + kLate;
       open.ended.erase(before);
+      stream.redactor = redactor_for(open, /*blind=*/true);
     } else {
+      stream.redactor = redactor_for(open, /*blind=*/false);
       streams_.fetch_add(1, std::memory_order_relaxed);
       if (open.recording.tally) open.recording.tally->streams.fetch_add(1, std::memory_order_relaxed);
     }
@@ -348,11 +368,13 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
   if (block == nullptr) return refused ? Outcome::kRefused : Outcome::kFailed;
   // How long its row becomes is known afterwards only; what it takes beyond this comes out of the next reservation.
   if (!afford(open, std::min<uint64_t>(kItemRoom, options_.spool.limit_bytes / 256))) return Outcome::kRefused;
-  if (const auto added = block->add_item(item); !added) {
+  if (const auto added = add_item(open, *block, item); !added) {
     failed(added.error());
     return Outcome::kFailed;
   }
-  if (!item.tls_random.empty() && options_.secrets_of && !block->has_secrets(item.tls_random))
+  // What is redacted is not given away with the key to it.
+  if (!open.recording.redaction && !item.tls_random.empty() && options_.secrets_of &&
+      !block->has_secrets(item.tls_random))
     if (const auto added = block->add_secrets(item.tls_random, options_.secrets_of(item.tls_random)); !added)
       failed(added.error());
   if (open.recording.tally) open.recording.tally->items.fetch_add(1, std::memory_order_relaxed);
@@ -390,20 +412,36 @@ void Recorder::end_stream(Open& open, uint64_t number, const Followed& stream) {
   if (open.ended.size() > kEndedStreams) open.ended.erase(open.ended.begin());
 }
 
+/// For the ledger, from the recording's own numbers.
+void Recorder::count_redactions(Open& open) {
+  RedactionTally& now = *open.redacted;
+  const auto add = [](std::atomic<uint64_t>& total, uint64_t now, uint64_t& before) {
+    total.fetch_add(now - std::exchange(before, now), std::memory_order_relaxed);
+  };
+  add(items_redacted_, now.items, open.counted[0]);
+  add(packets_redacted_, now.packets, open.counted[1]);
+  add(packets_blanked_, now.blanked, open.counted[2]);
+}
+
 void Recorder::follow_streams(Open& open, bool last_turn) {
   for (auto it = open.streams.begin(); it != open.streams.end();) {
     Followed& stream = it->second;
     const FlightRecorder& flight = *flights_[it->first % flights_.size()];
-    const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
+    const auto keep = [&](const RecordedPacket& packet) {
       if (!open.recording.is_full()) count(take_packet(open, stream, packet), packet);
+    };
+    const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
+      stream.redactor ? stream.redactor->add(packet, keep) : keep(packet);
     });
     packets_matched_.fetch_add(lost, std::memory_order_relaxed);
     packets_lost_.fetch_add(lost, std::memory_order_release);
-    if (open.block && is_full(*open.block)) close_block(open);
     const bool over = last_turn || (stream.until && std::chrono::steady_clock::now() >= *stream.until);
+    if (over && stream.redactor) stream.redactor->finish(keep);
+    if (open.block && is_full(*open.block)) close_block(open);
     if (over) end_stream(open, it->first, stream);
     it = over ? open.streams.erase(it) : std::next(it);
   }
+  count_redactions(open);
   if (!open.block) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
   sync_later(open);
@@ -430,6 +468,7 @@ void Recorder::check_age(Open& open) {
 void Recorder::close_block(Open& open) {
   if (!open.block || open.block->empty()) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
+  open.block->set_redactions(open.redacted->rules);
   finisher_.run([this, closed = Closed{std::move(open.block), ledger()}] {
     closed_.push_back(closed);
     finish_blocks();
@@ -500,6 +539,9 @@ index::LossLedger Recorder::ledger() const {
   l.items_dropped_spool = spool.dropped_items;
   l.packets_dropped_spool = spool.dropped_packets;
   l.packets_truncated = packets_truncated_;
+  l.items_redacted = items_redacted_;
+  l.packets_redacted = packets_redacted_;
+  l.packets_blanked = packets_blanked_;
   return l;
 }
 

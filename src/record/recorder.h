@@ -20,7 +20,9 @@
 #include "kfl/kfl.h"
 #include "record/block_writer.h"
 #include "record/flight_recorder.h"
+#include "record/redaction.h"
 #include "record/spool.h"
+#include "record/stream_redactor.h"
 
 namespace baleen::record {
 
@@ -33,9 +35,10 @@ struct Tally {
 struct Recording {
   std::string name;
   kfl::Filter filter;
-  std::string destination;                    // "gs://bucket/prefix" or a folder
-  std::shared_ptr<Tally> tally;               // null: nobody counts, and there are no limits
-  uint64_t limit_items = 0, limit_bytes = 0;  // 0: none
+  std::string destination;                       // "gs://bucket/prefix" or a folder
+  std::shared_ptr<Tally> tally;                  // null: nobody counts, and there are no limits
+  uint64_t limit_items = 0, limit_bytes = 0;     // 0: none
+  std::shared_ptr<const Redaction> redaction{};  // null: everything is kept as it was
   /// At its limit it takes nothing more.
   bool is_full() const {
     return tally && ((limit_items != 0 && tally->items.load(std::memory_order_relaxed) >= limit_items) ||
@@ -51,6 +54,7 @@ struct RecorderOptions {
   size_t ring_items = 1 << 16;  // a power of two
   SpoolOptions spool;           // with its limit; blocks are kept below a sixteenth of it
   OpenStore open_store;
+  Encryption encryption{};
   /// The secrets of the TLS session with that client random, as lines of a key log; they are kept with the packets of
   /// the streams that were decrypted. Empty: they are not.
   std::function<std::string(Bytes client_random)> secrets_of;
@@ -116,6 +120,7 @@ class Recorder {
     Cursor cursor;
     bool refused = false;  // it began while the spool was at its limit: its packets are only counted
     std::optional<std::chrono::steady_clock::time_point> until;  // after its end: late packets
+    std::unique_ptr<StreamRedactor> redactor;                    // with Recording::redaction
   };
   /// Where reading of streams stood when they were no longer followed: an item that comes late, or after a change of
   /// the pattern, reads nothing twice. The newest ones.
@@ -127,6 +132,8 @@ class Recorder {
   struct Open {
     Recording recording;
     std::unique_ptr<BlockWriter> block;
+    std::unique_ptr<RedactionTally> redacted = std::make_unique<RedactionTally>();  // outlives the streams
+    std::array<uint64_t, 3> counted{};                                              // of `redacted`, in the ledger
     uint64_t reserved = 0;  // of the spool's limit, for the block
     std::map<uint64_t, Followed> streams;
     Cursors ended;
@@ -150,11 +157,14 @@ class Recorder {
   void adopt(const std::shared_ptr<const Generation>& generation);
   Outcome take_item(Open& open, const item::Item& item);
   Outcome take_packet(Open& open, const Followed& stream, const RecordedPacket& packet);
+  std::unique_ptr<StreamRedactor> redactor_for(Open& open, bool blind);
+  Result<> add_item(Open& open, BlockWriter& block, const item::Item& item);
   bool afford(Open& open, uint64_t more);
   void relieve_spool();
   void end_stream(Open& open, uint64_t number, const Followed& stream);
   void count(Outcome outcome, const RecordedPacket& packet);
   void follow_streams(Open& open, bool last_turn);
+  void count_redactions(Open& open);
   void close_block(Open& open);
   void finish_blocks();
   Result<> finish_block(const Closed& closed);
@@ -177,7 +187,7 @@ class Recorder {
   // Recorder's numbers.
   std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, items_refused_{0}, packets_matched_{0}, packets_stored_{0},
       packets_lost_{0}, packets_failed_{0}, packets_refused_{0}, packets_truncated_{0}, streams_{0},
-      streams_refused_{0}, write_errors_{0};
+      streams_refused_{0}, write_errors_{0}, items_redacted_{0}, packets_redacted_{0}, packets_blanked_{0};
   bool spool_is_full_ = false;                 // in this turn; recorder thread
   std::map<std::string, Open> open_;           // by name; recorder thread
   std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread

@@ -84,6 +84,11 @@ Result<> Definition::check() const {
 }
 
 Result<std::unique_ptr<Recordings>> Recordings::open(Options options) {
+  if (!options.redaction)
+    options.redaction = [](const RedactionRules& own) -> Result<std::shared_ptr<const Redaction>> {
+      if (own.empty()) return std::shared_ptr<const Redaction>();
+      return Redaction::compile(own, {});
+    };
   std::unique_ptr<Recordings> recordings(new Recordings(std::move(options)));
   if (recordings->options_.file.empty()) return recordings;
   const std::string path = recordings->options_.file + ".lock";
@@ -133,7 +138,11 @@ void Recordings::compile(Known& known) const {
   auto filter = options_.compile(known.definition.pattern);
   known.problem = filter ? "" : filter.error().message;
   known.filter.reset();
-  if (filter) known.filter = *std::move(filter);
+  auto redaction = options_.redaction(known.definition.redact);
+  // Without its rules nothing is recorded: what they are to keep out would be in the bucket.
+  if (!redaction) known.problem = redaction.error().message;
+  if (filter && redaction) known.filter = *std::move(filter);
+  known.redaction = redaction ? *std::move(redaction) : nullptr;
 }
 
 void Recordings::begin(Known& known, Definition definition) {
@@ -150,15 +159,18 @@ void Recordings::change(Known& known, Definition definition) {
     known.progress.created = options_.clock().wall;
   }
   known.progress.full = false;  // if it still is, that is seen at once
-  const bool pattern = definition.pattern != known.definition.pattern || !known.filter;
+  const bool anew =
+      definition.pattern != known.definition.pattern || definition.redact != known.definition.redact || !known.filter;
   known.definition = std::move(definition);
-  if (pattern) compile(known);
+  if (anew) compile(known);
 }
 
 Result<> Recordings::check_new(const Definition& definition) const {
   BALEEN_TRY_DO(definition.check());
   if (auto filter = options_.compile(definition.pattern); !filter)
     return filter.error().in(fmt::format("recording '{}'", definition.name));
+  if (auto redaction = options_.redaction(definition.redact); !redaction)
+    return redaction.error().in(fmt::format("recording '{}'", definition.name));
   return {};
 }
 
@@ -362,7 +374,8 @@ void Recordings::hand_over(std::vector<Known*> candidates) {
   for (auto& [name, known] : known_) {
     if (!known.in_force) continue;
     const Definition& d = known.definition;
-    applied += fmt::format("{}\n{}\n{}\n{} {}\n", name, d.pattern, d.destination, d.limit_items, d.limit_bytes);
+    applied += fmt::format("{}\n{}\n{}\n{} {} {}\n", name, d.pattern, d.destination, d.limit_items, d.limit_bytes,
+                           known.redaction ? to_json(known.redaction->rules()) : "");
     running.push_back(recording_of(known));
   }
   if (applied == applied_ || !options_.apply) return;
@@ -372,7 +385,9 @@ void Recordings::hand_over(std::vector<Known*> candidates) {
 
 Recording Recordings::recording_of(const Known& known) {
   const Definition& d = known.definition;
-  return {d.name, known.filter.value_or(kfl::Filter()), d.destination, known.tally, d.limit_items, d.limit_bytes};
+  return {
+      d.name,         known.filter.value_or(kfl::Filter()), d.destination, known.tally, d.limit_items, d.limit_bytes,
+      known.redaction};
 }
 
 /// REQUIRES: the mutex is held.
@@ -412,6 +427,16 @@ void Recordings::set_apply(std::function<void(std::vector<Recording>)> apply) {
   options_.apply = std::move(apply);
   applied_.clear();
   update(false);
+}
+
+Result<> Recordings::set_redaction(CompileRedaction redaction) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, known] : known_)
+    if (auto compiled = redaction(known.definition.redact); !compiled) return std::move(compiled).error();
+  options_.redaction = std::move(redaction);
+  for (auto& [name, known] : known_) compile(known);
+  update(false);
+  return {};
 }
 
 void Recordings::save_now() {

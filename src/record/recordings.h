@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "kfl/kfl.h"
 #include "record/recorder.h"
+#include "record/redaction.h"
 #include "record/schedule.h"
 
 namespace baleen::record {
@@ -28,6 +29,7 @@ struct Definition {
   Schedule schedule;
   Duration expiration{0};                     // age at which its blocks may be removed from the bucket; 0: never
   uint64_t limit_bytes = 0, limit_items = 0;  // of packets, of items; 0: none
+  RedactionRules redact{};                    // beside those that hold for all recordings of the node
   Origin origin = Origin::kControl;
   bool operator==(const Definition&) const = default;
   /// What is wrong with it, but for its pattern.
@@ -46,6 +48,7 @@ struct RecordingStatus {
 
 /// The JSON of docs/reference/recordings.md: what the state file, the control socket and `-o ndjson` have. One line.
 std::string to_json(const RecordingStatus& status);
+std::string to_json(const RedactionRules& rules);
 /// A definition as `create` takes it; unknown members are an error.
 Result<Definition> definition_from_json(std::string_view text);
 
@@ -56,9 +59,11 @@ Result<Definition> definition_from_json(std::string_view text);
 /// in: what was paused, stopped or over before a kill -9 is so after it.
 class Recordings {
  public:
+  using CompileRedaction = std::function<Result<std::shared_ptr<const Redaction>>(const RedactionRules& own)>;
   struct Options {
     std::string file;  // empty: nothing is kept (reading files of packets)
     std::function<Result<kfl::Filter>(const std::string& pattern)> compile;
+    CompileRedaction redaction;                         // adds the rules of all recordings; null of no rules at all
     std::function<void(std::vector<Recording>)> apply;  // the recorder's set_recordings; may be empty
     std::function<Instant()> clock = this_instant;
     bool untimed = false;  // schedules do not matter: everything runs at once
@@ -92,6 +97,8 @@ class Recordings {
 
   /// Who gets the recordings that are to run from now on; gets them at once.
   void set_apply(std::function<void(std::vector<Recording>)> apply);
+  /// Other rules for all recordings; nothing changes when they do not compile.
+  Result<> set_redaction(CompileRedaction redaction);
   /// Begins to look at the clock.
   void start();
   void stop_clock();
@@ -107,7 +114,8 @@ class Recordings {
     Definition definition;
     Progress progress;
     std::shared_ptr<Tally> tally = std::make_shared<Tally>();
-    std::optional<kfl::Filter> filter;
+    std::optional<kfl::Filter> filter;           // none: it records nothing, see `problem`
+    std::shared_ptr<const Redaction> redaction;  // null: no rules
     std::string problem;
     bool in_force = false;  // the recorder has it
   };

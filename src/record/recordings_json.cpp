@@ -13,9 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMembers[] = {"name",       "description", "pattern",     "destination",
-                                         "start",      "duration",    "iterations",  "timezone",
-                                         "expiration", "limit_bytes", "limit_items", "origin"};
+constexpr std::string_view kMembers[] = {"name",        "description", "pattern",  "destination", "start",
+                                         "duration",    "iterations",  "timezone", "expiration",  "limit_bytes",
+                                         "limit_items", "redact",      "origin"};
 constexpr std::string_view kOrigins[] = {"config", "command", "control"};
 
 json time_json(Timestamp t) { return t == Timestamp{} ? json(nullptr) : json(to_rfc3339(t)); }
@@ -40,7 +40,31 @@ uint64_t size_of(const json& j, const char* name) {
   return *n;
 }
 
+json rules_json(const RedactionRules& r) {
+  return {{"secrets", r.secrets}, {"headers", r.headers}, {"json", r.json}, {"patterns", r.patterns}, {"kfl", r.kfl}};
+}
+
+/// `true` stands for {"secrets": true}.
+RedactionRules rules_of(const json& j) {
+  static constexpr std::string_view kNames[] = {"secrets", "headers", "json", "patterns", "kfl"};
+  RedactionRules r;
+  if (j.is_boolean()) r.secrets = j;
+  if (j.is_null() || j.is_boolean()) return r;
+  if (!j.is_object()) throw json::type_error::create(302, "redact: expected true, or an object of rules", &j);
+  for (const auto& [name, value] : j.items())
+    if (std::find(std::begin(kNames), std::end(kNames), name) == std::end(kNames))
+      throw json::other_error::create(501, fmt::format("redact has no '{}'", name), &j);
+  r.secrets = j.value("secrets", false);
+  r.headers = j.value("headers", r.headers);
+  r.json = j.value("json", r.json);
+  r.patterns = j.value("patterns", r.patterns);
+  r.kfl = j.value("kfl", "");
+  return r;
+}
+
 }  // namespace
+
+std::string to_json(const RedactionRules& rules) { return rules_json(rules).dump(); }
 
 std::string to_json(const RecordingStatus& s) {
   const Definition& d = s.definition;
@@ -56,6 +80,7 @@ std::string to_json(const RecordingStatus& s) {
             {"limit_bytes", d.limit_bytes},
             {"limit_items", d.limit_items},
             {"origin", kOrigins[static_cast<int>(d.origin)]}};
+  if (!d.redact.empty()) j["redact"] = rules_json(d.redact);
   const Progress& p = s.progress;
   j["state"] = {{"phase", to_string(s.phase)},
                 {"created", time_json(p.created)},
@@ -100,6 +125,7 @@ Result<Definition> definition_from_json(std::string_view text) try {
   d.expiration = duration_of(j, "expiration");
   d.limit_bytes = size_of(j, "limit_bytes");
   d.limit_items = size_of(j, "limit_items");
+  if (const auto redact = j.find("redact"); redact != j.end()) d.redact = rules_of(*redact);
   const std::string origin = j.value("origin", "control");
   for (size_t i = 0; i < std::size(kOrigins); ++i)
     if (kOrigins[i] == origin) d.origin = static_cast<Definition::Origin>(i);

@@ -309,6 +309,13 @@ TEST_F(RecordingsTest, ListSearches) {
 }
 
 TEST_F(RecordingsTest, DefinitionsAreReadStrictly) {
+  EXPECT_TRUE(definition_from_json(R"({"name":"a","destination":"/b","redact":true})")->redact.secrets);
+  EXPECT_EQ(
+      definition_from_json(R"({"name":"a","destination":"/b","redact":{"json":["request.body.x"]}})")->redact.json,
+      std::vector<std::string>{"request.body.x"});
+  EXPECT_FALSE(definition_from_json(R"({"name":"a","destination":"/b","redact":{"jsn":[]}})"));
+  EXPECT_FALSE(definition_from_json(R"({"name":"a","destination":"/b","redact":{"headers":"x"}})"));
+  EXPECT_FALSE(definition_from_json(R"({"name":"a","destination":"/b","redact":7})"));
   const auto d = definition_from_json(
       R"({"name":"a","pattern":"http","destination":"gs://b/p","start":"2026-03-01T10:00:00+01:00","duration":"30m",
           "iterations":0,"expiration":"30d","limit_bytes":"5Gi","limit_items":10})");
@@ -326,6 +333,61 @@ TEST_F(RecordingsTest, DefinitionsAreReadStrictly) {
     EXPECT_FALSE(definition_from_json(text)) << text;
   EXPECT_NE(definition_from_json(R"({"name":"a","destination":"x","patern":"http"})").error().message.find("'pattern'"),
             std::string::npos);
+}
+
+TEST_F(RecordingsTest, RulesOfRedactionHoldForAllAndSurviveARestart) {
+  RedactionRules all;
+  const auto rules = [&all](const RedactionRules& own) -> Result<std::shared_ptr<const Redaction>> {
+    const RedactionRules both = all + own;
+    if (both.empty()) return std::shared_ptr<const Redaction>();
+    return Redaction::compile(both, {});
+  };
+  auto r = open();
+  ASSERT_TRUE(r->create(definition("plain")));
+  Definition own = definition("own");
+  own.redact.headers = {"X-Tenant"};
+  ASSERT_TRUE(r->create(own));
+  ASSERT_EQ(running(), "own plain");
+  EXPECT_EQ(running_[0].redaction->rules().headers, own.redact.headers);
+  EXPECT_EQ(running_[1].redaction, nullptr);
+
+  all.secrets = true;
+  ASSERT_TRUE(r->set_redaction(rules));
+  ASSERT_EQ(running(), "own plain");
+  EXPECT_TRUE(running_[0].redaction->rules().secrets);
+  EXPECT_EQ(running_[0].redaction->rules().headers, own.redact.headers);
+  EXPECT_TRUE(running_[1].redaction->rules().secrets);
+
+  all.patterns = {"("};
+  EXPECT_FALSE(r->set_redaction(rules));
+  EXPECT_TRUE(running_[1].redaction->rules().patterns.empty());
+  Definition wrong = definition("wrong");
+  wrong.redact.patterns = {"("};
+  EXPECT_FALSE(r->create(wrong));
+
+  restart(r);
+  ASSERT_EQ(running(), "own plain");
+  EXPECT_EQ(running_[0].redaction->rules().headers, own.redact.headers);
+}
+
+TEST_F(RecordingsTest, WithoutItsRulesNothingIsRecorded) {
+  {
+    auto r = open();
+    Definition own = definition("own");
+    own.redact.patterns = {"secret=([a-z]+)"};
+    ASSERT_TRUE(r->create(own));
+  }
+  // Another version of the program that does not take the rule.
+  Recordings::Options other = options();
+  other.redaction = [](const RedactionRules&) -> Result<std::shared_ptr<const Redaction>> {
+    return Error{Code::kInvalid, "no such rule"};
+  };
+  running_.clear();
+  auto r = Recordings::open(std::move(other));
+  ASSERT_TRUE(r);
+  (*r)->tick();
+  EXPECT_EQ(running(), "");
+  EXPECT_EQ((*r)->show("own")->problem, "no such rule");
 }
 
 TEST_F(RecordingsTest, ARecorderFollowsThem) {

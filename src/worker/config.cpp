@@ -170,6 +170,11 @@ class Loader {
       c.macros.emplace_back(macro.key(), macro->is_string() ? macro->get<std::string>() : macro->dump());
     read_scripting();
     read_recordings();
+    read_redaction(values_["redact"], "redact", c.redact);
+    c.encryption_key_files = list("encryption.keyFiles");
+    c.encrypt_items = boolean("encryption.items");
+    if (c.encrypt_items && c.encryption_key_files.empty() && std::getenv("BALEEN_ENCRYPTION_KEY") == nullptr)
+      wrong("encryption.items", "false without a key: encryption.keyFiles, or BALEEN_ENCRYPTION_KEY");
     c.recordings_by_command = boolean("recordingControl");
     c.recording_disabled = boolean("recordingDisabled");
     if (c.recording_disabled) c.recordings.clear();
@@ -229,7 +234,7 @@ class Loader {
     } else if (!node.IsNull()) {
       values_[path] = node;
       given_.insert(path);
-    } else if (path == "scripting.env" || path == "recording") {
+    } else if (path == "scripting.env" || path == "recording" || path == "redact") {
       values_[path] = node;  // emptied on purpose
     }
   }
@@ -381,9 +386,9 @@ class Loader {
   void read_recording(const YAML::Node& node) {
     if (!node.IsMap()) return problem(node.Mark(), "recording: expected a map of name, pattern and to");
     RecordingConfig r;
-    static constexpr std::string_view kNames[] = {"name",        "pattern",    "to",         "enabled",
-                                                  "description", "start",      "duration",   "iterations",
-                                                  "timezone",    "expiration", "limitBytes", "limitItems"};
+    static constexpr std::string_view kNames[] = {"name",       "pattern",    "to",         "enabled",  "description",
+                                                  "start",      "duration",   "iterations", "timezone", "expiration",
+                                                  "limitBytes", "limitItems", "redact"};
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>("");
       const std::string value = entry.second.IsScalar() ? entry.second.Scalar() : std::string();
@@ -393,6 +398,8 @@ class Loader {
         r.pattern = value;
       } else if (name == "to") {
         r.to = value;
+      } else if (name == "redact") {
+        read_redaction(entry.second, "recording.redact", r.redact);
       } else if (name == "enabled") {
         if (!YAML::convert<bool>::decode(entry.second, r.enabled))
           problem(entry.second.Mark(), "recording.enabled: expected true or false");
@@ -408,6 +415,38 @@ class Loader {
       problem(node.Mark(),
               fmt::format("recording '{}' has no destination: give it 'to: gs://bucket/prefix' or a folder", r.name));
     if (!r.pattern.empty() && r.enabled) out_.config.recordings.push_back(std::move(r));
+  }
+
+  /// `true` stands for {secrets: true}.
+  void read_redaction(const YAML::Node& node, std::string_view where, record::RedactionRules& out) {
+    if (node.IsNull()) return;
+    if (node.IsScalar()) {
+      if (!YAML::convert<bool>::decode(node, out.secrets))
+        problem(node.Mark(), fmt::format("{}: expected true, false or a map of rules", where));
+      return;
+    }
+    if (!node.IsMap()) return problem(node.Mark(), fmt::format("{}: expected a map of rules", where));
+    static constexpr std::string_view kNames[] = {"secrets", "headers", "json", "patterns", "kfl"};
+    for (const auto& entry : node) {
+      const std::string name = entry.first.as<std::string>("");
+      const YAML::Node& value = entry.second;
+      auto* const list = name == "headers"    ? &out.headers
+                         : name == "json"     ? &out.json
+                         : name == "patterns" ? &out.patterns
+                                              : nullptr;
+      if (list != nullptr) {
+        if (!YAML::convert<std::vector<std::string>>::decode(value, *list))
+          problem(value.Mark(), fmt::format("{}.{}: expected a list of texts", where, name));
+      } else if (name == "secrets") {
+        if (!YAML::convert<bool>::decode(value, out.secrets))
+          problem(value.Mark(), fmt::format("{}.secrets: expected true or false", where));
+      } else if (name == "kfl") {
+        out.kfl = value.IsScalar() ? value.Scalar() : std::string();
+      } else {
+        problem(entry.first.Mark(), fmt::format("unknown key '{}.{}'", where, name),
+                std::string(suggest(name, kNames)));
+      }
+    }
   }
 
   /// False when there is no such key.

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "record/redaction.h"
 
 namespace baleen::worker {
 
@@ -24,6 +25,7 @@ struct RecordingConfig {
   std::string timezone;                       // whose days; empty: UTC
   Duration expiration{0};                     // age at which `recordings expire` removes its blocks; 0: never
   uint64_t limit_bytes = 0, limit_items = 0;  // 0: none
+  record::RedactionRules redact{};            // beside those of Config
   bool from_command_line = false;
   bool operator==(const RecordingConfig&) const = default;
 };
@@ -87,6 +89,9 @@ struct Config {
   std::vector<std::pair<std::string, std::string>> macros;
   ScriptingConfig scripting;
   std::vector<RecordingConfig> recordings;
+  record::RedactionRules redact;                  // of every recording
+  std::vector<std::string> encryption_key_files;  // the first encrypts
+  bool encrypt_items = false;
   StoreConfig stores;
   bool recordings_by_command = false;  // `baleen recordings create` may make a first one: packets are kept for it
   bool recording_disabled = false;

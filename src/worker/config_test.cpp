@@ -84,6 +84,34 @@ TEST(Config, set_wins_over_the_file_and_appends_to_lists) {
   EXPECT_EQ(loaded.config.scripting.env.at("B"), "\"x y\"");
 }
 
+TEST(Config, redaction) {
+  const auto c = parse_config(
+      "redact: true\n"
+      "recording:\n"
+      "  pattern: http\n"
+      "  to: x\n"
+      "  redact: {headers: [X-Tenant], json: [request.body.pin], patterns: ['[0-9]{16}'], kfl: 'redact(\"a\")'}\n");
+  ASSERT_TRUE(c.ok());
+  EXPECT_TRUE(c.config.redact.secrets);
+  ASSERT_EQ(c.config.recordings.size(), 1u);
+  EXPECT_EQ(
+      c.config.recordings[0].redact,
+      (record::RedactionRules{
+          .headers = {"X-Tenant"}, .json = {"request.body.pin"}, .patterns = {"[0-9]{16}"}, .kfl = "redact(\"a\")"}));
+  EXPECT_FALSE(parse_config("redact: {secret: true}\n").ok());
+  EXPECT_FALSE(parse_config("redact: {headers: {a: b}}\n").ok());
+  EXPECT_FALSE(parse_config("redact: {secrets: maybe}\n").ok());
+  EXPECT_FALSE(parse_config("redact: [a]\n").ok());
+}
+
+TEST(Config, encryption) {
+  const auto c = parse_config("encryption: {keyFiles: [a, b], items: true}\n");
+  ASSERT_TRUE(c.ok());
+  EXPECT_EQ(c.config.encryption_key_files, (std::vector<std::string>{"a", "b"}));
+  EXPECT_TRUE(c.config.encrypt_items);
+  EXPECT_FALSE(parse_config("encryption: {items: true}\n").ok()) << "with what?";
+}
+
 TEST(Config, recordings) {
   const auto one = parse_config("recording:\n  name: shop\n  pattern: http or dns\n  to: gs://b/p\n");
   ASSERT_EQ(one.config.recordings.size(), 1u);

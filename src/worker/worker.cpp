@@ -137,10 +137,23 @@ std::vector<record::Definition> definitions_of(const Config& config) {
     d.expiration = r.expiration;
     d.limit_bytes = r.limit_bytes;
     d.limit_items = r.limit_items;
+    d.redact = r.redact;
     d.origin = r.from_command_line ? record::Definition::Origin::kCommand : record::Definition::Origin::kConfig;
     out.push_back(std::move(d));
   }
   return out;
+}
+
+/// The rules of a recording, and those of all.
+static record::Recordings::CompileRedaction redaction_of(const Config& config) {
+  return [config](const record::RedactionRules& own) -> Result<std::shared_ptr<const record::Redaction>> {
+    const record::RedactionRules all = config.redact + own;
+    if (all.empty()) return std::shared_ptr<const record::Redaction>();
+    kfl::Options options;
+    options.protocols = dissect::cards();
+    options.macros = config.macros;
+    return record::Redaction::compile(all, options);
+  };
 }
 
 record::Recordings::Options recordings_options(const Config& config, const std::string& data_folder,
@@ -148,6 +161,7 @@ record::Recordings::Options recordings_options(const Config& config, const std::
   record::Recordings::Options options;
   options.file = data_folder + "/recordings.json";
   options.compile = [config](const std::string& pattern) { return compile_pattern(pattern, config); };
+  options.redaction = redaction_of(config);
   options.apply = std::move(apply);
   return options;
 }
@@ -411,6 +425,16 @@ Result<std::unique_ptr<store::ObjectStore>> Worker::open_store(const store::Loca
   return std::unique_ptr<store::ObjectStore>(std::make_unique<store::RetryingStore>(std::move(store)));
 }
 
+/// The keys of the configuration and the environment, when there are any.
+static Result<> add_keys(const Config& config, record::Encryption& encryption) {
+  auto keys = std::make_shared<index::KeyRing>();
+  for (const std::string& file : config.encryption_key_files) BALEEN_TRY_DO(keys->add_file(file));
+  if (const char* key = std::getenv("BALEEN_ENCRYPTION_KEY"); key != nullptr && *key != '\0')
+    BALEEN_TRY_DO(keys->add_text(key, "BALEEN_ENCRYPTION_KEY"));
+  if (!keys->empty()) encryption = {std::move(keys), config.encrypt_items};
+  return {};
+}
+
 /// Files of packets have no schedule, no state and nobody to command them.
 Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>& flights) {
   const Config& config = options_.config;
@@ -424,6 +448,7 @@ Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>
   if (config.keep_tls_secrets)
     recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
   recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
+  BALEEN_TRY_DO(add_keys(config, recorder.encryption));
   BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
   if (!recordings_) return {};
   recordings_->set_apply([this](std::vector<record::Recording> r) { recorder_->set_recordings(std::move(r)); });
@@ -509,6 +534,14 @@ void Worker::deliver(const item::ItemRef& item) {
 std::vector<std::string> Worker::apply(const Config& config) {
   std::vector<std::string> notes;
   Config& now_in_force = options_.config;
+  if (config.redact != now_in_force.redact && recordings_) {
+    if (const auto taken = recordings_->set_redaction(redaction_of(config)); taken) {
+      now_in_force.redact = config.redact;
+      notes.push_back("other rules of redaction in force");
+    } else {
+      notes.push_back(taken.error().message + "; the rules of redaction stay as they were");
+    }
+  }
   if (!(config.recordings == now_in_force.recordings) && recordings_) {
     if (!recorder_) {
       notes.push_back("a first recording in the configuration needs a restart: packets were not kept until now");
