@@ -17,6 +17,8 @@ using Op = kfl::Conjunct::Op;
 
 /// Texts of the item's JSON that stand in a column as they are.
 constexpr std::array kTexts = {
+    std::pair{"protocol.abbr", "protocol_abbr"},
+    std::pair{"node.name", "node"},
     std::pair{"src.ip", "src_ip"},
     std::pair{"src.name", "src_name"},
     std::pair{"src.namespace", "src_namespace"},
@@ -38,6 +40,17 @@ const char* text_column(const kfl::Conjunct& c) {
 
 bool is_status(const kfl::Conjunct& c) {
   return c.column == "response.status" && c.type == item::Value::Type::kDouble && c.number >= 100 && c.number <= 999;
+}
+
+const char* sign_of(Op op) {
+  switch (op) {
+    case Op::kEqual: return "=";
+    case Op::kLess: return "<";
+    case Op::kLessEqual: return "<=";
+    case Op::kGreater: return ">";
+    case Op::kGreaterEqual: return ">=";
+    default: return nullptr;
+  }
 }
 
 /// Whether a condition on the item's protocol can hold in a block that has items of these protocols only.
@@ -119,12 +132,19 @@ bool only_http(const RowGroup& group) {
 
 ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp until)
     : conjuncts_(kfl::pushdown(filter)), since_(since), until_(until) {
+  const auto add = [this](const std::string& text) { condition_ += (condition_.empty() ? "" : " AND ") + text; };
   for (const kfl::Conjunct& c : conjuncts_) {
+    // The column is response.status for HTTP only: see status_allows().
+    if (const char* sign = is_status(c) ? sign_of(c.op) : nullptr; sign != nullptr) {
+      add(fmt::format("(protocol <> 'http' OR status IS NULL OR status {} {})", sign, c.number));
+      columns_.emplace_back("protocol");
+      columns_.emplace_back("status");
+    }
     const char* column = text_column(c);
     if (column == nullptr) continue;
     std::string quoted;
     for (const char b : c.text) quoted += b == '\'' ? "''" : std::string(1, b);
-    condition_ += fmt::format("{}{} = '{}'", condition_.empty() ? "" : " AND ", column, quoted);
+    add(fmt::format("{} = '{}'", column, quoted));
     columns_.emplace_back(column);
   }
 }

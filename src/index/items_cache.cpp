@@ -313,7 +313,23 @@ void ItemsCache::release() {
   std::error_code ignored;
   for (const std::string& path : holed_) fs::remove(path, ignored);
   holed_.clear();
+  trim();
+}
+
+void ItemsCache::forget(const std::string& path) {
+  std::error_code ignored;
+  if (const auto holed = std::find(holed_.begin(), holed_.end(), path); holed != holed_.end()) {
+    holed_.erase(holed);
+    fs::remove(path, ignored);
+  } else if (temporary_) {
+    fs::remove(path, ignored);
+  }
+  if (++forgotten_ % 64 == 0) trim();  // a long scan would keep all that it reads
+}
+
+void ItemsCache::trim() {
   if (temporary_) return;
+  std::error_code ignored;
   std::vector<std::pair<fs::file_time_type, fs::path>> files;
   uint64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {

@@ -39,6 +39,8 @@ class ItemsCache {
 
   /// A file for each object; an empty path when no row of it can match. Files last until release().
   std::vector<Result<std::string>> local(std::span<const ObjectRecord> objects, const ItemPruning& pruning);
+  /// The file is not needed any more: what is not worth keeping of it goes.
+  void forget(const std::string& path);
   /// Removes files with holes and what the folder has beyond its limit.
   void release();
 
@@ -51,6 +53,7 @@ class ItemsCache {
   std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);
   Result<std::string> keep_whole(const ObjectRecord& object, const std::string& content);
   Result<> write(const std::string& path, std::string_view content);
+  void trim();
 
   store::ObjectStore& store_;
   std::string prefix_, folder_;
@@ -58,7 +61,7 @@ class ItemsCache {
   uint64_t limit_;
   ReadStatistics& statistics_;
   std::vector<std::string> holed_;
-  uint64_t made_ = 0;
+  uint64_t made_ = 0, forgotten_ = 0;
 };
 
 }  // namespace baleen::index

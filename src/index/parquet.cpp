@@ -31,6 +31,7 @@ class Database {
     if (!ok || duckdb_connect(db->database_, &db->connection_) != DuckDBSuccess) return error;
     return db;
   }
+  duckdb_database database() const { return database_; }
   ~Database() {
     if (connection_ != nullptr) duckdb_disconnect(&connection_);
     if (database_ != nullptr) duckdb_close(&database_);
@@ -316,6 +317,83 @@ Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const 
   }
   duckdb_destroy_result(&result);
   return {};
+}
+
+struct ParquetReader::State {
+  std::unique_ptr<Database> db;
+};
+
+ParquetReader::ParquetReader() : state_(std::make_unique<State>()) {}
+ParquetReader::~ParquetReader() = default;
+
+Result<std::unique_ptr<ParquetReader>> ParquetReader::open() {
+  std::unique_ptr<ParquetReader> reader(new ParquetReader);
+  BALEEN_TRY(reader->state_->db, Database::open());
+  return reader;
+}
+
+/// A connection of its own, so that files may be read by different threads: DuckDB's work is done by whoever asks.
+struct ParquetRows::State {
+  duckdb_connection connection = nullptr;
+  duckdb_prepared_statement statement = nullptr;
+  duckdb_pending_result pending = nullptr;
+  duckdb_result result{};
+  bool executed = false;
+  ~State() {
+    if (executed) duckdb_destroy_result(&result);
+    if (pending != nullptr) duckdb_destroy_pending(&pending);
+    if (statement != nullptr) duckdb_destroy_prepare(&statement);
+    if (connection != nullptr) duckdb_disconnect(&connection);
+  }
+};
+
+ParquetRows::ParquetRows(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ParquetRows::~ParquetRows() = default;
+
+Result<std::unique_ptr<ParquetRows>> ParquetReader::rows(const std::string& file, int64_t since_ns, int64_t until_ns,
+                                                         const std::string& condition) {
+  std::string where;
+  const auto add = [&where](const std::string& text) { where += (where.empty() ? " WHERE " : " AND ") + text; };
+  if (since_ns != INT64_MIN) add(fmt::format("time >= make_timestamp_ns({})", since_ns));
+  if (until_ns != INT64_MAX) add(fmt::format("time <= make_timestamp_ns({})", until_ns));
+  if (!condition.empty()) add("(" + condition + ")");
+  const std::string sql = fmt::format(
+      "SELECT epoch_ns(time), item_index, stream, json, coalesce(packets_object, '') FROM read_parquet({}){}",
+      sql_text(file), where);
+  auto state = std::make_unique<ParquetRows::State>();
+  const auto failed = [](const char* message) {
+    return Error{Code::kIo, message != nullptr ? message : "DuckDB cannot read the items"};
+  };
+  if (duckdb_connect(state_->db->database(), &state->connection) != DuckDBSuccess) return failed(nullptr);
+  if (duckdb_prepare(state->connection, sql.c_str(), &state->statement) != DuckDBSuccess)
+    return failed(duckdb_prepare_error(state->statement));
+  if (duckdb_pending_prepared_streaming(state->statement, &state->pending) != DuckDBSuccess)
+    return failed(duckdb_pending_error(state->pending));
+  state->executed = true;  // a result with the error, when it fails
+  if (duckdb_execute_pending(state->pending, &state->result) != DuckDBSuccess)
+    return failed(duckdb_result_error(&state->result));
+  return std::unique_ptr<ParquetRows>(new ParquetRows(std::move(state)));
+}
+
+Result<bool> ParquetRows::next(const std::function<void(const RowView&)>& each) {
+  duckdb_data_chunk chunk = duckdb_fetch_chunk(state_->result);
+  if (chunk == nullptr) {
+    if (const char* message = duckdb_result_error(&state_->result); message != nullptr && *message != '\0')
+      return Error{Code::kIo, message};
+    return false;
+  }
+  const auto data = [chunk](idx_t column) {
+    return duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, column));
+  };
+  const auto *times = static_cast<const int64_t*>(data(0)), *indexes = static_cast<const int64_t*>(data(1));
+  const auto* streams = static_cast<const duckdb_string_t*>(data(2));
+  const auto* jsons = static_cast<const duckdb_string_t*>(data(3));
+  const auto* objects = static_cast<const duckdb_string_t*>(data(4));
+  const idx_t rows = duckdb_data_chunk_get_size(chunk);
+  for (idx_t row = 0; row < rows; ++row)
+    each({times[row], indexes[row], text_at(streams, row), text_at(jsons, row), text_at(objects, row)});
+  duckdb_destroy_data_chunk(&chunk);
+  return rows != 0;
 }
 
 }  // namespace baleen::index

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,7 +35,42 @@ struct ParquetQuery {
   std::string condition;  // SQL over the columns, or empty; from trusted code only
 };
 
-/// Rows in time order over all files; `each` answers false to stop.
+/// What a row of an items file holds, as far as readers ask for it. Views last as long as the call that hands them out.
+struct RowView {
+  int64_t time_ns = 0, index = 0;
+  std::string_view stream, json, packets_object;
+};
+
+/// The rows of one items file, in the file's order, some at a time. One thread at a time.
+class ParquetRows {
+ public:
+  ~ParquetRows();
+  /// Hands out the next rows; false when there were none left.
+  Result<bool> next(const std::function<void(const RowView&)>& each);
+
+ private:
+  friend class ParquetReader;
+  struct State;
+  explicit ParquetRows(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// Opens items files. Its files may be read by different threads at a time; it outlives them.
+class ParquetReader {
+ public:
+  static Result<std::unique_ptr<ParquetReader>> open();
+  ~ParquetReader();
+  /// Rows with a time from `since_ns` to `until_ns` that fulfil `condition` (see ParquetQuery).
+  Result<std::unique_ptr<ParquetRows>> rows(const std::string& file, int64_t since_ns, int64_t until_ns,
+                                            const std::string& condition);
+
+ private:
+  ParquetReader();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// All rows of files in order of time, sorted in memory: for few. `each` answers false to stop.
 Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const StoredItem&)>& each);
 
 }  // namespace baleen::index

@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "index/item_pruning.h"
-#include "item/json.h"
+#include "index/item_scan.h"
 
 namespace baleen::index {
 namespace {
@@ -201,60 +201,95 @@ Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool
   return items_of(chosen, query, [&](const StoredItem& item, const BlockRecord&) { return each(item); });
 }
 
+/// The blocks of one query, as a scan asks for them.
+class RecordingReader::Blocks final : public ScanBlocks {
+ public:
+  Blocks(RecordingReader& reader, const std::vector<IndexedRecord>& blocks, const ItemPruning& pruning)
+      : reader_(reader), pruning_(pruning) {
+    for (const IndexedRecord& block : blocks)
+      if (block.record.items != 0) blocks_.push_back(&block.record);
+    files_.resize(blocks_.size());
+  }
+  size_t count() const override { return blocks_.size(); }
+  Timestamp first(size_t block) const override { return blocks_[block]->first; }
+  std::string_view node(size_t block) const override { return blocks_[block]->node; }
+  const BlockRecord& record(size_t block) const { return *blocks_[block]; }
+
+  Result<std::vector<std::string>> fetch(size_t begin, size_t end) override {
+    std::vector<ObjectRecord> objects;
+    for (size_t i = begin; i < end; ++i) objects.push_back(blocks_[i]->items_object);
+    auto local = reader_.cache_.local(objects, pruning_);
+    std::vector<std::string> out(local.size());
+    for (size_t i = 0; i < local.size(); ++i) {
+      if (local[i] && local[i]->empty()) continue;
+      File& file = files_[begin + i];
+      Result<> readable = local[i] ? Result<>() : Result<>(local[i].error());
+      if (local[i]) {
+        file.path = *local[i];
+        readable = open(*blocks_[begin + i], file);
+      }
+      if (readable) {
+        out[i] = file.memory ? fmt::format("/proc/self/fd/{}", file.memory.get()) : file.path;
+      } else {
+        BALEEN_TRY_DO(failed(begin + i, std::move(readable).error()));
+      }
+    }
+    return out;
+  }
+  void done(size_t block) override {
+    if (!files_[block].path.empty()) reader_.cache_.forget(files_[block].path);
+    files_[block] = {};
+  }
+  Result<> failed(size_t block, Error error) override {
+    return reader_.leave_out(std::move(error).in(blocks_[block]->items_object.key));
+  }
+
+ private:
+  struct File {
+    std::string path;
+    UniqueFd memory;  // what is encrypted stays so on the disk, and is read in memory
+  };
+  Result<> open(const BlockRecord& block, File& file) const {
+    BALEEN_TRY(const auto cipher, cipher_of(block, block.items_object, reader_.keys_.get()));
+    if (!cipher) return {};
+    std::ifstream in(file.path, std::ios::binary);
+    const std::string sealed((std::istreambuf_iterator<char>(in)), {});
+    BALEEN_TRY(const std::string text, cipher->open_all(sealed));
+    file.memory.reset(::memfd_create("items", MFD_CLOEXEC));
+    if (!file.memory) return errno_error("memfd_create", errno);
+    for (size_t at = 0; at < text.size();) {
+      const ssize_t n = ::write(file.memory.get(), text.data() + at, text.size() - at);
+      if (n < 0) return errno_error("memfd", errno);
+      at += static_cast<size_t>(n);
+    }
+    return {};
+  }
+  RecordingReader& reader_;
+  const ItemPruning& pruning_;
+  std::vector<const BlockRecord*> blocks_;
+  std::vector<File> files_;
+};
+
 Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query,
                                    const EachItem& each) {
   const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
   const ItemPruning pruning(query.filter, query.since, query.until);
+  Blocks chosen(*this, blocks, pruning);
+  ScanQuery scan;
+  scan.filter = query.filter;
+  scan.since_ns = to_ns(query.since);
+  scan.until_ns = to_ns(query.until);
+  scan.condition = pruning.condition();
+  ScanCounters counters;
   uint64_t found = 0;
-  Arena arena;
-  // Blocks that overlap in time are read together, so that the order holds over nodes; others one group after the
-  // other, so that a limit stops early.
-  for (size_t begin = 0; begin < blocks.size();) {
-    ParquetQuery parquet;
-    std::vector<const BlockRecord*> with_items, block_of_file;
-    std::vector<ObjectRecord> objects;
-    Timestamp last = blocks[begin].record.last;
-    size_t end = begin;
-    for (; end < blocks.size() && (end == begin || blocks[end].record.first <= last); ++end) {
-      last = std::max(last, blocks[end].record.last);
-      if (blocks[end].record.items == 0) continue;
-      with_items.push_back(&blocks[end].record);
-      objects.push_back(blocks[end].record.items_object);
-    }
-    auto files = cache_.local(objects, pruning);
-    for (size_t i = 0; i < files.size(); ++i) {
-      if (!files[i]) {
-        BALEEN_TRY_DO(leave_out(std::move(files[i]).error().in(objects[i].key)));
-        continue;
-      }
-      if (files[i]->empty()) continue;
-      auto file = readable(*with_items[i], *std::move(files[i]));
-      if (!file) {
-        BALEEN_TRY_DO(leave_out(std::move(file).error().in(objects[i].key)));
-        continue;
-      }
-      parquet.files.push_back(*std::move(file));
-      block_of_file.push_back(with_items[i]);
-    }
-    parquet.since_ns = to_ns(query.since);
-    parquet.until_ns = to_ns(query.until);
-    parquet.condition = pruning.condition();
-    bool stopped = false;
-    const auto forget = std::unique_ptr<void, std::function<void(void*)>>(this, [&](void*) { decrypted_.clear(); });
-    BALEEN_TRY_DO(read_parquet(parquet, [&](const StoredItem& item) {
-      ++statistics_.rows;
-      arena.clear();
-      const auto root = item::parse_json(item.json, arena);
-      if (!root || !query.filter.matches_json(*root)) return true;
-      ++statistics_.matches;
-      stopped = !each(item, *block_of_file[item.file]) || ++found == limit;
-      return !stopped;
-    }));
-    cache_.release();
-    if (stopped) break;
-    begin = end;
-  }
-  return {};
+  const auto outcome = scan_items(
+      scan, chosen,
+      [&](const StoredItem& item, size_t block) { return each(item, chosen.record(block)) && ++found != limit; },
+      counters);
+  statistics_.rows += counters.rows;
+  statistics_.matches += counters.matches;
+  cache_.release();
+  return outcome;
 }
 
 Result<std::string> RecordingReader::range(const std::string& key, uint64_t offset, uint64_t length) {
@@ -273,24 +308,6 @@ Result<std::string> RecordingReader::packets_range(const BlockRecord& block, uin
   const ObjectCipher::Place at = cipher->place(offset, length);
   BALEEN_TRY(const std::string sealed, range(block.packets_object.key, at.offset, at.length));
   return cipher->open(offset, length, sealed);
-}
-
-/// A file that DuckDB can read out of a local copy. What is encrypted stays so on the disk, and is read in memory.
-Result<std::string> RecordingReader::readable(const BlockRecord& block, std::string path) {
-  BALEEN_TRY(const auto cipher, cipher_of(block, block.items_object, keys_.get()));
-  if (!cipher) return path;
-  std::ifstream in(path, std::ios::binary);
-  std::string sealed((std::istreambuf_iterator<char>(in)), {});
-  BALEEN_TRY(const std::string text, cipher->open_all(sealed));
-  UniqueFd memory(::memfd_create("items", MFD_CLOEXEC));
-  if (!memory) return errno_error("memfd_create", errno);
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t n = ::write(memory.get(), text.data() + at, text.size() - at);
-    if (n < 0) return errno_error("memfd", errno);
-    at += static_cast<size_t>(n);
-  }
-  decrypted_.push_back(std::move(memory));
-  return fmt::format("/proc/self/fd/{}", decrypted_.back().get());
 }
 
 /// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block

@@ -62,6 +62,7 @@ class RecordingReader {
   const std::vector<Error>& problems() const { return problems_; }
 
  private:
+  class Blocks;
   using EachItem = std::function<bool(const StoredItem&, const BlockRecord&)>;
   using Streams = std::set<std::pair<std::string, std::string>>;  // run and name
   Result<> leave_out(Error error);
@@ -76,11 +77,9 @@ class RecordingReader {
                                  const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
   Result<std::string> packets_range(const BlockRecord& block, uint64_t offset, uint64_t length);
-  Result<std::string> readable(const BlockRecord& block, std::string path);
 
   store::ObjectStore& store_;
   std::shared_ptr<const KeyRing> keys_;
-  std::vector<UniqueFd> decrypted_;  // items in memory, of the files being read
   std::string prefix_;
   ReadStatistics statistics_;
   ItemsCache cache_;

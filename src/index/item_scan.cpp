@@ -1,0 +1,258 @@
+#include "index/item_scan.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <tuple>
+
+#include "base/arena.h"
+#include "base/task_thread.h"
+#include "item/json.h"
+
+// The caller's thread merges: it has the next row of each open block and hands on the least one. Workers fill: a block
+// that has run out of rows is in a queue until a worker has read on, so far that it has found a few that match. While
+// the merger hands on what it has of a block, a worker may already look for more of it.
+
+namespace baleen::index {
+namespace {
+
+constexpr size_t kMostBatch = 512;           // rows found before they are handed over
+constexpr size_t kMostBatchBytes = 1 << 20;  // ... or bytes of them
+constexpr size_t kFetchAhead = 16;           // blocks that are fetched at a time, once it is clear that many are needed
+
+struct Row {
+  int64_t time_ns, index;
+  std::string stream, json, packets_object;
+};
+
+struct Cursor {
+  size_t block = 0;
+  std::string_view node;
+  std::string file;
+  std::unique_ptr<ParquetRows> rows;  // the worker's, while it fills
+  size_t batch = 1;                   // first rows come soon, later ones in numbers
+  // The merger's.
+  std::vector<Row> ready;
+  size_t next = 0;
+  // Under the scan's mutex.
+  std::vector<Row> found;
+  bool filling = false, ended = false;
+  std::optional<Error> error;
+
+  const Row& head() const { return ready[next]; }
+  auto key() const { return std::tie(head().time_ns, node, head().stream, head().index); }
+};
+
+class Scan {
+ public:
+  Scan(const ScanQuery& query, ScanBlocks& blocks, ParquetReader& reader)
+      : query_(query), blocks_(blocks), reader_(reader) {
+    const unsigned machine = std::clamp(std::thread::hardware_concurrency(), 1u, 8u);
+    threads_ = query.threads != 0 ? query.threads : machine;
+    for (unsigned i = 0; i < threads_; ++i) workers_.emplace_back([this] { work(); });
+  }
+  ~Scan() {
+    stopping_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      work_.notify_all();
+    }
+    workers_.clear();
+    for (const auto& cursor : open_) blocks_.done(cursor->block);
+    for (size_t block = next_block_; block < fetched_until_; ++block) blocks_.done(block);
+  }
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+
+  Result<> run(const std::function<bool(const StoredItem&, size_t)>& each, ScanCounters& counters) {
+    StoredItem item;
+    Result<> outcome;
+    while (true) {
+      outcome = open_what_begins();
+      if (!outcome || heap_.empty()) break;
+      std::pop_heap(heap_.begin(), heap_.end(), later);
+      Cursor& cursor = *heap_.back();
+      Row& row = cursor.ready[cursor.next];
+      item.time_ns = row.time_ns;
+      item.stream.swap(row.stream);
+      item.json.swap(row.json);
+      item.packets_object.swap(row.packets_object);
+      ++cursor.next;
+      ++matches_;
+      const size_t block = cursor.block;
+      if (!each(item, block)) break;
+      if (cursor.next < cursor.ready.size()) {
+        std::push_heap(heap_.begin(), heap_.end(), later);
+        continue;
+      }
+      heap_.pop_back();
+      outcome = refill(cursor);
+      if (!outcome) break;
+    }
+    counters.rows += rows_;
+    counters.matches += matches_;
+    return outcome;
+  }
+
+ private:
+  int64_t first_of(size_t block) const { return std::max(to_ns(blocks_.first(block)), query_.since_ns); }
+  static bool later(const Cursor* a, const Cursor* b) { return a->key() > b->key(); }
+
+  /// Opens blocks until the least row at hand comes before all that are not open; a few more when it is a long scan.
+  Result<> open_what_begins() {
+    while (next_block_ < blocks_.count()) {
+      const int64_t first = first_of(next_block_);
+      const bool needed = heap_.empty() || first <= heap_.front()->head().time_ns;
+      const bool ahead = ended_ != 0 && open_.size() < threads_;
+      if (!needed && !ahead) break;
+      // All that begin by then are opened before the first of them is waited for: they are filled at the same time.
+      const int64_t until = heap_.empty() ? first : std::max(first, heap_.front()->head().time_ns);
+      std::vector<Cursor*> fresh;
+      do {
+        BALEEN_TRY_DO(open_next(until, fresh));
+      } while (next_block_ < blocks_.count() && first_of(next_block_) <= until);
+      for (Cursor* cursor : fresh) BALEEN_TRY_DO(refill(*cursor));
+    }
+    return {};
+  }
+
+  Result<> open_next(int64_t until, std::vector<Cursor*>& fresh) {
+    if (next_block_ == fetched_until_) {
+      size_t end = next_block_ + 1;
+      while (end < blocks_.count() && end < next_block_ + kFetchAhead &&
+             (first_of(end) <= until || end < next_block_ + fetch_))
+        ++end;
+      BALEEN_TRY(files_, blocks_.fetch(next_block_, end));
+      fetched_from_ = next_block_;
+      fetched_until_ = end;
+      fetch_ = std::min(2 * fetch_, kFetchAhead);
+    }
+    const size_t block = next_block_++;
+    std::string& file = files_[block - fetched_from_];
+    if (file.empty()) {
+      blocks_.done(block);
+      return {};
+    }
+    open_.push_back(std::make_unique<Cursor>());
+    Cursor& cursor = *open_.back();
+    cursor.block = block;
+    cursor.node = blocks_.node(block);
+    cursor.file = std::move(file);
+    fresh.push_back(&cursor);
+    const std::lock_guard lock(mutex_);
+    ask_for_more(cursor);
+    return {};
+  }
+
+  /// REQUIRES: the mutex is held, and no worker has the cursor.
+  void ask_for_more(Cursor& cursor) {
+    cursor.filling = true;
+    queue_.push_back(&cursor);
+    work_.notify_one();
+  }
+
+  /// Gives the cursor its next rows and puts it into the heap, or closes it.
+  Result<> refill(Cursor& cursor) {
+    {
+      std::unique_lock lock(mutex_);
+      done_.wait(lock, [&] { return !cursor.filling; });
+      cursor.ready.clear();
+      cursor.next = 0;
+      cursor.ready.swap(cursor.found);
+      if (!cursor.ended) ask_for_more(cursor);
+    }
+    if (!cursor.ready.empty()) {
+      heap_.push_back(&cursor);
+      std::push_heap(heap_.begin(), heap_.end(), later);
+      return {};
+    }
+    const size_t block = cursor.block;
+    const std::optional<Error> error = std::move(cursor.error);
+    std::erase_if(open_, [&](const auto& c) { return c.get() == &cursor; });
+    blocks_.done(block);
+    ++ended_;
+    return error ? blocks_.failed(block, *error) : Result<>();
+  }
+
+  void work() {
+    name_this_thread("bl-scan");
+    Arena arena;
+    while (true) {
+      Cursor* cursor = nullptr;
+      {
+        std::unique_lock lock(mutex_);
+        work_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        if (stopping_) return;
+        cursor = queue_.front();
+        queue_.pop_front();
+      }
+      std::vector<Row> found;
+      const Result<bool> more = fill(*cursor, found, arena);
+      const std::lock_guard lock(mutex_);
+      cursor->found = std::move(found);
+      cursor->filling = false;
+      cursor->ended = !more || !*more;
+      if (!more) cursor->error = more.error();
+      done_.notify_one();
+    }
+  }
+
+  /// Reads on until enough rows are found; false at the end.
+  Result<bool> fill(Cursor& cursor, std::vector<Row>& found, Arena& arena) {
+    if (!cursor.rows) {
+      BALEEN_TRY(cursor.rows, reader_.rows(cursor.file, query_.since_ns, query_.until_ns, query_.condition));
+    }
+    size_t bytes = 0;
+    while (found.size() < cursor.batch && bytes < kMostBatchBytes && !stopping_) {
+      uint64_t looked_at = 0;
+      BALEEN_TRY(const bool more, cursor.rows->next([&](const RowView& row) {
+        ++looked_at;
+        arena.clear();
+        const auto root = item::parse_json(row.json, arena);
+        if (!root || !query_.filter.matches_json(*root)) return;
+        bytes += row.json.size();
+        found.push_back(
+            {row.time_ns, row.index, std::string(row.stream), std::string(row.json), std::string(row.packets_object)});
+      }));
+      rows_ += looked_at;
+      if (!more) {
+        cursor.rows.reset();
+        return false;
+      }
+    }
+    cursor.batch = std::min(2 * cursor.batch, kMostBatch);
+    return true;
+  }
+
+  const ScanQuery& query_;
+  ScanBlocks& blocks_;
+  ParquetReader& reader_;
+  unsigned threads_;
+  std::atomic<uint64_t> rows_{0};
+  std::atomic<bool> stopping_{false};
+  uint64_t matches_ = 0, ended_ = 0;
+  size_t next_block_ = 0, fetched_from_ = 0, fetched_until_ = 0, fetch_ = 1;
+  std::vector<std::string> files_;
+  std::vector<std::unique_ptr<Cursor>> open_;
+  std::vector<Cursor*> heap_;  // of open ones that have a row ready
+  std::mutex mutex_;
+  std::condition_variable work_, done_;
+  std::deque<Cursor*> queue_;
+  std::vector<std::jthread> workers_;
+};
+
+}  // namespace
+
+Result<> scan_items(const ScanQuery& query, ScanBlocks& blocks,
+                    const std::function<bool(const StoredItem&, size_t block)>& each, ScanCounters& counters) {
+  if (blocks.count() == 0) return {};
+  BALEEN_TRY(const auto reader, ParquetReader::open());
+  Scan scan(query, blocks, *reader);
+  return scan.run(each, counters);
+}
+
+}  // namespace baleen::index
