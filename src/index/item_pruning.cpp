@@ -38,6 +38,22 @@ const char* text_column(const kfl::Conjunct& c) {
   return found == kTexts.end() ? nullptr : found->second;
 }
 
+/// Whether an item without the condition's text in its JSON, as it is, cannot fulfil it.
+bool stands_in_json(const kfl::Conjunct& c) {
+  const bool texts = c.op == Op::kEqual || c.op == Op::kPrefix || c.op == Op::kContains;
+  if (!texts || c.type != item::Value::Type::kString || c.text.empty()) return false;
+  return std::all_of(c.text.begin(), c.text.end(), [](char b) {
+    return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
+           std::string_view(" _.:-/=?,;@").find(b) != std::string_view::npos;
+  });
+}
+
+std::string sql_text(std::string_view text) {
+  std::string out = "'";
+  for (const char b : text) out += b == '\'' ? "''" : std::string(1, b);
+  return out + "'";
+}
+
 bool is_status(const kfl::Conjunct& c) {
   return c.column == "response.status" && c.type == item::Value::Type::kDouble && c.number >= 100 && c.number <= 999;
 }
@@ -133,19 +149,29 @@ bool only_http(const RowGroup& group) {
 ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp until)
     : conjuncts_(kfl::pushdown(filter)), since_(since), until_(until) {
   const auto add = [this](const std::string& text) { condition_ += (condition_.empty() ? "" : " AND ") + text; };
+  const bool all_http = std::any_of(conjuncts_.begin(), conjuncts_.end(), [](const kfl::Conjunct& c) {
+    return c.column == "protocol.abbr" && c.op == Op::kEqual && c.text == "HTTP";
+  });
   for (const kfl::Conjunct& c : conjuncts_) {
     // The column is response.status for HTTP only: see status_allows().
     if (const char* sign = is_status(c) ? sign_of(c.op) : nullptr; sign != nullptr) {
-      add(fmt::format("(protocol <> 'http' OR status IS NULL OR status {} {})", sign, c.number));
+      // Alone it lets DuckDB pass over the other columns of whole vectors.
+      const std::string compared = fmt::format("status IS NULL OR status {} {}", sign, c.number);
+      add(all_http ? "(" + compared + ")" : fmt::format("(protocol <> 'http' OR {})", compared));
       columns_.emplace_back("protocol");
       columns_.emplace_back("status");
     }
-    const char* column = text_column(c);
-    if (column == nullptr) continue;
-    std::string quoted;
-    for (const char b : c.text) quoted += b == '\'' ? "''" : std::string(1, b);
-    add(fmt::format("{} = '{}'", column, quoted));
-    columns_.emplace_back(column);
+    if (const char* column = text_column(c); column != nullptr) {
+      add(fmt::format("{} = {}", column, sql_text(c.text)));
+      columns_.emplace_back(column);
+    } else if (stands_in_json(c)) {
+      add(fmt::format("contains(json, {})", sql_text(c.text)));
+    } else if (c.column == "protocol.abbr" && c.op == Op::kIn) {
+      std::string any;
+      for (const std::string& text : c.any_of) any += (any.empty() ? "" : ", ") + sql_text(text);
+      add(fmt::format("protocol_abbr IN ({})", any));
+      columns_.emplace_back("protocol_abbr");
+    }
   }
 }
 

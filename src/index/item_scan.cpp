@@ -102,25 +102,34 @@ class Scan {
   int64_t first_of(size_t block) const { return std::max(to_ns(blocks_.first(block)), query_.since_ns); }
   static bool later(const Cursor* a, const Cursor* b) { return a->key() > b->key(); }
 
-  /// Opens blocks until the least row at hand comes before all that are not open; a few more when it is a long scan.
+  /// Opens blocks, and waits for their first rows, until the least row at hand comes before all of the others. In a
+  /// long scan more of them are open than that: workers always find one to read.
   Result<> open_what_begins() {
-    while (next_block_ < blocks_.count()) {
-      const int64_t first = first_of(next_block_);
-      const bool needed = heap_.empty() || first <= heap_.front()->head().time_ns;
-      const bool ahead = ended_ != 0 && open_.size() < threads_;
-      if (!needed && !ahead) break;
-      // All that begin by then are opened before the first of them is waited for: they are filled at the same time.
-      const int64_t until = heap_.empty() ? first : std::max(first, heap_.front()->head().time_ns);
-      std::vector<Cursor*> fresh;
-      do {
-        BALEEN_TRY_DO(open_next(until, fresh));
-      } while (next_block_ < blocks_.count() && first_of(next_block_) <= until);
-      for (Cursor* cursor : fresh) BALEEN_TRY_DO(refill(*cursor));
+    while (true) {
+      const int64_t least = heap_.empty() ? INT64_MAX : heap_.front()->head().time_ns;
+      BALEEN_TRY_DO(open_until(least));
+      if (opened_.empty()) {
+        if (heap_.empty() && next_block_ < blocks_.count()) continue;  // there was nothing in those
+        return {};
+      }
+      Cursor* const earliest = opened_.front();
+      if (!heap_.empty() && first_of(earliest->block) > least) return {};
+      opened_.pop_front();
+      BALEEN_TRY_DO(refill(*earliest));
     }
+  }
+
+  /// Without a row at hand (`least` is INT64_MAX): the next block, and those that begin by its first time.
+  Result<> open_until(int64_t least) {
+    const size_t ahead = ended_ == 0 ? 0 : 2 * threads_;
+    if (least == INT64_MAX && opened_.empty() && next_block_ < blocks_.count()) least = first_of(next_block_);
+    while (next_block_ < blocks_.count() &&
+           (open_.size() < ahead || (least != INT64_MAX && first_of(next_block_) <= least)))
+      BALEEN_TRY_DO(open_next(least));
     return {};
   }
 
-  Result<> open_next(int64_t until, std::vector<Cursor*>& fresh) {
+  Result<> open_next(int64_t until) {
     if (next_block_ == fetched_until_) {
       size_t end = next_block_ + 1;
       while (end < blocks_.count() && end < next_block_ + kFetchAhead &&
@@ -142,7 +151,7 @@ class Scan {
     cursor.block = block;
     cursor.node = blocks_.node(block);
     cursor.file = std::move(file);
-    fresh.push_back(&cursor);
+    opened_.push_back(&cursor);
     const std::lock_guard lock(mutex_);
     ask_for_more(cursor);
     return {};
@@ -238,7 +247,8 @@ class Scan {
   size_t next_block_ = 0, fetched_from_ = 0, fetched_until_ = 0, fetch_ = 1;
   std::vector<std::string> files_;
   std::vector<std::unique_ptr<Cursor>> open_;
-  std::vector<Cursor*> heap_;  // of open ones that have a row ready
+  std::vector<Cursor*> heap_;   // of open ones that have a row ready
+  std::deque<Cursor*> opened_;  // open ones whose first rows were not waited for yet, by first time
   std::mutex mutex_;
   std::condition_variable work_, done_;
   std::deque<Cursor*> queue_;

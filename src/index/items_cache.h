@@ -48,6 +48,7 @@ class ItemsCache {
   struct Plan;
   std::string whole_path(const ObjectRecord& object) const;
   std::string range_path(const ObjectRecord& object, const ByteRange& range) const;
+  bool find_local(Plan& plan);
   bool find_whole(Plan& plan);
   void plan_ranges(Plan& plan, const ItemPruning& pruning, std::string_view tail);
   std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);

@@ -42,6 +42,29 @@ std::string packet_bytes(uint64_t stream, uint64_t n) {
 }
 
 /// A folder of recordings, written as the format's document says.
+/// A store as far away as a bucket: its objects are no files here.
+class Remote final : public store::ObjectStore {
+ public:
+  explicit Remote(std::unique_ptr<store::ObjectStore>& inner) : inner_(inner) {}
+  Result<store::ObjectFacts> put(std::string_view key, Bytes content, const store::PutOptions& o) override {
+    return inner_->put(key, content, o);
+  }
+  Result<store::ObjectFacts> put_file(std::string_view key, const std::string& f, const store::PutOptions& o) override {
+    return inner_->put_file(key, f, o);
+  }
+  Result<std::string> get(std::string_view key) override { return inner_->get(key); }
+  Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
+    return inner_->get_range(key, offset, length);
+  }
+  Result<store::ObjectFacts> head(std::string_view key) override { return inner_->head(key); }
+  Result<store::ListPage> list(const store::ListOptions& options) override { return inner_->list(options); }
+  Result<> remove(std::string_view key) override { return inner_->remove(key); }
+  std::string name() const override { return inner_->name(); }
+
+ private:
+  std::unique_ptr<store::ObjectStore>& inner_;
+};
+
 class Bucket {
  public:
   Bucket() {
@@ -109,11 +132,12 @@ class Bucket {
   std::string path(const std::string& key) const { return folder_ + "/bucket/" + key; }
   static std::string record_key(const BlockRecord& r) { return block_keys(r.recording, r.first, r.block).record; }
   std::string cache() const { return folder_ + "/cache"; }
-  store::ObjectStore& store() { return *store_; }
+  store::ObjectStore& store() { return remote_; }
 
  private:
   std::string folder_;
   std::unique_ptr<store::ObjectStore> store_;
+  Remote remote_{store_};
 };
 
 ReadQuery query(std::string_view filter = "", std::string recording = {}) {

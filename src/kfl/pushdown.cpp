@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "kfl/program.h"
@@ -93,7 +94,7 @@ class Collector {
       case Op::kGreaterEqual:
         if (!comparison(*n, 0, 1, false)) comparison(*n, 1, 0, true);
         return;
-      case Op::kCall: return prefix(*n);
+      case Op::kCall: return call(*n);
       default: return;
     }
   }
@@ -195,10 +196,13 @@ class Collector {
   }
 
   /// What stands for the namespace of an end that has none (K2-08) is in no column.
-  static bool is_label(std::string_view column, std::string_view value) {
+  static bool is_label(std::string_view column, std::string_view value, bool anywhere = false) {
     return column.ends_with(".namespace") &&
-           (std::string_view("internal").starts_with(value) || std::string_view("public").starts_with(value));
+           std::any_of(std::begin(kLabels), std::end(kLabels), [&](std::string_view label) {
+             return anywhere ? label.find(value) != std::string_view::npos : label.starts_with(value);
+           });
   }
+  static constexpr std::string_view kLabels[] = {"internal", "public"};
 
   /// `now() - duration("5m")`.
   static bool is_constant(const Node& n) {
@@ -207,16 +211,19 @@ class Collector {
     return is_constant(*n.args[0]) && is_constant(*n.args[1]);
   }
 
-  void prefix(const Node& n) {
+  void call(const Node& n) {
     const bool starts = v1_ ? n.helper == Helper::kStartsWith : n.text == "startsWith";
-    if (!starts || n.args.size() != 2 || n.args[1]->op != Op::kLiteral || !n.args[1]->value.is(Kind::kString)) return;
+    const bool contains = v1_ ? n.helper == Helper::kContains : n.text == "contains";
+    if ((!starts && !contains) || n.args.size() != 2 || n.args[1]->op != Op::kLiteral ||
+        !n.args[1]->value.is(Kind::kString))
+      return;
     const std::string column = column_of(n.args[0], protocols_);
     const std::string_view value = n.args[1]->value.text();
     // In v1 the text of a missing field is "false" (row K1-33).
     if (column.empty() || !is_in(column, kColumns) || is_in(column, kNumbers) || value.empty()) return;
-    if (v1_ && std::string_view("false").starts_with(value)) return;
-    if (!v1_ && is_label(column, value)) return;
-    text(column, Conjunct::Op::kPrefix, value);
+    if (v1_ && std::string_view("false").find(value) != std::string_view::npos) return;
+    if (!v1_ && is_label(column, value, contains)) return;
+    text(column, starts ? Conjunct::Op::kPrefix : Conjunct::Op::kContains, value);
   }
 
   static uint64_t flags_in(const Node* n) {
@@ -240,7 +247,8 @@ std::vector<Conjunct> pushdown(const Filter& filter) {
 }
 
 std::string to_string(const Conjunct& c) {
-  static constexpr std::string_view kSigns[] = {"==", "!=", "<", "<=", ">", ">=", "starts with", "is one of"};
+  static constexpr std::string_view kSigns[] = {"==", "!=",          "<",         "<=",      ">",
+                                                ">=", "starts with", "is one of", "contains"};
   std::string value =
       c.type == item::Value::Type::kDouble ? fmt::format("{}", c.number) : fmt::format("\"{}\"", c.text);
   if (c.op == Conjunct::Op::kIn) value = fmt::format("\"{}\"", fmt::join(c.any_of, "\", \""));

@@ -9,7 +9,7 @@ namespace baleen::kfl {
 
 /// What a column of a recording can be asked.
 struct Conjunct {
-  enum class Op : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kPrefix, kIn };
+  enum class Op : uint8_t { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kPrefix, kIn, kContains };
   std::string column;  // a path of the item's JSON: "timestamp", "protocol.abbr", "dst.namespace", "response.status"
   Op op = Op::kEqual;
   item::Value::Type type = item::Value::Type::kString;  // which of the two below
@@ -19,9 +19,10 @@ struct Conjunct {
 };
 
 /// Conditions that hold for every item that the filter matches: a store may drop what breaks one of them before the
-/// filter itself looks at the rest. There may be none. Columns: timestamp (milliseconds), protocol.abbr, protocol.name,
-/// src./dst. namespace, name, ip, pod.metadata.name, service.metadata.name, request.method, request.path,
-/// response.status, elapsedTime, requestSize, responseSize, node.name, record.
+/// filter itself looks at the rest. There may be none. Texts are compared byte by byte. Columns: timestamp
+/// (milliseconds), protocol.abbr, protocol.name, src./dst. namespace, name, ip, pod.metadata.name,
+/// service.metadata.name, request.method, request.path, response.status, elapsedTime, requestSize, responseSize,
+/// node.name, record.
 std::vector<Conjunct> pushdown(const Filter& filter);
 
 /// "response.status >= 500".

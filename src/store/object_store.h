@@ -117,6 +117,8 @@ class ObjectStore {
 
   /// "gs://bucket", for messages; never a secret.
   virtual std::string name() const = 0;
+  /// The file that has the object, for stores whose objects are files; empty otherwise.
+  virtual std::string local_path(std::string_view key) const { return {}; }
   /// Where requests go, for messages: "https://storage.googleapis.com", or a folder.
   virtual std::string endpoint() const { return {}; }
   /// Whose credentials are in use and where they came from, for messages; never a secret. Empty when there are none.

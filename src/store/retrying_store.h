@@ -41,6 +41,7 @@ class RetryingStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override { return inner_->name(); }
+  std::string local_path(std::string_view key) const override { return inner_->local_path(key); }
   std::string endpoint() const override { return inner_->endpoint(); }
   std::string identity() const override { return inner_->identity(); }
   std::optional<std::chrono::seconds> clock_skew() const override { return inner_->clock_skew(); }
@@ -81,6 +82,7 @@ class ThrottledStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override { return inner_->list(options); }
   Result<> remove(std::string_view key) override { return inner_->remove(key); }
   std::string name() const override { return inner_->name(); }
+  std::string local_path(std::string_view key) const override { return inner_->local_path(key); }
   std::string endpoint() const override { return inner_->endpoint(); }
   std::string identity() const override { return inner_->identity(); }
   std::optional<std::chrono::seconds> clock_skew() const override { return inner_->clock_skew(); }

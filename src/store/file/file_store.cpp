@@ -268,6 +268,10 @@ Result<UniqueFd> FileStore::open_object(std::string_view key, int flags) const {
   return fd;
 }
 
+std::string FileStore::local_path(std::string_view key) const {
+  return check_key(key) ? folder_ + "/" + std::string(key) : std::string();
+}
+
 Result<std::string> FileStore::get(std::string_view key) { return get_range(key, 0, kGetLimit + 1); }
 
 Result<std::string> FileStore::get_range(std::string_view key, uint64_t offset, uint64_t length) {

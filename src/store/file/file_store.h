@@ -30,6 +30,7 @@ class FileStore : public ObjectStore {
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
   std::string name() const override;
+  std::string local_path(std::string_view key) const override;
 
  private:
   explicit FileStore(std::string folder) : folder_(std::move(folder)) {}
