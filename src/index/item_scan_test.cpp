@@ -8,7 +8,6 @@
 #include <random>
 #include <set>
 
-
 namespace baleen::index {
 namespace {
 
