@@ -60,6 +60,7 @@ bool keeps(const Conjunct& c, const Value& record, Arena& arena) {
     case Conjunct::Op::kEqual: return d.text() == c.text;
     case Conjunct::Op::kNotEqual: return d.text() != c.text;
     case Conjunct::Op::kPrefix: return d.text().starts_with(c.text);
+    case Conjunct::Op::kContains: return d.text().find(c.text) != std::string_view::npos;
     case Conjunct::Op::kIn: return std::find(c.any_of.begin(), c.any_of.end(), d.text()) != c.any_of.end();
     default: return false;
   }
