@@ -23,7 +23,8 @@ inline constexpr item::Protocol kHttp = {.name = "http",
                                          .macro = "http",
                                          .layer4 = "tcp",
                                          .ports = kHttpPorts,
-                                         .fields = kHttpFields};
+                                         .fields = kHttpFields,
+                                         .status_path = "response.status"};
 inline constexpr item::Field kDnsFields[] = {
     {"response.code", "status_code", item::FieldType::kInt, "Code of the answer."}};
 inline constexpr item::Protocol kDns = {.name = "dns",
