@@ -307,11 +307,32 @@ void append_int(int64_t n, std::string& out) {
 
 constexpr int kMaxDepth = 64;
 
+}  // namespace
+
+JsonFields::JsonFields(std::span<const std::string> paths) {
+  for (const std::string& path : paths) {
+    Node* at = &root_;
+    std::string_view rest = std::string_view(path).substr(0, path.find('['));
+    while (!rest.empty() && !at->whole) {
+      const std::string_view name = rest.substr(0, rest.find('.'));
+      rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+      auto member = std::find_if(at->members.begin(), at->members.end(), [&](const Node& n) { return n.name == name; });
+      if (member == at->members.end()) member = at->members.insert(member, Node{std::string(name), false, {}});
+      at = &*member;
+    }
+    at->whole = true;
+  }
+}
+
+/// Makes values of simdjson's; `wanted` is null below what is wanted whole.
 class TreeBuilder {
  public:
+  using Wanted = const JsonFields::Node*;
   explicit TreeBuilder(Arena& arena) : arena_(arena) {}
 
-  std::optional<Value> build(simdjson::dom::element e, bool fold_case, int depth) {
+  static Wanted of(const JsonFields& fields) { return below(&fields.root_); }
+
+  std::optional<Value> build(simdjson::dom::element e, bool fold_case, int depth, Wanted wanted) {
     using Type = simdjson::dom::element_type;
     if (depth > kMaxDepth) return std::nullopt;
     switch (e.type()) {
@@ -322,32 +343,43 @@ class TreeBuilder {
       case Type::DOUBLE: return Value(e.get_double().value_unsafe());
       case Type::STRING: return Value(arena_.copy(e.get_string().value_unsafe()));
       case Type::ARRAY: return build_list(e.get_array().value_unsafe(), depth);
-      case Type::OBJECT: return build_map(e.get_object().value_unsafe(), fold_case, depth);
+      case Type::OBJECT: return build_map(e.get_object().value_unsafe(), fold_case, depth, wanted);
     }
     return std::nullopt;
   }
 
  private:
+  static Wanted below(Wanted node) { return node->whole ? nullptr : node; }
+  static Wanted member_of(Wanted node, std::string_view name) {
+    for (const JsonFields::Node& member : node->members)
+      if (member.name == name) return &member;
+    return nullptr;
+  }
+
   std::optional<Value> build_list(simdjson::dom::array array, int depth) {
     size_t n = 0;  // array.size() saturates, so count
     for ([[maybe_unused]] auto e : array) ++n;
     const auto elements = arena_.array<Value>(n);
     size_t at = 0;
     for (auto e : array) {
-      const auto v = build(e, false, depth + 1);
+      const auto v = build(e, false, depth + 1, nullptr);
       if (!v) return std::nullopt;
       elements[at++] = *v;
     }
     return Value::list(elements);
   }
 
-  std::optional<Value> build_map(simdjson::dom::object object, bool fold_case, int depth) {
+  std::optional<Value> build_map(simdjson::dom::object object, bool fold_case, int depth, Wanted wanted) {
+    if (fold_case) wanted = nullptr;  // a name that is wanted may be written otherwise
     size_t n = 0;
-    for ([[maybe_unused]] auto field : object) ++n;
+    for (auto field : object) n += wanted == nullptr || member_of(wanted, field.key) != nullptr ? 1 : 0;
     const auto members = arena_.array<Member>(n);
     size_t at = 0;
     for (auto field : object) {
-      const auto v = build(field.value, field.key == "headers" || field.key == "trailers", depth + 1);
+      const Wanted member = wanted != nullptr ? member_of(wanted, field.key) : nullptr;
+      if (wanted != nullptr && member == nullptr) continue;
+      const bool folds = field.key == "headers" || field.key == "trailers";
+      const auto v = build(field.value, folds, depth + 1, member != nullptr ? below(member) : nullptr);
       if (!v) return std::nullopt;
       members[at++] = {arena_.copy(field.key), *v};
     }
@@ -356,8 +388,6 @@ class TreeBuilder {
 
   Arena& arena_;
 };
-
-}  // namespace
 
 size_t write_stream_name(uint64_t stream, StreamKind kind, char* out) {
   char digits[20];
@@ -432,7 +462,10 @@ void append_json(const Item& item, std::string& out) {
   append_json(as_value(item, scratch), out);
 }
 
-std::optional<Value> parse_json(std::string_view text, Arena& arena) {
+namespace {
+
+/// Parses into memory that lasts until this thread parses again.
+std::optional<simdjson::dom::element> parse_dom(std::string_view text) {
   // simdjson reads beyond the end; a padded copy in memory that stays calls no malloc in the steady state.
   thread_local simdjson::dom::parser parser;
   thread_local std::vector<char> padded;
@@ -441,7 +474,19 @@ std::optional<Value> parse_json(std::string_view text, Arena& arena) {
   std::copy(text.begin(), text.end(), padded.begin());
   simdjson::dom::element root;
   if (parser.parse(padded.data(), text.size(), false).get(root) != simdjson::SUCCESS) return std::nullopt;
-  return TreeBuilder(arena).build(root, false, 0);
+  return root;
+}
+
+}  // namespace
+
+std::optional<Value> parse_json(std::string_view text, Arena& arena) {
+  const auto root = parse_dom(text);
+  return root ? TreeBuilder(arena).build(*root, false, 0, nullptr) : std::nullopt;
+}
+
+std::optional<Value> parse_json(std::string_view text, Arena& arena, const JsonFields& fields) {
+  const auto root = parse_dom(text);
+  return root ? TreeBuilder(arena).build(*root, false, 0, TreeBuilder::of(fields)) : std::nullopt;
 }
 
 }  // namespace baleen::item

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "item/item.h"
 
@@ -31,5 +33,24 @@ void append_json(const Item& item, std::string_view record, std::string& out);
 /// Parses JSON text into `arena`; nothing when it is not JSON, or nests deeper than 64. Objects named "headers" or
 /// "trailers" fold case, as in live items. The text may go away afterwards.
 std::optional<Value> parse_json(std::string_view text, Arena& arena);
+
+/// The members that a reader wants of a JSON text. Immutable: any thread.
+class JsonFields {
+ public:
+  /// `paths`: "src.name", "request.headers[\"Host\"]": everything from the first bracket on is wanted.
+  explicit JsonFields(std::span<const std::string> paths);
+
+ private:
+  friend class TreeBuilder;
+  struct Node {
+    std::string name;
+    bool whole = false;  // with all that is below
+    std::vector<Node> members;
+  };
+  Node root_;
+};
+
+/// The same as parse_json() for whom nothing else than `fields` matters: other members may be left out.
+std::optional<Value> parse_json(std::string_view text, Arena& arena, const JsonFields& fields);
 
 }  // namespace baleen::item

@@ -44,6 +44,26 @@ TEST(Json, headers_fold_case_after_parsing) {
   EXPECT_TRUE((*v)["request"]["other"].is_null());
 }
 
+TEST(Json, only_fields_that_are_wanted_are_made) {
+  const std::string text =
+      R"({"a":{"b":[1,{"c":2}],"d":{"e":3,"f":4}},"g":5,"headers":{"Host":"x","Other":"y"},"a.b":6,"h":{"i":7}})";
+  const auto only = [&](std::vector<std::string> paths) {
+    Arena arena;
+    const auto value = parse_json(text, arena, JsonFields(paths));
+    std::string out;
+    if (value) append_json(*value, out);
+    return out;
+  };
+  EXPECT_EQ(only({}), "{}");
+  EXPECT_EQ(only({"g"}), R"({"g":5})");
+  EXPECT_EQ(only({"a.d.f", "h"}), R"({"a":{"d":{"f":4}},"h":{"i":7}})");
+  EXPECT_EQ(only({"a.d.f", "a"}), R"({"a":{"b":[1,{"c":2}],"d":{"e":3,"f":4}}})");
+  EXPECT_EQ(only({"a.b[1].c"}), R"({"a":{"b":[1,{"c":2}]}})");
+  EXPECT_EQ(only({"g.more", "none"}), R"({"g":5})");
+  EXPECT_EQ(only({"headers.host"}), R"({"headers":{"Host":"x","Other":"y"}})") << "their names fold case";
+  EXPECT_EQ(only({R"(["a.b"])"}), again(text)) << "a root that is asked by brackets is wanted whole";
+}
+
 TEST(Json, an_item_has_the_reference_shape) {
   static constexpr uint16_t kPorts[] = {80};
   static constexpr Protocol kCard = {.name = "http", .version = "1.1", .abbreviation = "HTTP", .ports = kPorts};
