@@ -1,7 +1,8 @@
-// Two properties of filters, held over the items of real captures with every protocol registered, and over filters made
-// from what those items hold:
+// Three properties of filters, held over the items of real captures with every protocol registered, and over filters
+// made from what those items hold:
 //   - a live item and the JSON that is stored of it give the same answer, alone and within a FilterSet;
-//   - what is pushed down to storage never loses a match.
+//   - what is pushed down to storage never loses a match;
+//   - a record that has only the fields which the filter is said to read gives the same answer.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -15,6 +16,7 @@
 #include "dissect/registry.h"
 #include "item/json.h"
 #include "kfl/complete.h"
+#include "kfl/fields.h"
 #include "kfl/filter_set.h"
 #include "kfl/kfl.h"
 #include "kfl/path.h"
@@ -226,7 +228,7 @@ class Judge final : public dissect::EngineObserver {
         recent_.push_back(*c.filter);
       else
         recent_[next_++ % 200] = *c.filter;
-      judge(*c.filter, item, *root);
+      judge(*c.filter, item, *root, json);
     }
     if (items % 10 != 0) return;
     const FilterSet set(recent_);
@@ -234,14 +236,20 @@ class Judge final : public dissect::EngineObserver {
     set.match(item, {live.get(), recent_.size()});
     set.match_json(*root, {stored.get(), recent_.size()});
     for (size_t i = 0; i < recent_.size(); ++i) {
-      const bool alone = judge(recent_[i], item, *root);
+      const bool alone = judge(recent_[i], item, *root, json);
       EXPECT_EQ(alone, live[i]) << recent_[i].text() << "\n" << json;
       EXPECT_EQ(alone, stored[i]) << recent_[i].text() << "\n" << json;
     }
   }
 
-  bool judge(const Filter& filter, const item::Item& item, const Value& root) {
+  bool judge(const Filter& filter, const item::Item& item, const Value& root, const std::string& json) {
     const bool live = filter.matches(item);
+    if (const auto fields = fields_read(filter)) {
+      Arena arena;
+      const auto part = item::parse_json(json, arena, item::JsonFields(*fields));
+      EXPECT_TRUE(part && filter.matches_json(*part) == live) << filter.text() << "\n" << json;
+      ++by_fields;
+    }
     EXPECT_EQ(live, filter.matches_json(root)) << filter.text() << "\n" << item.stream;
     ++answers;
     matched += live;
@@ -254,7 +262,7 @@ class Judge final : public dissect::EngineObserver {
     return true;
   }
 
-  size_t in_file = 0, items = 0, mended = 0, answers = 0, matched = 0, pushed = 0;
+  size_t in_file = 0, items = 0, mended = 0, answers = 0, matched = 0, pushed = 0, by_fields = 0;
 
  private:
   Maker maker_;
@@ -309,6 +317,7 @@ TEST(RealItems, LiveStoredAndPushedDownAgree) {
   EXPECT_GT(judge.items, 500u);
   EXPECT_GT(judge.matched, judge.answers / 20);
   EXPECT_GT(judge.pushed, 1000u);
+  EXPECT_GT(judge.by_fields, judge.answers / 4);
   std::printf("%zu items of %zu captures (%zu more are not UTF-8), %zu answers, %zu matched, %zu conjuncts held\n",
               judge.items, files.size(), judge.mended, judge.answers, judge.matched, judge.pushed);
 }
