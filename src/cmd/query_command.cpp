@@ -10,6 +10,7 @@
 #include "cmd/fetch.h"
 #include "cmd/har.h"
 #include "cmd/printing.h"
+#include "dissect/registry.h"
 #include "index/recording_reader.h"
 #include "item/json.h"
 
@@ -40,7 +41,9 @@ class Query {
       : options_(options),
         opened_(std::move(opened)),
         query_(std::move(query)),
-        reader_(*opened_.store, opened_.prefix, options.cache) {}
+        reader_(*opened_.store, opened_.prefix, options.cache) {
+    reader_.set_protocols(dissect::cards());
+  }
 
   Result<> run() {
     if (options_.output == "pcapng") return packets();
@@ -106,16 +109,7 @@ class Query {
     return {};
   }
   Result<> count() {
-    std::map<std::string, uint64_t> counts;
-    BALEEN_TRY_DO(reader_.items(query_, [&](const index::StoredItem& item) {
-      Arena arena;
-      if (const auto root = item::parse_json(item.json, arena)) {
-        const item::Value protocol = (*root)["protocol"];
-        const std::string_view macro = protocol["macro"].text();
-        ++counts[std::string(macro.empty() ? protocol["name"].text() : macro)];
-      }
-      return true;
-    }));
+    BALEEN_TRY(const auto counts, reader_.count(query_));
     for (const auto& [name, n] : counts) fmt::print("{} {}\n", name, n);
     return {};
   }

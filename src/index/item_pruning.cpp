@@ -148,7 +148,11 @@ bool only_http(const RowGroup& group) {
 
 ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp until)
     : conjuncts_(kfl::pushdown(filter)), since_(since), until_(until) {
-  const auto add = [this](const std::string& text) { condition_ += (condition_.empty() ? "" : " AND ") + text; };
+  const auto join = [](std::string& all, const std::string& text) { all += (all.empty() ? "" : " AND ") + text; };
+  const auto add = [&](const std::string& text) {
+    join(condition_, text);
+    join(column_condition_, text);
+  };
   const bool all_http = std::any_of(conjuncts_.begin(), conjuncts_.end(), [](const kfl::Conjunct& c) {
     return c.column == "protocol.abbr" && c.op == Op::kEqual && c.text == "HTTP";
   });
@@ -165,7 +169,7 @@ ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp u
       add(fmt::format("{} = {}", column, sql_text(c.text)));
       columns_.emplace_back(column);
     } else if (stands_in_json(c)) {
-      add(fmt::format("contains(json, {})", sql_text(c.text)));
+      join(condition_, fmt::format("contains(json, {})", sql_text(c.text)));
     } else if (c.column == "protocol.abbr" && c.op == Op::kIn) {
       std::string any;
       for (const std::string& text : c.any_of) any += (any.empty() ? "" : ", ") + sql_text(text);

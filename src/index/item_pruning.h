@@ -22,12 +22,14 @@ class ItemPruning {
   const std::vector<std::string>& columns() const { return columns_; }
   /// SQL over the items' columns; empty when there is none.
   const std::string& condition() const { return condition_; }
+  /// The same without what asks for the item's JSON.
+  const std::string& column_condition() const { return column_condition_; }
 
  private:
   std::vector<kfl::Conjunct> conjuncts_;
   Timestamp since_, until_;
   std::vector<std::string> columns_;
-  std::string condition_;
+  std::string condition_, column_condition_;
 };
 
 }  // namespace baleen::index

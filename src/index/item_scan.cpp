@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/task_thread.h"
 #include "item/json.h"
+#include "kfl/fields.h"
 
 // The caller's thread merges: it has the next row of each open block and hands on the least one. Workers fill: a block
 // that has run out of rows is in a queue until a worker has read on, so far that it has found a few that match. While
@@ -45,6 +46,27 @@ struct Cursor {
 
   const Row& head() const { return ready[next]; }
   auto key() const { return std::tie(head().time_ns, node, head().stream, head().index); }
+};
+
+/// The filter, as readers ask it. What they read to no purpose they do not make values of.
+class Question {
+ public:
+  explicit Question(const kfl::Filter& filter) : filter_(filter) {
+    if (const auto paths = kfl::fields_read(filter)) fields_.emplace(*paths);
+  }
+  bool matches(std::string_view json) const {
+    thread_local Arena arena;
+    arena.clear();
+    const auto root = fields_ ? item::parse_json(json, arena, *fields_) : item::parse_json(json, arena);
+    asked_.fetch_add(1, std::memory_order_relaxed);
+    return root && filter_.matches_json(*root);
+  }
+  uint64_t asked() const { return asked_; }
+
+ private:
+  const kfl::Filter& filter_;
+  std::optional<item::JsonFields> fields_;
+  mutable std::atomic<uint64_t> asked_{0};
 };
 
 class Scan {
@@ -93,7 +115,6 @@ class Scan {
       outcome = refill(cursor);
       if (!outcome) break;
     }
-    counters.rows += rows_;
     counters.matches += matches_;
     return outcome;
   }
@@ -189,7 +210,6 @@ class Scan {
 
   void work() {
     name_this_thread("bl-scan");
-    Arena arena;
     while (true) {
       Cursor* cursor = nullptr;
       {
@@ -200,7 +220,7 @@ class Scan {
         queue_.pop_front();
       }
       std::vector<Row> found;
-      const Result<bool> more = fill(*cursor, found, arena);
+      const Result<bool> more = fill(*cursor, found);
       const std::lock_guard lock(mutex_);
       cursor->found = std::move(found);
       cursor->filling = false;
@@ -211,23 +231,17 @@ class Scan {
   }
 
   /// Reads on until enough rows are found; false at the end.
-  Result<bool> fill(Cursor& cursor, std::vector<Row>& found, Arena& arena) {
+  Result<bool> fill(Cursor& cursor, std::vector<Row>& found) {
     if (!cursor.rows) {
       BALEEN_TRY(cursor.rows, reader_.rows(cursor.file, query_.since_ns, query_.until_ns, query_.condition));
     }
     size_t bytes = 0;
     while (found.size() < cursor.batch && bytes < kMostBatchBytes && !stopping_) {
-      uint64_t looked_at = 0;
       BALEEN_TRY(const bool more, cursor.rows->next([&](const RowView& row) {
-        ++looked_at;
-        arena.clear();
-        const auto root = item::parse_json(row.json, arena);
-        if (!root || !query_.filter.matches_json(*root)) return;
         bytes += row.json.size();
         found.push_back(
             {row.time_ns, row.index, std::string(row.stream), std::string(row.json), std::string(row.packets_object)});
       }));
-      rows_ += looked_at;
       if (!more) {
         cursor.rows.reset();
         return false;
@@ -241,7 +255,6 @@ class Scan {
   ScanBlocks& blocks_;
   ParquetReader& reader_;
   unsigned threads_;
-  std::atomic<uint64_t> rows_{0};
   std::atomic<bool> stopping_{false};
   uint64_t matches_ = 0, ended_ = 0;
   size_t next_block_ = 0, fetched_from_ = 0, fetched_until_ = 0, fetch_ = 1;
@@ -260,9 +273,13 @@ class Scan {
 Result<> scan_items(const ScanQuery& query, ScanBlocks& blocks,
                     const std::function<bool(const StoredItem&, size_t block)>& each, ScanCounters& counters) {
   if (blocks.count() == 0) return {};
-  BALEEN_TRY(const auto reader, ParquetReader::open());
+  const Question question(query.filter);
+  BALEEN_TRY(const auto reader,
+             ParquetReader::open([&question](std::string_view json) { return question.matches(json); }));
   Scan scan(query, blocks, *reader);
-  return scan.run(each, counters);
+  const auto outcome = scan.run(each, counters);
+  counters.rows += question.asked();
+  return outcome;
 }
 
 }  // namespace baleen::index

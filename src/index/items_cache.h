@@ -37,8 +37,10 @@ class ItemsCache {
   ItemsCache& operator=(const ItemsCache&) = delete;
   ~ItemsCache();
 
-  /// A file for each object; an empty path when no row of it can match. Files last until release().
-  std::vector<Result<std::string>> local(std::span<const ObjectRecord> objects, const ItemPruning& pruning);
+  /// A file for each object; an empty path when no row of it can match. Files last until release(). Files have at least
+  /// `columns`, those that `pruning` asks for, and the time; none: what a scan needs.
+  std::vector<Result<std::string>> local(std::span<const ObjectRecord> objects, const ItemPruning& pruning,
+                                         std::span<const std::string> columns = {});
   /// The file is not needed any more: what is not worth keeping of it goes.
   void forget(const std::string& path);
   /// Removes files with holes and what the folder has beyond its limit.
@@ -49,8 +51,9 @@ class ItemsCache {
   std::string whole_path(const ObjectRecord& object) const;
   std::string range_path(const ObjectRecord& object, const ByteRange& range) const;
   bool find_local(Plan& plan);
+  bool find_as_it_lies(Plan& plan);
   bool find_whole(Plan& plan);
-  void plan_ranges(Plan& plan, const ItemPruning& pruning, std::string_view tail);
+  void plan_ranges(Plan& plan, const ItemPruning& pruning, std::span<const std::string> columns, std::string_view tail);
   std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);
   Result<std::string> keep_whole(const ObjectRecord& object, const std::string& content);
   Result<> write(const std::string& path, std::string_view content);

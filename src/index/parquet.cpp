@@ -2,10 +2,13 @@
 
 #include <duckdb.h>
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <simdjson.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <thread>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -16,11 +19,11 @@ namespace {
 /// One in-memory database and a connection to it; closed with it.
 class Database {
  public:
-  static Result<std::unique_ptr<Database>> open() {
+  static Result<std::unique_ptr<Database>> open(unsigned threads = 1) {
     auto db = std::unique_ptr<Database>(new Database);
     duckdb_config config = nullptr;
     duckdb_create_config(&config);
-    duckdb_set_config(config, "threads", "1");
+    duckdb_set_config(config, "threads", std::to_string(threads).c_str());
     duckdb_set_config(config, "autoinstall_known_extensions", "false");
     duckdb_set_config(config, "autoload_known_extensions", "false");
     char* message = nullptr;
@@ -319,16 +322,87 @@ Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const 
   return {};
 }
 
+Result<> count_rows(const ParquetQuery& query, std::span<const std::string> columns, const EachGroup& each) {
+  if (query.files.empty()) return {};
+  BALEEN_TRY(const auto db, Database::open(std::clamp(std::thread::hardware_concurrency(), 1u, 8u)));
+  std::string files, texts, where = "true";
+  for (const std::string& file : query.files) files += (files.empty() ? "" : ", ") + sql_text(file);
+  for (const std::string& column : columns) texts += column + "::VARCHAR, ";
+  if (query.since_ns != INT64_MIN) where += fmt::format(" AND time >= make_timestamp_ns({})", query.since_ns);
+  if (query.until_ns != INT64_MAX) where += fmt::format(" AND time <= make_timestamp_ns({})", query.until_ns);
+  if (!query.condition.empty()) where += " AND (" + query.condition + ")";
+  const std::string sql = fmt::format("SELECT {}count(*)::BIGINT FROM read_parquet([{}]) WHERE {} GROUP BY {}", texts,
+                                      files, where, fmt::join(columns, ", "));
+  duckdb_result result;
+  const bool ok = duckdb_query(db->connection(), sql.c_str(), &result) == DuckDBSuccess;
+  Result<> outcome;
+  if (!ok) {
+    const char* message = duckdb_result_error(&result);
+    outcome = Error{Code::kIo, message != nullptr ? message : "DuckDB cannot read the items"};
+  }
+  std::vector<std::optional<std::string>> values(columns.size());
+  while (duckdb_data_chunk chunk = ok ? duckdb_fetch_chunk(result) : nullptr) {
+    const auto* counts =
+        static_cast<const int64_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, columns.size())));
+    for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); ++row) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        const duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, i);
+        uint64_t* const validity = duckdb_vector_get_validity(vector);
+        values[i].reset();
+        if (validity == nullptr || duckdb_validity_row_is_valid(validity, row))
+          values[i] = text_at(static_cast<const duckdb_string_t*>(duckdb_vector_get_data(vector)), row);
+      }
+      each(values, static_cast<uint64_t>(counts[row]));
+    }
+    duckdb_destroy_data_chunk(&chunk);
+  }
+  duckdb_destroy_result(&result);
+  return outcome;
+}
+
 struct ParquetReader::State {
+  JsonTest test;  // outlives the database, which calls it
   std::unique_ptr<Database> db;
 };
+
+namespace {
+
+/// Asks the test within DuckDB: what does not pass is never copied out of its vectors.
+void test_rows(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
+  const auto& test = *static_cast<const JsonTest*>(duckdb_scalar_function_get_extra_info(info));
+  const auto* jsons =
+      static_cast<const duckdb_string_t*>(duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 0)));
+  auto* passed = static_cast<bool*>(duckdb_vector_get_data(output));
+  for (idx_t row = 0; row < duckdb_data_chunk_get_size(input); ++row) passed[row] = test(text_at(jsons, row));
+}
+
+Result<> add_test_function(Database& db, JsonTest& test) {
+  duckdb_scalar_function function = duckdb_create_scalar_function();
+  duckdb_scalar_function_set_name(function, "is_wanted");
+  duckdb_logical_type text = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
+  duckdb_logical_type truth = duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
+  duckdb_scalar_function_add_parameter(function, text);
+  duckdb_scalar_function_set_return_type(function, truth);
+  duckdb_destroy_logical_type(&text);
+  duckdb_destroy_logical_type(&truth);
+  duckdb_scalar_function_set_extra_info(function, &test, nullptr);
+  duckdb_scalar_function_set_function(function, test_rows);
+  const bool ok = duckdb_register_scalar_function(db.connection(), function) == DuckDBSuccess;
+  duckdb_destroy_scalar_function(&function);
+  if (!ok) return Error{Code::kInternal, "DuckDB takes no scalar function"};
+  return {};
+}
+
+}  // namespace
 
 ParquetReader::ParquetReader() : state_(std::make_unique<State>()) {}
 ParquetReader::~ParquetReader() = default;
 
-Result<std::unique_ptr<ParquetReader>> ParquetReader::open() {
+Result<std::unique_ptr<ParquetReader>> ParquetReader::open(JsonTest test) {
   std::unique_ptr<ParquetReader> reader(new ParquetReader);
+  reader->state_->test = std::move(test);
   BALEEN_TRY(reader->state_->db, Database::open());
+  BALEEN_TRY_DO(add_test_function(*reader->state_->db, reader->state_->test));
   return reader;
 }
 
@@ -353,12 +427,13 @@ ParquetRows::~ParquetRows() = default;
 Result<std::unique_ptr<ParquetRows>> ParquetReader::rows(const std::string& file, int64_t since_ns, int64_t until_ns,
                                                          const std::string& condition) {
   std::string where;
-  const auto add = [&where](const std::string& text) { where += (where.empty() ? " WHERE " : " AND ") + text; };
+  const auto add = [&where](const std::string& text) { where += (where.empty() ? "" : " AND ") + text; };
   if (since_ns != INT64_MIN) add(fmt::format("time >= make_timestamp_ns({})", since_ns));
   if (until_ns != INT64_MAX) add(fmt::format("time <= make_timestamp_ns({})", until_ns));
   if (!condition.empty()) add("(" + condition + ")");
+  add("is_wanted(json)");
   const std::string sql = fmt::format(
-      "SELECT epoch_ns(time), item_index, stream, json, coalesce(packets_object, '') FROM read_parquet({}){}",
+      "SELECT epoch_ns(time), item_index, stream, json, coalesce(packets_object, '') FROM read_parquet({}) WHERE {}",
       sql_text(file), where);
   auto state = std::make_unique<ParquetRows::State>();
   const auto failed = [](const char* message) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,10 +56,14 @@ class ParquetRows {
   std::unique_ptr<State> state_;
 };
 
+/// Whether a row is wanted, by its JSON. Called on the threads that read, many at a time.
+using JsonTest = std::function<bool(std::string_view json)>;
+
 /// Opens items files. Its files may be read by different threads at a time; it outlives them.
 class ParquetReader {
  public:
-  static Result<std::unique_ptr<ParquetReader>> open();
+  /// Its files hand out only rows that pass `test`.
+  static Result<std::unique_ptr<ParquetReader>> open(JsonTest test);
   ~ParquetReader();
   /// Rows with a time from `since_ns` to `until_ns` that fulfil `condition` (see ParquetQuery).
   Result<std::unique_ptr<ParquetRows>> rows(const std::string& file, int64_t since_ns, int64_t until_ns,
@@ -69,6 +74,10 @@ class ParquetReader {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// How many rows of the files there are of each combination of the columns' values, as texts (nothing for NULL).
+using EachGroup = std::function<void(std::span<const std::optional<std::string>> values, uint64_t rows)>;
+Result<> count_rows(const ParquetQuery& query, std::span<const std::string> columns, const EachGroup& each);
 
 /// All rows of files in order of time, sorted in memory: for few. `each` answers false to stop.
 Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const StoredItem&)>& each);

@@ -1,14 +1,12 @@
 #include "index/recording_reader.h"
 
 #include <fmt/core.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "index/item_pruning.h"
 #include "index/item_scan.h"
+#include "index/recording_blocks.h"
 
 namespace baleen::index {
 namespace {
@@ -201,85 +199,19 @@ Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool
   return items_of(chosen, query, [&](const StoredItem& item, const BlockRecord&) { return each(item); });
 }
 
-/// The blocks of one query, as a scan asks for them.
-class RecordingReader::Blocks final : public ScanBlocks {
- public:
-  Blocks(RecordingReader& reader, const std::vector<IndexedRecord>& blocks, const ItemPruning& pruning)
-      : reader_(reader), pruning_(pruning) {
-    for (const IndexedRecord& block : blocks)
-      if (block.record.items != 0) blocks_.push_back(&block.record);
-    files_.resize(blocks_.size());
-  }
-  size_t count() const override { return blocks_.size(); }
-  Timestamp first(size_t block) const override { return blocks_[block]->first; }
-  std::string_view node(size_t block) const override { return blocks_[block]->node; }
-  const BlockRecord& record(size_t block) const { return *blocks_[block]; }
-
-  Result<std::vector<std::string>> fetch(size_t begin, size_t end) override {
-    std::vector<ObjectRecord> objects;
-    for (size_t i = begin; i < end; ++i) objects.push_back(blocks_[i]->items_object);
-    auto local = reader_.cache_.local(objects, pruning_);
-    std::vector<std::string> out(local.size());
-    for (size_t i = 0; i < local.size(); ++i) {
-      if (local[i] && local[i]->empty()) continue;
-      File& file = files_[begin + i];
-      Result<> readable = local[i] ? Result<>() : Result<>(local[i].error());
-      if (local[i]) {
-        file.path = *local[i];
-        readable = open(*blocks_[begin + i], file);
-      }
-      if (readable) {
-        out[i] = file.memory ? fmt::format("/proc/self/fd/{}", file.memory.get()) : file.path;
-      } else {
-        BALEEN_TRY_DO(failed(begin + i, std::move(readable).error()));
-      }
-    }
-    return out;
-  }
-  void done(size_t block) override {
-    if (!files_[block].path.empty()) reader_.cache_.forget(files_[block].path);
-    files_[block] = {};
-  }
-  Result<> failed(size_t block, Error error) override {
-    return reader_.leave_out(std::move(error).in(blocks_[block]->items_object.key));
-  }
-
- private:
-  struct File {
-    std::string path;
-    UniqueFd memory;  // what is encrypted stays so on the disk, and is read in memory
-  };
-  Result<> open(const BlockRecord& block, File& file) const {
-    BALEEN_TRY(const auto cipher, cipher_of(block, block.items_object, reader_.keys_.get()));
-    if (!cipher) return {};
-    std::ifstream in(file.path, std::ios::binary);
-    const std::string sealed((std::istreambuf_iterator<char>(in)), {});
-    BALEEN_TRY(const std::string text, cipher->open_all(sealed));
-    file.memory.reset(::memfd_create("items", MFD_CLOEXEC));
-    if (!file.memory) return errno_error("memfd_create", errno);
-    for (size_t at = 0; at < text.size();) {
-      const ssize_t n = ::write(file.memory.get(), text.data() + at, text.size() - at);
-      if (n < 0) return errno_error("memfd", errno);
-      at += static_cast<size_t>(n);
-    }
-    return {};
-  }
-  RecordingReader& reader_;
-  const ItemPruning& pruning_;
-  std::vector<const BlockRecord*> blocks_;
-  std::vector<File> files_;
-};
-
 Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query,
-                                   const EachItem& each) {
+                                   const EachItem& each, const std::string& condition,
+                                   std::span<const std::string> columns) {
   const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
   const ItemPruning pruning(query.filter, query.since, query.until);
-  Blocks chosen(*this, blocks, pruning);
+  Blocks chosen(*this, blocks, pruning, columns);
   ScanQuery scan;
   scan.filter = query.filter;
   scan.since_ns = to_ns(query.since);
   scan.until_ns = to_ns(query.until);
   scan.condition = pruning.condition();
+  if (!condition.empty())
+    scan.condition = scan.condition.empty() ? condition : fmt::format("({}) AND ({})", scan.condition, condition);
   ScanCounters counters;
   uint64_t found = 0;
   const auto outcome = scan_items(

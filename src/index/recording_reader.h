@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "index/items_cache.h"
 #include "index/parquet.h"
 #include "index/record_index.h"
+#include "item/protocol.h"
 #include "kfl/kfl.h"
 #include "store/object_store.h"
 
@@ -51,9 +53,15 @@ class RecordingReader {
   /// With what encrypted blocks are read. Before anything is.
   void set_keys(std::shared_ptr<const KeyRing> keys) { keys_ = std::move(keys); }
 
+  /// The protocols that are known, which lets columns answer for items of theirs. Before anything is read.
+  void set_protocols(std::span<const item::Protocol* const> cards) { cards_ = cards; }
+
   Result<std::vector<RecordingFacts>> recordings();
   /// Items that match, in time order over all blocks; `each` answers false to stop.
   Result<> items(const ReadQuery& query, const std::function<bool(const StoredItem&)>& each);
+  /// How many items match, by protocol (short name). What columns or block records answer, they do, and no item is
+  /// read.
+  Result<std::map<std::string, uint64_t>> count(const ReadQuery& query);
   /// The whole streams of the items that match, as one pcapng in time order of the streams; returns how many packets.
   Result<uint64_t> packets(const ReadQuery& query, const std::function<void(std::string_view)>& write);
 
@@ -63,6 +71,7 @@ class RecordingReader {
 
  private:
   class Blocks;
+  class Count;
   using EachItem = std::function<bool(const StoredItem&, const BlockRecord&)>;
   using Streams = std::set<std::pair<std::string, std::string>>;  // run and name
   Result<> leave_out(Error error);
@@ -72,7 +81,9 @@ class RecordingReader {
   std::map<std::string, IndexedRecord> load_index(const std::string& recording,
                                                   const std::vector<store::ObjectFacts>& records);
   Result<> fetch_records(const std::vector<std::string>& keys, std::vector<IndexedRecord>& out);
-  Result<> items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query, const EachItem& each);
+  /// `condition`: SQL over `columns`, which are read besides.
+  Result<> items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query, const EachItem& each,
+                    const std::string& condition = {}, std::span<const std::string> columns = {});
   Result<uint64_t> write_streams(const BlockRecord& block, const Streams& wanted,
                                  const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);
@@ -80,6 +91,7 @@ class RecordingReader {
 
   store::ObjectStore& store_;
   std::shared_ptr<const KeyRing> keys_;
+  std::span<const item::Protocol* const> cards_;
   std::string prefix_;
   ReadStatistics statistics_;
   ItemsCache cache_;

@@ -182,6 +182,7 @@ std::vector<std::string> packets(RecordingReader& reader, const ReadQuery& q) {
 }
 
 using Paths = std::vector<std::string>;
+using namespace std::chrono_literals;
 
 TEST(RecordingReader, ReadsItemsInTimeOrderOverBlocksNodesAndRecordings) {
   Bucket bucket;
@@ -469,6 +470,58 @@ TEST(RecordingReader, FactsOfRecordings) {
   EXPECT_EQ(a.ledger.items_seen, 20u + 10) << "the last of each run";
   EXPECT_TRUE(a.ledger.balances());
   EXPECT_EQ((*recordings)[1].ledger.items_seen, 50u);
+}
+
+/// By protocol, counted by looking at each item.
+std::map<std::string, uint64_t> counted_by_items(RecordingReader& reader, const ReadQuery& query) {
+  std::map<std::string, uint64_t> out;
+  EXPECT_TRUE(reader.items(query, [&](const StoredItem&) { return ++out["http"], true; }));
+  return out;
+}
+
+TEST(RecordingReader, CountsAreThoseOfTheItems) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, 0ms}, {1, 1, 10ms, 404}, {2, 0, 20ms, 500}}, {});
+  bucket.add("a", "r1", 2, {{3, 0, 1000ms}, {3, 1, 1010ms, 404}}, {}, "node-2");
+  bucket.add("b", "r2", 1, {{1, 0, 5ms, 404}}, {});
+  for (const bool cards : {true, false}) {
+    for (const char* text : {"", "http", "!http", "response.status == 404", "node.name == \"node-2\" or http",
+                             "elapsedTime > 999", "request.path == \"/3/1\"", "limit(2)", "http and limit(4)"}) {
+      for (const auto& [since, until] : {std::pair{0ms, 10000ms}, std::pair{5ms, 1000ms}, std::pair{30ms, 40ms}}) {
+        RecordingReader reader(bucket.store(), "");
+        if (cards) reader.set_protocols(kfl::sample::kProtocols);
+        ReadQuery q = query(text);
+        q.since = kBegin + since;
+        q.until = kBegin + until;
+        const auto count = reader.count(q);
+        ASSERT_TRUE(count) << count.error().message;
+        EXPECT_EQ(*count, counted_by_items(reader, q)) << text << " " << cards;
+      }
+    }
+  }
+}
+
+TEST(RecordingReader, ACountReadsNoMoreThanItMust) {
+  Bucket bucket;
+  for (uint64_t i = 1; i < 9; ++i) bucket.add("a", "r1", i, {{1, 0, i * 10ms}, {1, 1, i * 10ms + 1ms, 404}}, {});
+  RecordingReader records(bucket.store(), "");
+  records.set_protocols(kfl::sample::kProtocols);
+  EXPECT_EQ(records.count(query("http"))->at("http"), 16u);
+  EXPECT_EQ(records.statistics().rows, 0u) << "block records know it";
+  RecordingReader columns(bucket.store(), "");
+  columns.set_protocols(kfl::sample::kProtocols);
+  EXPECT_EQ(columns.count(query("response.status == 404"))->at("http"), 8u);
+  EXPECT_LE(columns.statistics().rows, 8u);
+}
+
+TEST_F(DamagedBucket, ACountLeavesOutWhatCannotBeRead) {
+  overwrite(blocks_[1].items_object.key, "PAR1, but no more than that");
+  RecordingReader reader(bucket_.store(), "");
+  reader.set_protocols(kfl::sample::kProtocols);
+  const auto count = reader.count(query("response.status == 200"));
+  ASSERT_TRUE(count) << count.error().message;
+  EXPECT_EQ(count->at("http"), 2u);
+  EXPECT_EQ(reader.problems().size(), 1u);
 }
 
 TEST(RecordingReader, ABucketThatDoesNotAnswerIsAnError) {

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "item/protocol.h"
+#include "kfl/kfl.h"
+
+namespace baleen::index {
+
+/// A filter that is answered from some columns of an items file, without the items themselves. Any thread.
+class ColumnFilter {
+ public:
+  enum class Answer : uint8_t {
+    kNo,
+    kYes,
+    kUnknown,  // the item must be looked at
+  };
+  /// Nothing when the filter asks for what no column has. `cards`: the protocols that are known; they must outlive it.
+  static std::optional<ColumnFilter> of(const kfl::Filter& filter, std::span<const item::Protocol* const> cards);
+
+  /// What it needs of a row; the first three tell its protocol (short name, abbreviation, version).
+  const std::vector<std::string>& columns() const { return columns_; }
+  /// `cells`: the row's columns as texts, nothing for NULL.
+  Answer matches(std::span<const std::optional<std::string>> cells) const;
+  /// The same for all items of a protocol (short name), when no more is needed than that.
+  Answer matches_all_of(std::string_view protocol) const;
+
+ private:
+  struct Field;
+  ColumnFilter(const kfl::Filter& filter, std::span<const item::Protocol* const> cards)
+      : filter_(filter), cards_(cards) {}
+  kfl::Filter filter_;
+  std::span<const item::Protocol* const> cards_;
+  std::vector<const Field*> fields_;  // of the columns after the first three
+  std::vector<std::string> columns_;
+};
+
+}  // namespace baleen::index
