@@ -21,6 +21,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / "build/release/bin"
 MINUTE = ["--since", "2026-01-01T00:04:00Z", "--until", "2026-01-01T00:05:00Z"]
+BEGIN_OF_BLOCK = ["--since", "2026-01-01T00:06:30Z", "--until", "2026-01-01T00:07:30Z"]  # streams have packets there
 NEEDLE = 'http and src.name == "shop-3-7" and response.status == 403'
 
 
@@ -63,19 +64,22 @@ def needle(slow: Slow, total: int, rounds: int):
         first, whole, out, _ = run(slow.endpoint, "--from", "gs://bench", "--kfl", NEEDLE, *MINUTE, "-o", "ndjson")
         cost = slow.counters()
         firsts.append(first)
-    rows = [json.loads(line) for line in out.splitlines()]
+    rows = out.splitlines()
     if not rows:
         sys.exit("the needle was not found")
     print(f"needle: first row after {statistics.median(firsts):.2f} s (goal 2), {cost['requests']} requests (40), "
           f"{cost['bytes'] / 1e6:.1f} MB = {cost['bytes'] / total:.3%} of the recording (0.5%), {len(rows)} rows")
-    return rows[0]
 
 
-def one_stream(slow: Slow, row: dict):
+def one_stream(slow: Slow):
+    """The packets of the first stream of a block, found by its pod and its name."""
+    _, _, out, _ = run(slow.endpoint, "--from", "gs://bench", "--kfl", 'http and node.name == "node-3"', *BEGIN_OF_BLOCK,
+                       "--limit", "1", "-o", "ndjson")
+    row = json.loads(out)
     slow.counters()
     first, whole, out, said = run(slow.endpoint, "--from", "gs://bench", "--kfl",
                                   f'src.name == "{row["src"]["name"]}" and stream == "{row["stream"]}"',
-                                  *MINUTE, "-o", "pcapng")
+                                  *BEGIN_OF_BLOCK, "-o", "pcapng")
     cost = slow.counters()
     print(f"packets of one stream: {whole:.2f} s, {cost['requests']} requests, {cost['bytes'] / 1e6:.1f} MB; {said}")
 
@@ -107,8 +111,9 @@ def duckdb(sql: str, threads: int) -> tuple:
 
 
 SCANS = [
-    ("by columns", 'response.status == 404', "status = 404 AND protocol = 'http'"),
-    ("by JSON", 'http and request.path.contains("zzz")', "protocol = 'http' AND json LIKE '%zzz%'"),
+    ("by columns", 'http and response.status == 404', "status = 404 AND protocol = 'http'"),
+    ("by text within JSON", 'http and request.path.contains("zzz")', "protocol = 'http' AND json LIKE '%zzz%'"),
+    ("by a field of JSON", 'request.path == "/zzz\\t"', "json_extract_string(json, '$.request.path') = '/zzz'"),
 ]
 
 
@@ -149,8 +154,8 @@ def main():
     if not options.scans:
         slow = Slow(options.recording, options.delay)
         try:
-            row = needle(slow, total, options.rounds)
-            one_stream(slow, row)
+            needle(slow, total, options.rounds)
+            one_stream(slow)
             first_page(slow)
         finally:
             slow.close()
