@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   add_dissect_command(app, code);
   add_query_command(app, code);
   add_recordings_command(app, code);
+  add_pcapdump_command(app, code);
   add_decrypt_command(app, code);
   add_kfl_command(app, baleen::dissect::cards(), code);
   add_store_command(app, code);
