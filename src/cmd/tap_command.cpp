@@ -20,7 +20,7 @@ namespace {
 
 struct TapOptions {
   worker::ConfigRequest config;
-  std::vector<std::string> interfaces, key_logs;
+  std::vector<std::string> interfaces, key_logs, descriptors;
   std::string pcap, filter, record, to, name = "default", data_dir;
   std::string output;  // empty: table, unless something is recorded or scripted
   uint64_t limit = 0;
@@ -85,6 +85,7 @@ class Tap {
     if (!loaded.ok()) return std::nullopt;
     if (!options_.interfaces.empty()) loaded.config.interfaces = options_.interfaces;
     for (const std::string& path : options_.key_logs) loaded.config.tls_key_logs.push_back(path);
+    for (const std::string& path : options_.descriptors) loaded.config.proto_descriptors.push_back(path);
     if (!options_.data_dir.empty()) loaded.config.data_dir = options_.data_dir;
     if (!options_.record.empty()) {
       worker::RecordingConfig r{options_.name, options_.record, options_.to, true};
@@ -217,6 +218,7 @@ class Tap {
         break;
       }
       if (signal == SIGHUP || !(FileMark::of(file_) == mark_)) reload();
+      if (const auto note = worker_->refresh(); note && !options_.quiet) fmt::print(stderr, "baleen: {}\n", *note);
       if (printer_) {
         const std::lock_guard lock(print_mutex_);
         printer_->flush();
@@ -381,6 +383,12 @@ void add_tap_command(CLI::App& app, int& code) {
   tap->add_option(
          "--tls-keylog", options->key_logs,
          "file with TLS secrets (SSLKEYLOGFILE), which programs may append to meanwhile: shows what TLS carries")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
+  tap->add_option(
+         "--proto-descriptors", options->descriptors,
+         "file of protobuf descriptors (protoc --include_imports --descriptor_set_out=FILE), read again when it "
+         "changes: shows the messages of gRPC by their fields' names")
       ->option_text("FILE")
       ->allow_extra_args(false);
   tap->add_option("--data-dir", options->data_dir, "folder for packets, scripts' files and the spool")

@@ -291,17 +291,14 @@ void Engine::finish(item::Item* item) {
   finish_between(item, flow_->client(), flow_->server());
 }
 
+uint64_t Engine::next_index() const { return outermost(*flow_).items; }
+
 void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
   item->index = outermost(*flow_).items++;
   item->client.address = client;
   item->server.address = server;
   count(Counter::kItems, 1);
   observer_.on_item(item::ItemRef(item));
-}
-
-void Engine::finish_opening(item::Item* item) {
-  opening_ = item::ItemRef(item);
-  finish(item);
 }
 
 void Engine::drop(item::Item* item) {

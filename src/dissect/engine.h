@@ -118,7 +118,7 @@ class Engine final : private Output {
   // Output
   item::Item* begin(const item::Protocol& protocol) override;
   void finish(item::Item* item) override;
-  void finish_opening(item::Item* item) override;
+  uint64_t next_index() const override;
   void drop(item::Item* item) override;
   void wake(Direction direction) override { flow_->half[half_of(*flow_, direction)].stalled = false; }
   bool pass_inner(Direction direction, Bytes plaintext, Timestamp time, Bytes client_random) override;
@@ -269,7 +269,6 @@ class Engine final : private Output {
   EngineCounters counters_;
   Flow* flow_ = nullptr;  // in hand
   Hand hand_;
-  item::ItemRef opening_;  // of the session that the step in hand switches to
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};

@@ -151,6 +151,7 @@ class Loader {
       wrong("tap.enabledDissectors", fmt::format("names of dissectors, and '{}' is none", unknown),
             std::string(suggest(unknown, dissect::dissector_names())));
     c.tls_key_logs = list("tap.tlsKeyLogs");
+    c.proto_descriptors = list("tap.protoDescriptors");
     c.keep_tls_secrets = boolean("tap.keepTlsSecrets");
     c.sample_percent = static_cast<int>(integer("tap.misc.trafficSampleRate", 0, 100));
     c.dissect = boolean("tap.capture.dissection.enabled");

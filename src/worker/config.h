@@ -80,6 +80,7 @@ struct Config {
   uint64_t ring_bytes = 0;
   std::vector<std::string> enabled_dissectors;
   std::vector<std::string> tls_key_logs;
+  std::vector<std::string> proto_descriptors;
   bool keep_tls_secrets = true;
   int sample_percent = 100;
   Duration pcap_ttl{};

@@ -356,6 +356,7 @@ Result<> Worker::prepare() {
   const bool keep_packets = scripts_wanted || (config.keep_all && !offline_) ||
                             (recordings_ && (config.recordings_by_command || recordings_->any_to_come()));
   BALEEN_TRY_DO(open_key_logs());
+  BALEEN_TRY_DO(descriptor_files_.use(config.proto_descriptors));
   BALEEN_TRY(auto sources, open_sources());
 
   dissectors_ = dissect::select_dissectors(config.enabled_dissectors);
@@ -408,6 +409,7 @@ dissect::EngineOptions Worker::engine_options() {
   engine.tcp_idle = config.tcp_flow_timeout;
   engine.udp_idle = config.udp_flow_timeout;
   engine.settings.body_cap = config.body_cap;
+  engine.settings.descriptors = &descriptors_;
   if (offline_ || !config.tls_key_logs.empty()) engine.settings.key_log = &key_log_;
   return engine;
 }
@@ -626,6 +628,12 @@ std::vector<std::string> Worker::apply(const Config& config) {
     scripts_->set_env(env_json(config.scripting));
     notes.push_back("scripts restarted with the new environment");
   }
+  if (config.proto_descriptors != now_in_force.proto_descriptors) {
+    now_in_force.proto_descriptors = config.proto_descriptors;
+    const auto read = descriptor_files_.use(config.proto_descriptors);
+    notes.push_back(read ? "other protobuf descriptors in force"
+                         : read.error().message + "; the protobuf descriptors stay as they were");
+  }
   const bool other = config.interfaces != now_in_force.interfaces ||
                      config.capture_filter != now_in_force.capture_filter || config.data_dir != now_in_force.data_dir ||
                      config.scripting.source != now_in_force.scripting.source ||
@@ -639,6 +647,12 @@ std::vector<std::string> Worker::apply(const Config& config) {
   now_in_force.recordings = config.recordings;
   now_in_force.scripting.env = config.scripting.env;
   return notes;
+}
+
+std::optional<std::string> Worker::refresh() {
+  const auto read = descriptor_files_.refresh();
+  if (!read) return read.error().message + "; the protobuf descriptors stay as they were";
+  return *read ? std::optional<std::string>("protobuf descriptors read again") : std::nullopt;
 }
 
 void Worker::stop(Duration patience) {
@@ -657,6 +671,7 @@ void Worker::stop(Duration patience) {
 WorkerStatus Worker::status() {
   WorkerStatus status;
   for (auto& shard : shards_) shard->add_to(status);
+  status.descriptors = descriptors_.counters();
   if (recorder_) {
     status.recorder = recorder_->status();
     if (recordings_) status.recordings = recordings_->list();

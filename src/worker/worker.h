@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "script/host.h"
 #include "worker/config.h"
 #include "worker/control.h"
+#include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
 #include "worker/packet_dump.h"
 #include "worker/packet_files.h"
@@ -40,6 +42,7 @@ struct WorkerStatus {
   } flight;
   bool recording = false;  // something is, or was, to be recorded
   std::vector<record::RecordingStatus> recordings;
+  dissect::grpc::DescriptorsCounters descriptors;
   uint64_t script_dropped_items = 0;
   std::vector<script::ScriptStatus> scripts;
   record::SpoolWaiting waiting_of(const std::string& recording) const {
@@ -69,6 +72,8 @@ class Worker {
   /// A changed configuration: environment of scripts, recordings. What cannot change while running is told in the
   /// answer.
   std::vector<std::string> apply(const Config& config);
+  /// Looks at the files that may change meanwhile (protobuf descriptors). What is new or wrong, to be told to the user.
+  std::optional<std::string> refresh();
   /// Ends capture, then scripts, then recording, in that order, so that nothing is lost on the way. Uploads for
   /// `patience`.
   void stop(Duration patience);
@@ -108,6 +113,8 @@ class Worker {
   item::Origin origin_;
   record::CaptureNumbers numbers_;
   dissect::tls::KeyLog key_log_;
+  dissect::grpc::Descriptors descriptors_;
+  DescriptorFiles descriptor_files_{descriptors_};
   std::vector<std::unique_ptr<KeyLogFollower>> followed_key_logs_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<record::Recorder> recorder_;

@@ -6,7 +6,6 @@
 #include "dissect/http/chars.h"
 #include "dissect/http/draft.h"
 #include "dissect/http/head.h"
-#include "item/json.h"
 
 // The session keeps two state machines, one per direction, and a queue of the requests that wait.
 //
@@ -69,16 +68,6 @@ bool chunk_size(std::string_view line, uint64_t& size) {
   if (!rest.empty() && rest.front() != ';') return false;
   size = n;
   return true;
-}
-
-/// An item of the same request.
-Item* copy_request(const Item& item, Output& out) {
-  Item* const copy = out.begin(*item.protocol);
-  std::string json;  // an upgrade happens once per connection, and seldom
-  item::append_json(item.request.payload, json);
-  copy->request = item.request;
-  copy->request.payload = item::parse_json(json, copy->arena).value_or(Value());
-  return copy;
 }
 
 /// Who speaks after a 101 (RFC 9110 15.2.2); "" leaves it to the probes.
@@ -270,14 +259,11 @@ Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Field
 }
 
 Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
-  // RFC 7540 3.2: the first answer over HTTP/2 is to this request.
-  Item* const answered_there = to == "http2" && draft.item->request.present ? copy_request(*draft.item, out) : nullptr;
-  finish(draft, out, true);
   give_up(Direction::kToServer, "the connection was handed over", out);
   while (Item* item = waiting_.pop()) finish_unanswered(item, out);
   hold_ = false;
   for (Side& side : sides_) side = Side();
-  return Step::switch_to(to, used, answered_there);
+  return Step::switch_to(to, used, opening);
 }
 
 Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {
@@ -307,6 +293,7 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
         draft.wire_size += at + used - begin + side.left;
         side.state = full ? State::kSkip : State::kHead;
         finish(draft, out);
+  Item* const opening = complete(draft, out);
         return Step::took(at + used);
       }
       case State::kChunkSize: {
@@ -377,7 +364,12 @@ void Http::keep_for_later(Side& side, Draft& draft) {
   if (side.draft == nullptr) side.draft = draft.arena().make<Draft>(draft);
 }
 
-void Http::finish(Draft& draft, Output& out, bool opens) {
+void Http::finish(Draft& draft, Output& out) {
+  if (Item* const item = complete(draft, out); item != nullptr) out.finish(item);
+}
+
+/// The item, when its other half is complete, too: the caller's now, else null.
+Item* Http::complete(Draft& draft, Output& out) {
   Item* const item = draft.item;
   finish_payload(draft, out);
   if (draft.error != nullptr) {
@@ -387,11 +379,10 @@ void Http::finish(Draft& draft, Output& out, bool opens) {
   }
   side_of(draft.is_response ? Direction::kToClient : Direction::kToServer).draft = nullptr;
   item->match_key |= draft.is_response ? kResponseDone : kRequestDone;
-  if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return;
+  if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return nullptr;
   if (item->outcome == Outcome::kNoRequest) out.count(Counter::kHalfResponses);
   if (dns::is_dns_message(draft.content_type)) dns::over_https(*item, out);
-  if (opens) return out.finish_opening(item);
-  out.finish(item);
+  return item;
 }
 
 void Http::finish_unanswered(Item* item, Output& out) {

@@ -19,7 +19,7 @@ class Http final : public Session {
  public:
   static const item::Protocol kProtocol;         // HTTP/1.1
   static const item::Protocol kProtocol10;       // HTTP/1.0
-  static const item::Protocol* const kCards[3];  // with GraphQL's
+  static const item::Protocol* const kCards[4];  // with GraphQL's and gRPC-Web's
   static constexpr bool kTcp = true, kUdp = false;
   static constexpr bool kAnswersTell = true;
   static Probe probe(const Input& in);
@@ -59,7 +59,8 @@ class Http final : public Session {
   Step hand_over(Draft& draft, std::string_view to, size_t used, Output& out);
   Step broken(Side& side, Draft& draft, const char* why, size_t used, Output& out);
   static void keep_for_later(Side& side, Draft& draft);
-  void finish(Draft& draft, Output& out, bool opens = false);
+  void finish(Draft& draft, Output& out);
+  item::Item* complete(Draft& draft, Output& out);
   static void finish_unanswered(item::Item* item, Output& out);
   void give_up(Direction direction, const char* why, Output& out);
   Side& side_of(Direction d) { return sides_[static_cast<size_t>(d)]; }
