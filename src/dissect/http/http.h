@@ -8,6 +8,7 @@ namespace baleen::dissect::http {
 struct Draft;
 struct Fields;
 struct Head;
+struct RequestLine;
 struct StatusLine;
 
 /// HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112): requests with their answers, pipelined or not. Hands over to another
@@ -52,8 +53,10 @@ class Http final : public Session {
 
   Step head(Side& side, const Input& in, Output& out);
   static Step refuse(Side& side);
-  Step request(Side& side, const Input& in, const Head& head, Output& out);
+  Step broken_request(Side& side, const Input& in, Bytes bytes, Output& out);
+  Step request(Side& side, const Input& in, const Head& head, const RequestLine& line, Output& out);
   Step response(Side& side, const Input& in, const Head& head, Output& out);
+  Step maybe_bare(Side& side, const Input& in, Output& out);
   Step interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size);
   Step body(Side& side, const Input& in, size_t at, Draft& draft, Output& out);
   Step hand_over(Draft& draft, std::string_view to, size_t used, Output& out);
