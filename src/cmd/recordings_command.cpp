@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "cmd/fetch.h"
 #include "cmd/printing.h"
+#include "cmd/redissect_command.h"
 #include "index/expire.h"
 #include "index/recording_reader.h"
 #include "worker/worker.h"
@@ -407,6 +408,7 @@ void add_recordings_command(CLI::App& app, int& code) {
   add_place(*compact, *o, true);
   compact->add_option("NAME", o->name, "name of the recording")->required();
   compact->callback([o, &code] { code = run_compact(o->from, o->name, o->access); });
+  add_redissect(*recordings, code);
   CLI::App* expire = recordings->add_subcommand("expire", "Remove blocks from a bucket that are older than an age");
   expire->add_option("NAME", o->name,
                      "only this recording; its own expiration and destination are taken when they are not given");
