@@ -68,7 +68,11 @@ void judge_sequence(Connection& c, TcpSide& side, const TcpSide& peer, const net
   if (s.payload != 0 && !control && peer.scale != TcpSide::kNoScale && peer.acks &&
       s.end() == peer.acked + window_of(peer))
     ++side.full_windows;
-  if (!alive && s.length != 0 && side.started && seq_less(s.seq, side.next)) judge_again_sent(c, side, peer, s, time);
+  if (!alive && s.length != 0 && side.started && seq_less(s.seq, side.next)) {
+    judge_again_sent(c, side, peer, s, time);
+  } else if (!alive && s.payload != 0 && peer.acks && !seq_less(peer.acked, s.seq + s.payload)) {
+    ++side.retransmissions;  // its receiver has it already: it comes late, or again
+  }
   side.kept_alive = alive;
 }
 
@@ -78,7 +82,7 @@ void judge_acknowledgement(TcpSide& side, const TcpSide& peer, const net::TcpFie
   if (same && !peer.kept_alive) {
     ++side.duplicate_acks;
     ++side.repeated_acks;
-  } else {
+  } else if (!side.acks || tcp.ack != side.acked) {
     side.repeated_acks = 0;
   }
   side.acked = tcp.ack;
