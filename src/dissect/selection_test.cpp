@@ -47,6 +47,29 @@ TEST(Selection, every_name_that_is_offered_is_known) {
   }
 }
 
+TEST(Selection, items_of_packets_are_made_for_those_who_ask) {
+  const struct {
+    std::string_view filter;
+    bool tcp, udp, sctp;
+  } cases[] = {
+      {"http", false, false, false},
+      {"response.status > 400 or error or icmp or tcp", true, false, false},
+      {"tcp_payload.size() > 0", true, false, false},
+      {"tcp_conn && conn_state == 'open'", false, false, false},
+      {"data.tcp_metrics.retransmissions > 0", false, false, false},
+      {"udp && udp_length > 100", false, true, false},
+      {"sctp_chunk_type == 'Init'", false, false, true},
+  };
+  for (const auto& c : cases) {
+    Selection got = select_dissectors({});
+    EXPECT_FALSE(got.l4.tcp || got.l4.udp || got.l4.sctp);
+    add_what_is_asked(c.filter, got);
+    EXPECT_EQ(got.l4.tcp, c.tcp) << c.filter;
+    EXPECT_EQ(got.l4.udp, c.udp) << c.filter;
+    EXPECT_EQ(got.l4.sctp, c.sctp) << c.filter;
+  }
+}
+
 TEST(Selection, connections_and_flows_are_made_for_those_who_ask) {
   Selection got = select_dissectors({});
   EXPECT_FALSE(got.l4.of_tcp() || got.l4.of_udp());
