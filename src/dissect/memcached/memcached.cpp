@@ -74,6 +74,20 @@ const Verb* verb_of(std::string_view word) {
   return nullptr;
 }
 
+/// Whether the first word, as far as it is there, is a verb, or begins a reply that is like no other protocol's.
+bool may_begin_line(std::string_view t, Direction d) {
+  const FirstWord word(t, 11);
+  const auto is = [&](std::string_view other) {
+    return word.whole ? other == word.text : other.starts_with(word.text);
+  };
+  if (d == Direction::kToServer)
+    return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& v) { return is(v.text); });
+  for (const std::string_view reply :
+       {"VALUE", "STORED", "NOT_STORED", "NOT_FOUND", "DELETED", "TOUCHED", "STAT", "ITEM", "EXISTS", "END"})
+    if (is(reply)) return true;
+  return false;
+}
+
 struct Command {
   const Verb* verb = nullptr;
   bool ok = false, no_reply = false;
@@ -226,15 +240,11 @@ const item::Protocol Memcached::kProtocol = {
 Probe Memcached::begins(Direction d, Bytes b) {
   if (b[0] >= 0x80) return binary_at(d, b);
   const std::string_view t = as_text(b.first(std::min(b.size(), kMaxLine)));
+  // Before the line's end is looked for, its first word must be one: resync() asks for every byte.
+  if (!may_begin_line(t, d)) return Probe::kNo;
   const size_t end = t.find('\n');
   if (d == Direction::kToServer) {
-    if (end == std::string_view::npos) {
-      if (t.size() >= kMaxLine) return Probe::kNo;
-      const std::string_view word = t.substr(0, t.find_first_of(" \r"));
-      for (const Verb& v : kVerbs)
-        if (word.size() == t.size() ? v.text.starts_with(word) : v.text == word) return Probe::kUnsure;
-      return Probe::kNo;
-    }
+    if (end == std::string_view::npos) return t.size() >= kMaxLine ? Probe::kNo : Probe::kUnsure;
     if (end == 0 || t[end - 1] != '\r' || !is_printable(t.substr(0, end - 1))) return Probe::kNo;
     const Command c = read_command(t.substr(0, end + 1));
     if (c.verb == nullptr || !c.ok) return Probe::kNo;
