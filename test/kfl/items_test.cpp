@@ -301,7 +301,6 @@ TEST(RealItems, LiveStoredAndPushedDownAgree) {
     judge.in_file = 0;
     dissect::EngineOptions engine_options;
     engine_options.protocols = dissect::registry();
-    engine_options.l4 = {true, true, true, true, true, true, true, true, true};
     engine_options.origin = &kOrigin;
     dissect::Engine engine(engine_options, judge);
     for (;;) {
