@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "dissect/build.h"
 #include "dissect/dns/message.h"
 
 namespace baleen::dissect::dns {
@@ -23,12 +22,9 @@ struct Transfer {
 namespace {
 
 using item::Item;
-using item::Member;
 using item::Outcome;
-using item::Value;
 
 constexpr size_t kMaxTransferRecords = 1024;
-constexpr size_t kMostWaitingSearched = 64;
 constexpr uint16_t kMdnsPort = 5353, kLlmnrPort = 5355;
 
 /// What may stand behind the last record: nothing, or what Windows adds to a query for a zone transfer, to say that it
@@ -130,45 +126,7 @@ void Dns::single(const item::Protocol& card, const Input& in, Bytes message, con
   out.finish(item);
 }
 
-/// A datagram that asks what was asked and not answered yet (RFC 1035 4.2.1) makes no item of its own.
-bool Dns::asks_again(const Shape& shape, uint64_t wire_size, Output& out) {
-  Item* asked = waiting_.front();  // the oldest: patience has an end in seconds
-  for (size_t seen = 0; asked != nullptr && asked->match_key != shape.key; asked = asked->next)
-    if (++seen == kMostWaitingSearched) return false;
-  if (asked == nullptr) return false;
-  const std::span<const Member> members = asked->request.payload.members();
-  constexpr std::string_view kName = "retransmissions";
-  if (!members.empty() && members.back().name == kName) {
-    Member& last = const_cast<Member&>(members.back());  // in the item's arena; the item is still ours
-    last.value = Value(last.value.as_int() + 1);
-  } else {
-    MapOf map(asked->arena);
-    for (const Member& m : members) map.add(m.name, m.value);
-    map.add(kName, Value(1));
-    asked->request.payload = map.build();
-  }
-  out.count(Counter::kSkippedBytes, wire_size);
-  return true;
-}
-
-/// An answer to each copy of a question that was sent several times may come.
-bool Dns::answers_again(const Shape& shape, Timestamp time, uint64_t wire_size, Output& out) {
-  if (repeated_.left == 0 || repeated_.key != shape.key || time - repeated_.time > out.settings().answer_timeout)
-    return false;
-  --repeated_.left;
-  out.count(Counter::kSkippedBytes, wire_size);
-  return true;
-}
-
-void Dns::note_answered(const Item& item) {
-  const Value again = item.request.payload["retransmissions"];
-  if (again.as_int() == 0) return;
-  repeated_ = {item.match_key, static_cast<uint32_t>(std::min<int64_t>(again.as_int(), UINT32_MAX)),
-               item.response.time};
-}
-
 void Dns::query(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out) {
-  if (in.datagram && shape.questions > 0 && asks_again(shape, wire_size, out)) return;
   Item* const item = out.begin(kProtocol);
   item->match_key = shape.key;
   set(item->request, request_payload(message, shape, false, item->arena), in.time, wire_size);
@@ -201,7 +159,6 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
   }
   Item* item = take(shape);
   if (item == nullptr) {
-    if (in.datagram && answers_again(shape, in.time, wire_size, out)) return;
     item = out.begin(kProtocol);
     item->outcome = Outcome::kNoRequest;
     out.count(Counter::kHalfResponses);
@@ -220,7 +177,6 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
     return;
   }
   set(item->response, response_payload(message, shape, false, nullptr, item->arena), in.time, wire_size);
-  if (in.datagram) note_answered(*item);
   out.finish(item);
 }
 

@@ -11,8 +11,7 @@ struct Shape;
 /// DNS (RFC 1035 and its many followers) over UDP and TCP, with its relatives of the same format: mDNS (RFC 6762, port
 /// 5353) and LLMNR (RFC 4795, port 5355), which have cards of their own. NetBIOS names (RFC 1002) are not claimed.
 ///
-/// Answers are matched by id and first question; a question that is sent again before it is answered counts once.
-/// Multicast protocols do not pair: every message is an item.
+/// Answers are matched by id and first question. Multicast protocols do not pair: every message is an item.
 class Dns final : public Session {
  public:
   static const item::Protocol kProtocol, kMulticast, kLinkLocal;
@@ -32,21 +31,10 @@ class Dns final : public Session {
   void answer(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out);
   void single(const item::Protocol& card, const Input& in, Bytes message, const Shape& shape, uint64_t wire_size,
               Output& out);
-  bool asks_again(const Shape& shape, uint64_t wire_size, Output& out);
-  bool answers_again(const Shape& shape, Timestamp time, uint64_t wire_size, Output& out);
-  void note_answered(const item::Item& item);
   item::Item* take(const Shape& shape);
   void end_transfer(const char* error, Output& out);
 
-  /// A question that was sent several times and has been answered.
-  struct Repeated {
-    uint64_t key = 0;
-    uint32_t left = 0;  // copies that may be answered, too
-    Timestamp time{};
-  };
-
   InOrderMatcher waiting_;
-  Repeated repeated_;             // the last one
   Transfer* transfer_ = nullptr;  // a zone transfer under way; in its item's arena
 };
 

@@ -19,8 +19,6 @@ constexpr Field kFields[] = {
     {"request.questionNames", "dns_questions", kList, "The names asked for."},
     {"request.questionTypes", "dns_question_types", kList, "The types asked for: \"A\", \"AAAA\"."},
     {"request.id", "", kInt, "The query's number."},
-    {"request.retransmissions", "", kInt,
-     "How often it was sent again before it was answered; absent when it was not."},
     {"request.flags", "", kMap,
      "authoritative, truncated, recursionDesired, recursionAvailable, authenticData, checkingDisabled."},
     {"request.answers", "", kList, "Records of an update, a notification, or answers known to an mDNS client."},
