@@ -3,6 +3,7 @@
 # already is left alone.
 #   tools/setup.sh            what the build needs, and the DuckDB library
 #   tools/setup.sh --test     also the servers, clients and emulators that tests use
+#   tools/setup.sh --live     also the servers of test/live that bring much along (RabbitMQ with Erlang, 100 MB)
 #   tools/setup.sh --develop  also clang, valgrind and the like
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,8 +12,9 @@ groups="build"
 for option in "$@"; do
   case "$option" in
     --test) groups="$groups test" ;;
+    --live) groups="$groups test live" ;;
     --develop) groups="$groups test develop" ;;
-    -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "setup: unknown option '$option' (see --help)" >&2; exit 2 ;;
   esac
 done

@@ -4,6 +4,7 @@
 #include <snappy.h>
 
 #include "dissect/cassandra/cql.h"
+#include "dissect/cassandra/frame.h"
 
 namespace baleen::dissect::cassandra {
 
@@ -60,11 +61,41 @@ Probe head_at(Direction d, Bytes b) {
   if (stream < 0 && opcode != kEvent) return Probe::kNo;
   if ((opcode == kOptions || opcode == kReady) && size > 64) return Probe::kNo;
   const bool packed = (b[1] & 1) != 0;
+  if (opcode == kStartup) {  // a map whose first name is in upper case; SOCKS 5 begins alike
+    if (packed || size < 8 || size > 65536) return Probe::kNo;
+    if (b.size() < kHead + 5) return Probe::kUnsure;
+    const uint32_t options = load_be16(&b[kHead]), name = load_be16(&b[kHead + 2]);
+    return options > 0 && options <= 64 && name > 0 && name + 4 <= size && b[kHead + 4] >= 'A' && b[kHead + 4] <= 'Z'
+               ? Probe::kYes
+               : Probe::kNo;
+  }
   if (to_server && !packed && (b[1] & 4) == 0 && (opcode == kQuery || opcode == kPrepare)) {
     if (b.size() < kHead + 4) return Probe::kUnsure;
     return load_be32(&b[kHead]) + 4 <= size ? Probe::kYes : Probe::kNo;
   }
   return Probe::kYes;
+}
+
+/// Whether whole envelopes in a frame stand here; what is only a part of one says too little.
+Probe frame_at(Direction d, Bytes b) {
+  if (b.size() < kMostFrameHead) return Probe::kUnsure;
+  for (const bool compressed : {false, true}) {
+    const FrameHead head = frame_head(b, compressed);
+    if (head.size == 0 || !head.whole || head.payload < kHead) continue;
+    // LZ4's first sequence is a token, perhaps more of its length, and literals: the version is the first.
+    if (b.size() < head.size + 2) return Probe::kUnsure;
+    const size_t at = head.size + (head.plain == 0 ? 0 : b[head.size] >> 4 == 15 ? 2 : 1);
+    if (b.size() <= at) return Probe::kUnsure;
+    if (b[at] == (d == Direction::kToServer ? 5 : 0x85)) return Probe::kYes;
+  }
+  return Probe::kNo;
+}
+
+/// An envelope alone or in a frame.
+Probe either_at(Direction d, Bytes b) {
+  const Probe bare = head_at(d, b), framed = frame_at(d, b);
+  if (bare == Probe::kYes || framed == Probe::kYes) return Probe::kYes;
+  return bare == Probe::kUnsure || framed == Probe::kUnsure ? Probe::kUnsure : Probe::kNo;
 }
 
 }  // namespace
@@ -87,8 +118,86 @@ const item::Protocol Cassandra::kProtocol = {
     .status_path = "response.status",
 };
 
-Probe Cassandra::probe(const Input& in) { return in.bytes.empty() ? Probe::kUnsure : head_at(in.direction, in.bytes); }
-Probe Cassandra::begins(Direction d, Bytes b) { return head_at(d, b); }
+Probe Cassandra::probe(const Input& in) {
+  return in.bytes.empty() ? Probe::kUnsure : either_at(in.direction, in.bytes);
+}
+Probe Cassandra::begins(Direction d, Bytes b) const {
+  switch (framing_) {
+    case Framing::kUnknown: return either_at(d, b);
+    case Framing::kNone: return head_at(d, b);
+    default: {
+      if (b.size() < kMostFrameHead) return Probe::kUnsure;
+      return frame_head(b, framing_ == Framing::kCompressedFrames).size != 0 ? Probe::kYes : Probe::kNo;
+    }
+  }
+}
+
+Step Cassandra::dissect(const Input& in, Output& out) {
+  if (in.bytes.empty()) return Step::need();
+  if (framing_ == Framing::kUnknown) {
+    if (in.bytes.size() < kHead && !in.end_of_stream) return Step::need(kHead);
+    framing_ = in.bytes.size() < kHead                 ? Framing::kNone
+               : frame_head(in.bytes, false).size != 0 ? Framing::kFrames
+               : frame_head(in.bytes, true).size != 0  ? Framing::kCompressedFrames
+                                                       : Framing::kNone;
+    if (framing_ == Framing::kCompressedFrames) compression_ = Compression::kLz4;
+  }
+  return framing_ == Framing::kNone ? Framed::dissect(in, out) : frame(in, out);
+}
+
+/// One frame of version 5.
+Step Cassandra::frame(const Input& in, Output& out) {
+  if (in.bytes.size() < kMostFrameHead) return Step::need(kMostFrameHead);
+  const FrameHead head = frame_head(in.bytes, framing_ == Framing::kCompressedFrames);
+  if (head.size == 0) return Step::lost();
+  const size_t size = head.size + head.payload + kFrameTail;
+  if (in.bytes.size() < size) return Step::need(size);
+  Bytes payload = in.bytes.subspan(head.size, head.payload);
+  std::vector<uint8_t> plain(head.plain);
+  if (head.plain != 0) {
+    const int n =
+        LZ4_decompress_safe(reinterpret_cast<const char*>(payload.data()), reinterpret_cast<char*>(plain.data()),
+                            static_cast<int>(payload.size()), static_cast<int>(plain.size()));
+    if (n != static_cast<int>(plain.size())) {
+      out.count(Counter::kDecodeFailed);
+      return Step::took(size);
+    }
+    payload = plain;
+  }
+  head.whole ? whole_envelopes(in.direction, payload, in.time, out) : part(in.direction, payload, in.time, out);
+  return Step::took(size);
+}
+
+void Cassandra::whole_envelopes(Direction direction, Bytes bytes, Timestamp time, Output& out) {
+  parts_[static_cast<size_t>(direction)].reset();
+  while (!bytes.empty()) {
+    const Step step = Framed::dissect({direction, bytes, time, false}, out);
+    if (step.kind != Step::Kind::kTook) return out.count(Counter::kMalformed);
+    bytes = bytes.subspan(static_cast<size_t>(step.bytes));
+  }
+}
+
+void Cassandra::part(Direction direction, Bytes bytes, Timestamp time, Output& out) {
+  std::unique_ptr<Parts>& parts = parts_[static_cast<size_t>(direction)];
+  if (parts == nullptr) {
+    if (head_at(direction, bytes) == Probe::kNo) return out.count(Counter::kMalformed);  // its front was lost
+    parts = std::make_unique<Parts>();
+    parts->time = time;
+  }
+  const size_t room = out.settings().header_cap - std::min(out.settings().header_cap, parts->kept.size());
+  const Bytes kept = bytes.first(std::min(bytes.size(), room));
+  parts->kept.insert(parts->kept.end(), kept.begin(), kept.end());
+  parts->seen += bytes.size();
+  if (parts->kept.size() < kHead) return;
+  const uint64_t size = kHead + uint64_t{load_be32(&parts->kept[5])};
+  if (parts->seen < size) return;
+  const std::unique_ptr<Parts> whole = std::move(parts);
+  const bool cut = whole->kept.size() < size;
+  if (message({direction, whole->kept, size, whole->time, cut, false}, out).kind != Step::Kind::kTook)
+    out.count(Counter::kMalformed);
+}
+
+void Cassandra::forget(Direction direction, Output&) { parts_[static_cast<size_t>(direction)].reset(); }
 
 Measure Cassandra::measure(Direction, Bytes b) const {
   if ((b[0] & 0x7F) < 3 || (b[0] & 0x7F) > 5) return Measure::bad();
@@ -149,10 +258,10 @@ Step Cassandra::message(const Frame& frame, Output& out) {
   } else if (event) {
     finish_single(item, out);
   } else {
-    // From version 5 on, what follows the start is cut into segments of its own (native_protocol_v5 2.2).
-    const bool segments = version >= 5 && (opcode == kReady || opcode == kAuthenticate);
+    // From version 5 on, what follows the start comes in frames (native_protocol_v5 2.2).
+    if (version >= 5 && (opcode == kReady || opcode == kAuthenticate))
+      framing_ = compression_ == Compression::kNone ? Framing::kFrames : Framing::kCompressedFrames;
     out.finish(item);
-    if (segments) return Step::done();
   }
   return Step::took(frame.size);
 }

@@ -1,11 +1,14 @@
 #include "dissect/cassandra/cassandra.h"
 
+#include <lz4.h>
+
 #include "dissect/test_table.h"
 
 namespace baleen::dissect::cassandra {
 namespace {
 
 using enum Direction;
+using namespace std::string_literals;
 
 std::string frame(int version, int stream, int opcode, const std::string& body) {
   return be(version, 1) + be(0, 1) + be(stream, 2) + be(opcode, 1) + sized(4, body);
@@ -16,8 +19,68 @@ const std::string kRows = frame(0x84, 1, 8,
                                 be(2, 4) + be(1, 4) + be(2, 4) + str("ks") + str("t") + str("a") + be(9, 2) + str("b") +
                                     be(13, 2) + be(1, 4) + sized(4, be(42, 4)) + be(0xFFFFFFFF, 4));
 
+std::string le(uint64_t n, size_t bytes) {
+  std::string out;
+  for (size_t i = 0; i < bytes; ++i) out += static_cast<char>(n >> (8 * i));
+  return out;
+}
+uint32_t crc24(const std::string& bytes) {
+  uint32_t crc = 0x875060;
+  for (const char byte : bytes) {
+    crc ^= uint32_t{static_cast<uint8_t>(byte)} << 16;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc << 1) ^ ((crc & 0x800000) != 0 ? 0x1974F0Bu : 0);
+    crc &= 0xFFFFFF;
+  }
+  return crc;
+}
+/// A frame of version 5; nobody looks at the payload's CRC-32.
+std::string framed(const std::string& payload, bool whole = true) {
+  const std::string head = le(payload.size() | (whole ? 1u << 17 : 0), 3);
+  return head + le(crc24(head), 3) + payload + le(0, 4);
+}
+std::string packed(const std::string& plain, bool compress = true) {
+  std::string payload = plain;
+  if (compress) {
+    payload.resize(static_cast<size_t>(LZ4_compressBound(static_cast<int>(plain.size()))));
+    payload.resize(static_cast<size_t>(LZ4_compress_default(
+        plain.data(), payload.data(), static_cast<int>(plain.size()), static_cast<int>(payload.size()))));
+  }
+  const std::string head = le(payload.size() | (compress ? plain.size() << 17 : 0) | uint64_t{1} << 34, 5);
+  return head + le(crc24(head), 3) + payload + le(0, 4);
+}
+const std::string kSelect5 = frame(5, 1, 7, sized(4, "SELECT a FROM t") + be(6, 2) + be(0, 4));
+const std::string kVoid5 = frame(0x85, 1, 8, be(1, 4));
+std::string startup5(bool compressed) {
+  return frame(5, 0, 1,
+               be(compressed ? 2 : 1, 2) + str("CQL_VERSION") + str("3.0.0") +
+                   (compressed ? str("COMPRESSION") + str("lz4") : std::string()));
+}
+
 std::vector<Row> rows() {
   return {
+      {"version 5, as the Python driver frames it",
+       {c(unhex("22000209c2350500000107000000190000000f53454c45435420612046524f4d20740006000000006e99ad04")),
+        s(unhex("0d0002cf07f7850000010800000004000000011e43b5fd"))},
+       {R"~("query":"SELECT a FROM t","consistency":"LOCAL_QUORUM"|"kind":"VOID")~"}},
+      {"version 5 from its start",
+       {c(startup5(false)), s(frame(0x85, 0, 2, "")), c(framed(kSelect5 + frame(5, 2, 5, ""))),
+        s(framed(frame(0x85, 2, 6, be(0, 2)) + kVoid5))},
+       {R"~("method":"STARTUP"|READY)~", R"~("method":"OPTIONS"|SUPPORTED)~", R"~("method":"QUERY"|VOID)~"}},
+      {"version 5, an envelope in three frames",
+       {c(framed(kSelect5.substr(0, 12), false) + framed(kSelect5.substr(12, 5), false) +
+          framed(kSelect5.substr(17), false) + framed(frame(5, 2, 5, ""))),
+        s(framed(kVoid5.substr(0, 9), false) + framed(kVoid5.substr(9), false))},
+       {R"~("query":"SELECT a FROM t"|VOID)~", R"~(2 req|OPTIONS)~"}},
+      {"version 5, lz4",
+       {c(startup5(true)), s(frame(0x85, 0, 3, str("Password"))), c(packed(frame(5, 1, 15, sized(4, "x")), false)),
+        s(packed(frame(0x85, 1, 16, be(0xFFFFFFFF, 4)), false)),
+        c(packed(frame(5, 1, 7, sized(4, "SELECT " + std::string(300, 'a')) + be(6, 2) + be(0, 4)))),
+        s(packed(kVoid5))},
+       {"STARTUP", "AUTH_RESPONSE|AUTH_SUCCESS", R"~("query":"SELECT aaaa|VOID)~"}},
+      {"version 5 joined in the middle, lz4",
+       {s(packed(kVoid5)), c(packed(kSelect5))},
+       {"3 res|VOID", "2 req|SELECT a"}},
+      {"version 5, a frame that lies", {c(framed("\5\0\0"s + kSelect5))}, {}},
 
       {"query",
        {c(kSelect), s(kRows)},
@@ -54,6 +117,10 @@ TEST(Cassandra, Probe) {
   expect_probe<Cassandra>(kToClient, kRows, Probe::kYes);
   expect_probe<Cassandra>(kToServer, kRows, Probe::kNo);
   expect_probe<Cassandra>(kToServer, std::string(20, '\x04'), Probe::kNo);
+  expect_probe<Cassandra>(kToServer, framed(kSelect5), Probe::kYes);
+  expect_probe<Cassandra>(kToClient, framed(kSelect5), Probe::kNo);
+  expect_probe<Cassandra>(kToClient, packed(kVoid5), Probe::kYes);
+  expect_probe<Cassandra>(kToClient, framed(kVoid5, false), Probe::kNo);
 }
 
 TEST(Cassandra, Goldens) { EXPECT_EQ(compare_goldens<Cassandra>(BALEEN_SOURCE_DIR "/src/dissect/cassandra"), ""); }
