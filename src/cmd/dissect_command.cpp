@@ -10,6 +10,7 @@
 #include "codec/pcap/format.h"
 #include "dissect/engine.h"
 #include "dissect/selection.h"
+#include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
 
 namespace baleen::cmd {
@@ -21,7 +22,7 @@ struct DissectOptions {
   Format format = Format::kTable;
   uint64_t limit = 0;
   bool statistics = false;
-  std::vector<std::string> names, key_logs;
+  std::vector<std::string> names, key_logs, descriptors;
   dissect::Selection dissectors;
 };
 
@@ -40,6 +41,7 @@ class Dissection final : public dissect::EngineObserver {
     printer_.print(*item, filter_);
   }
   dissect::tls::KeyLog& key_log() { return key_log_; }
+  dissect::grpc::Descriptors& descriptors() { return descriptors_; }
   bool done() const { return printer_.closed() || (limit_ != 0 && printer_.printed() >= limit_); }
 
   /// One file after the other: each is a capture of its own, with flows of its own.
@@ -55,6 +57,7 @@ class Dissection final : public dissect::EngineObserver {
     engine_options.l4 = options_.dissectors.l4;
     engine_options.origin = &kOffline;
     engine_options.settings.key_log = &key_log_;
+    engine_options.settings.descriptors = &descriptors_;
     dissect::Engine engine(engine_options, *this);
     Progress progress(path);
     Result<> outcome;
@@ -79,8 +82,9 @@ class Dissection final : public dissect::EngineObserver {
   void finish() { printer_.print_totals(); }
 
  private:
-  static void print_statistics(const std::string& path, const dissect::Engine& engine,
-                               const capture::Statistics& source) {
+  void print_statistics(const std::string& path, const dissect::Engine& engine,
+                        const capture::Statistics& source) const {
+    const dissect::grpc::DescriptorsCounters types = descriptors_.counters();
     const dissect::EngineCounters& c = engine.counters();
     fmt::print(stderr, "{}: {} packets, {}, {} streams, {} items\n", path, c.packets, size_to_string(c.bytes),
                c.streams, c.of(dissect::Counter::kItems));
@@ -102,6 +106,8 @@ class Dissection final : public dissect::EngineObserver {
         {"TLS records decrypted", c.of(dissect::Counter::kDecrypted)},
         {"TLS records that stayed closed", c.of(dissect::Counter::kUndecryptable)},
         {"streams of unknown protocol", c.of(dissect::Counter::kUnknownProtocol)},
+        {"files of descriptors that servers told", types.files},
+        {"files of descriptors that were refused", types.refused},
     };
     for (const auto& [name, n] : rows)
       if (n != 0) fmt::print(stderr, "  {}: {}\n", name, n);
@@ -109,6 +115,7 @@ class Dissection final : public dissect::EngineObserver {
 
   const DissectOptions& options_;
   dissect::tls::KeyLog key_log_;
+  dissect::grpc::Descriptors descriptors_;
   kfl::Filter filter_;
   ItemPrinter printer_;
   uint64_t limit_;
@@ -131,6 +138,10 @@ int run(DissectOptions& options) {
       fmt::print(stderr, "baleen: {}\n", read.error().message);
       return exit_code::kFailed;
     }
+  }
+  if (const auto read = worker::DescriptorFiles(dissection.descriptors()).use(options.descriptors); !read) {
+    fmt::print(stderr, "baleen: {}\n", read.error().message);
+    return exit_code::kFailed;
   }
   int code = exit_code::kOk;
   for (const std::string& file : options.files) {
@@ -163,9 +174,10 @@ void add_dissect_command(CLI::App& app, int& code) {
                       .description(""))
       ->option_text("table|ndjson|count");
   dissect
-      ->add_option("--dissectors", options->names,
-                   "look only for these, as in http,dns,icmp,tcp-conn (default: all; connections and flows when --kfl "
-                   "names them)")
+      ->add_option(
+          "--dissectors", options->names,
+          "look only for these, as in http,dns,icmp,tcp-conn (default: all; tcp, udp and sctp packets, connections "
+          "and flows when --kfl names them)")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->option_text("NAME,...");
@@ -173,6 +185,12 @@ void add_dissect_command(CLI::App& app, int& code) {
       ->add_option(
           "--tls-keylog", options->key_logs,
           "file with TLS secrets (SSLKEYLOGFILE): shows what TLS carries; secrets in pcapng files are used anyway")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
+  dissect
+      ->add_option("--proto-descriptors", options->descriptors,
+                   "file of protobuf descriptors (protoc --include_imports --descriptor_set_out=FILE): shows the "
+                   "messages of gRPC by their fields' names")
       ->option_text("FILE")
       ->allow_extra_args(false);
   dissect->add_option("--limit", options->limit, "stop after this many items");

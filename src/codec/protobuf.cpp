@@ -2,14 +2,14 @@
 
 namespace baleen::codec {
 
-bool WireReader::varint(uint64_t& out) {
+bool read_varint(Bytes& bytes, uint64_t& out) {
   out = 0;
-  for (unsigned i = 0; i < 10 && i < rest_.size(); ++i) {
-    const uint64_t b = rest_[i];
+  for (unsigned i = 0; i < 10 && i < bytes.size(); ++i) {
+    const uint64_t b = bytes[i];
     if (i == 9 && b > 1) return false;  // beyond 64 bits
     out |= (b & 0x7F) << (7 * i);
     if (b >= 0x80) continue;
-    rest_ = rest_.subspan(i + 1);
+    bytes = bytes.subspan(i + 1);
     return true;
   }
   return false;
@@ -18,18 +18,18 @@ bool WireReader::varint(uint64_t& out) {
 bool WireReader::next(WireField& out) {
   if (rest_.empty() || !ok_) return false;
   uint64_t tag = 0;
-  if (!varint(tag) || tag > UINT32_MAX || tag >> 3 == 0) return bad();
+  if (!read_varint(rest_, tag) || tag > UINT32_MAX || tag >> 3 == 0) return bad();
   out.number = static_cast<uint32_t>(tag >> 3);
   out.type = static_cast<WireField::Type>(tag & 7);
   out.value = 0;
   out.bytes = {};
   switch (out.type) {
-    case WireField::Type::kVarint: return varint(out.value) || bad();
+    case WireField::Type::kVarint: return read_varint(rest_, out.value) || bad();
     case WireField::Type::kGroup:
     case WireField::Type::kEndGroup: return true;
     case WireField::Type::kBytes: {
       uint64_t size = 0;
-      if (!varint(size) || size > rest_.size()) return bad();
+      if (!read_varint(rest_, size) || size > rest_.size()) return bad();
       out.bytes = rest_.first(size);
       rest_ = rest_.subspan(size);
       return true;

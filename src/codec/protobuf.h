@@ -6,6 +6,9 @@
 
 namespace baleen::codec {
 
+/// A varint at the front, which is taken off; false when there is none.
+bool read_varint(Bytes& bytes, uint64_t& out);
+
 /// One record of a message in protobuf's wire format (https://protobuf.dev/programming-guides/encoding/).
 struct WireField {
   enum class Type : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kGroup = 3, kEndGroup = 4, kFixed32 = 5 };
@@ -23,9 +26,10 @@ class WireReader {
   /// The next record; false at the end, and where there is none: then ok() is false.
   bool next(WireField& out);
   bool ok() const { return ok_; }
+  /// What has not been read yet.
+  Bytes rest() const { return rest_; }
 
  private:
-  bool varint(uint64_t& out);
   bool bad() { return ok_ = false; }
 
   Bytes rest_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dissect/engine.h"
+#include "dissect/http2/test_frames.h"
 #include "dissect/registry.h"
 #include "dissect/websocket/test_frames.h"
 #include "net/harness.h"
@@ -71,6 +72,18 @@ std::vector<Exchange> exchanges() {
        websocket::frame(kText, "b", false) + websocket::frame(websocket::kContinuation, "c"), 2},
       {"websocket, deflated", upgrade, switching + "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
        websocket::masked(kText, deflated, true, 4), websocket::frame(kText, deflated, true, 4), 2},
+      {"http2", http2::hello(), http2::settings(http2::kSettings100), http2::get(1),
+       http2::ok(1) + http2::data(1, "hello", true), 1},
+      {"http2, entries that push others out", http2::hello(), http2::settings(http2::kSettings100),
+       http2::headers(1, {{":method", "GET"}, {":path", "/" + std::string(900, 'p')}, {"x-id", "1"}, {"x-more", "2"}},
+                      true, 0x40),
+       http2::headers(1, {{":status", "200"}, {"x-id", std::string(500, 'i')}}, true, 0x40), 1},
+      {"http2, in small pieces", http2::hello(), http2::settings(http2::kSettings100),
+       http2::post(1) + http2::data(1, std::string(3000, 'y'), true),
+       http2::ok(1) + http2::data(1, std::string(3000, 'x'), true), 1, 50},
+      {"grpc", http2::hello(), http2::settings(http2::kSettings100),
+       http2::call(1) + http2::data(1, http2::message("\x0a\x05world"), true),
+       http2::answer(1) + http2::data(1, http2::message("\x0a\x05hello")) + http2::status(1, "0"), 1},
   };
 }
 

@@ -257,7 +257,7 @@ bool Engine::dissect_step(Flow& flow, int from) {
       counters_.read_bytes += step.bytes;
       consume(flow, from, step.bytes);
       if (step.bytes == 0 && step.to.empty()) {  // the same probe would say the same
-        opening_.reset();
+        if (step.opening != nullptr) finish(step.opening);
         ignore(flow);
       } else {
         switch_session(flow, step);
@@ -278,7 +278,6 @@ void Engine::start_session(Flow& flow, const ProtocolEntry& entry) {
 
 void Engine::switch_session(Flow& flow, const Step& step) {
   const std::string_view to = step.to;
-  const item::ItemRef opening = std::exchange(opening_, {});
   flow.session->close(false, *this);
   flow.session.reset();
   for (Half& half : flow.half) {
@@ -287,7 +286,7 @@ void Engine::switch_session(Flow& flow, const Step& step) {
     half.lost = half.found = half.stalled = half.told = false;
   }
   const ProtocolEntry* const entry = to.empty() ? nullptr : find_protocol(options_.protocols, to);
-  if (step.request != nullptr && entry == nullptr) drop(step.request);
+  if (step.opening != nullptr && entry == nullptr) finish(step.opening);
   if (to.empty()) {
     flow.state = Flow::State::kDetecting;
     flow.oriented = true;
@@ -295,8 +294,7 @@ void Engine::switch_session(Flow& flow, const Step& step) {
   }
   if (entry == nullptr) return ignore(flow);
   start_session(flow, *entry);
-  if (opening) flow.session->inherit(*opening);
-  if (step.request != nullptr) flow.session->adopt(step.request, *this);
+  if (step.opening != nullptr) flow.session->adopt(step.opening, *this);
 }
 
 void Engine::ignore(Flow& flow) {
@@ -323,6 +321,7 @@ Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time
       forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return bytes;
       count(Counter::kUnknownProtocol, 1);
+      tell_undissected(flow);
       ignore(flow);
       return bytes;
     }

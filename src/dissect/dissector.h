@@ -26,6 +26,9 @@ namespace baleen::dissect {
 namespace tls {
 class KeyLog;
 }
+namespace grpc {
+class Descriptors;
+}
 
 enum class Direction : uint8_t { kToServer = 0, kToClient = 1 };
 inline Direction opposite(Direction d) {
@@ -54,14 +57,14 @@ struct Step {
   Kind kind;
   uint64_t bytes = 0;
   std::string_view to{};
-  item::Item* request = nullptr;  // kSwitch: one that the next protocol will answer; its session adopts it
+  item::Item* opening = nullptr;  // kSwitch: the item that asked for it, whole; the next session adopts it
 
   static Step took(uint64_t n) { return {Kind::kTook, n}; }
   static Step need(uint64_t n = 0) { return {Kind::kNeed, n}; }
   static Step skip(uint64_t n) { return {Kind::kSkip, n}; }
   static Step lost() { return {Kind::kLost}; }
-  static Step switch_to(std::string_view protocol, uint64_t used, item::Item* request = nullptr) {
-    return {Kind::kSwitch, used, protocol, request};
+  static Step switch_to(std::string_view protocol, uint64_t used, item::Item* opening = nullptr) {
+    return {Kind::kSwitch, used, protocol, opening};
   }
   static Step done() { return {Kind::kDone}; }
 };
@@ -107,6 +110,9 @@ struct Settings {
   bool decode_bodies = true;                           // undo content encodings
   const tls::KeyLog* key_log = nullptr;  // secrets of TLS; null: nothing is decrypted. Outlives the sessions
   size_t sealed_cap = 128 << 10;         // bytes of a direction that wait for their secrets
+  // Of the messages of gRPC; null: they are read by their wire format alone. What servers tell of theirs is added.
+  // Outlives the sessions.
+  grpc::Descriptors* descriptors = nullptr;
 };
 
 /// What a dissector may do to the world: make items. The engine sets stream, ends, index and source of each.
@@ -117,9 +123,8 @@ class Output {
  public:
   virtual item::Item* begin(const item::Protocol& protocol) = 0;
   virtual void finish(item::Item* item) = 0;
-  /// The same for an item that asked for another protocol and was granted it: the session that follows in this step, by
-  /// kSwitch, is shown it (Session::inherit).
-  virtual void finish_opening(item::Item* item) { finish(item); }
+  /// The number within its stream that the next item to be finished will have.
+  virtual uint64_t next_index() const { return 0; }
   virtual void drop(item::Item* item) = 0;
   /// What that direction holds back (its session answered kNeed to bytes that it had no use for yet) is to be shown to
   /// the session again after this step.
@@ -149,9 +154,9 @@ class Session {
  public:
   virtual ~Session() = default;
   virtual Step dissect(const Input& in, Output& out) = 0;
-  /// The item by which another protocol handed this conversation over, with what was agreed on in it. Called before
-  /// everything else, if at all; the item is not to be kept.
-  virtual void inherit(const item::Item& opening) {}
+  /// The item by which another protocol handed this conversation over, with what was agreed on in it: whole, not
+  /// finished, and the session's from now on. Called before everything else, if at all.
+  virtual void adopt(item::Item* opening, Output& out) { out.finish(opening); }
   /// `bytes` of this direction were lost (0: unknown number): what waits for them waits in vain. Returns true when
   /// the dissector skips over exactly these bytes by itself (they lay inside a body) and needs no resync.
   virtual bool gap(Direction direction, uint64_t bytes, Output& out) = 0;
@@ -160,9 +165,6 @@ class Session {
   virtual void expire(Timestamp before, Output& out) = 0;
   /// The conversation is over (`reset`: by RST). Finish or drop every item that is still held.
   virtual void close(bool reset, Output& out) = 0;
-  /// Before the first call of dissect(): the protocol before this one left a request that is answered here. It is the
-  /// session's now.
-  virtual void adopt(item::Item* request, Output& out) { out.drop(request); }
 };
 
 /// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.

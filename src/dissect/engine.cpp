@@ -76,7 +76,7 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
   if (!waiters_.empty()) look_for_secrets();
-  if (slot.status != net::DecodeStatus::kTransport) return;
+  if (slot.status != net::DecodeStatus::kTransport) return tell_loose(packet);
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
     case net::Transport::kUdp: on_udp(packet, slot); break;
@@ -151,8 +151,9 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
     return flow;
   }
   const net::Transport transport = slot.key.key.transport;
-  if (transport == net::Transport::kTcp ? options_.l4.of_tcp()
-                                        : transport == net::Transport::kUdp && options_.l4.of_udp())
+  if (transport == net::Transport::kTcp   ? options_.l4.of_tcp()
+      : transport == net::Transport::kUdp ? options_.l4.of_udp()
+                                          : is_association(*flow) && options_.l4.of_sctp())
     watch(*flow, packet.time);
   return flow;
 }
@@ -185,6 +186,16 @@ void Engine::tell(const Flow& flow, const net::Packet& packet, const net::Decode
   if (options_.tell_packets) observer_.on_packet(stream_of(flow), packet, d);
 }
 
+void Engine::tell_loose(const net::Packet& packet) {
+  if (options_.tell_packets) observer_.on_loose_packet(packet);
+}
+
+/// What is inside another stream belongs to that one, which is understood.
+void Engine::tell_undissected(Flow& flow) {
+  if (flow.is_inner || is_channel(flow) || is_association(flow) || std::exchange(flow.undissected, true)) return;
+  observer_.on_undissected(stream_of(flow));
+}
+
 /// Puts a TCP flow where time does to it what its state asks for.
 void Engine::file(Flow& flow) {
   using enum Flow::List;
@@ -201,7 +212,11 @@ void Engine::file(Flow& flow) {
 void Engine::close(Flow& flow, StreamEnd end) {
   if (flow.closed) return;
   flow_ = &flow;
-  if (is_association(flow)) end_channels(flow, end);
+  if (is_association(flow)) {
+    end_channels(flow, end);
+    forget_tags(flow);
+    if (flow.connection != nullptr) end_watch(flow, end);  // while it knows what it carried
+  }
   if (flow.key.transport == net::Transport::kTcp || is_channel(flow)) {
     give_up_holes(flow);
     last_chance(flow);
@@ -212,6 +227,8 @@ void Engine::close(Flow& flow, StreamEnd end) {
   flow.closed = true;
   close_inner(flow, end == StreamEnd::kReset);
   if (flow.session) flow.session->close(end == StreamEnd::kReset, *this);
+  const bool tried = flow.state == Flow::State::kDissecting || flow.unknown_datagrams != 0;
+  if (tried && flow.items == 0) tell_undissected(flow);
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   flow.blocked = 2;
@@ -246,6 +263,7 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
   flow_ = flow;
   tell(*flow, packet, slot.decoded);
   if (flow->connection != nullptr) flow->connection->observe(slot.key.from_low ? 0 : 1, slot.decoded, packet.time);
+  if (options_.l4.udp) tell_raw(*flow, packet, slot.decoded);
   const Duration timeout = options_.settings.answer_timeout;
   if (flow->session && packet.time - flow->expire_checked > timeout) {
     flow->expire_checked = packet.time;
@@ -273,23 +291,20 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
 }
 
 void Engine::finish(item::Item* item) {
-  --open_items_;
-  if (l4::Connection* const connection = outermost(*flow_).connection; connection != nullptr)
+  if (l4::Connection* const connection = connection_of(*flow_); connection != nullptr)
     connection->found(*item->protocol);
   finish_between(item, flow_->client(), flow_->server());
 }
 
+uint64_t Engine::next_index() const { return outermost(*flow_).items; }
+
 void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
+  --open_items_;
   item->index = outermost(*flow_).items++;
   item->client.address = client;
   item->server.address = server;
   count(Counter::kItems, 1);
   observer_.on_item(item::ItemRef(item));
-}
-
-void Engine::finish_opening(item::Item* item) {
-  opening_ = item::ItemRef(item);
-  finish(item);
 }
 
 void Engine::drop(item::Item* item) {

@@ -29,6 +29,7 @@ class Collected final : public Output {
     ++held_;
     return item;
   }
+  uint64_t next_index() const override { return finished; }
   void finish(item::Item* item) override {
     --held_;
     ++finished;
@@ -147,7 +148,7 @@ class Player {
           break;
         case Step::Kind::kSwitch:
           side.waiting.erase(0, step.bytes);
-          if (step.request != nullptr) out_.drop(step.request);
+          if (step.opening != nullptr) out_.finish(step.opening);
           switched_ = step.to;
           stopped_ = true;
           break;

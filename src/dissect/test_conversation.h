@@ -62,6 +62,7 @@ class TestConversation final : public Output {
     ++open;
     return item;
   }
+  uint64_t next_index() const override { return items.size(); }
   void finish(item::Item* item) override {
     item->index = items.size();
     items.emplace_back(item);
@@ -126,7 +127,7 @@ class TestConversation final : public Output {
         return true;
       }
       case Step::Kind::kSwitch:
-        if (s.request != nullptr) drop(s.request);
+        if (s.opening != nullptr) finish(s.opening);
         switched.emplace_back(s.to);
         done_ = true;
         return false;

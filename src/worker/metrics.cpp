@@ -185,6 +185,19 @@ void add_spool(std::vector<Metric>& m) {
                   VALUE(age(s.recorder.spool.oldest))));
 }
 
+void add_grpc(std::vector<Metric>& m) {
+  m.push_back(one("baleen_grpc_reflected_servers", Kind::kGauge,
+                  "Servers whose types of messages are known because they told them (gRPC's server reflection)",
+                  VALUE(s.descriptors.servers)));
+  m.push_back(one("baleen_grpc_reflected_files_total", Kind::kCounter, "Files of descriptors that servers told",
+                  VALUE(s.descriptors.files)));
+  m.push_back(one("baleen_grpc_refused_files_total", Kind::kCounter,
+                  "Files of descriptors that were malformed, or beyond what is kept of one server",
+                  VALUE(s.descriptors.refused)));
+  m.push_back(one("baleen_grpc_forgotten_servers_total", Kind::kCounter,
+                  "Servers whose types made room for those of others", VALUE(s.descriptors.forgotten)));
+}
+
 void add_scripts(std::vector<Metric>& m) {
   m.push_back(one("baleen_script_dropped_items_total", Kind::kCounter,
                   "Items that did not reach the scripts: their queue was full", VALUE(s.script_dropped_items)));
@@ -229,6 +242,7 @@ const std::vector<Metric>& metrics() {
     add_ledger(m);
     add_recordings(m);
     add_spool(m);
+    add_grpc(m);
     add_scripts(m);
     add_reference_names(m);
     return m;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,7 +18,9 @@
 #include "script/host.h"
 #include "worker/config.h"
 #include "worker/control.h"
+#include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
+#include "worker/packet_dump.h"
 #include "worker/packet_files.h"
 
 namespace baleen::worker {
@@ -39,6 +42,7 @@ struct WorkerStatus {
   } flight;
   bool recording = false;  // something is, or was, to be recorded
   std::vector<record::RecordingStatus> recordings;
+  dissect::grpc::DescriptorsCounters descriptors;
   uint64_t script_dropped_items = 0;
   std::vector<script::ScriptStatus> scripts;
   record::SpoolWaiting waiting_of(const std::string& recording) const {
@@ -68,6 +72,8 @@ class Worker {
   /// A changed configuration: environment of scripts, recordings. What cannot change while running is told in the
   /// answer.
   std::vector<std::string> apply(const Config& config);
+  /// Looks at the files that may change meanwhile (protobuf descriptors). What is new or wrong, to be told to the user.
+  std::optional<std::string> refresh();
   /// Ends capture, then scripts, then recording, in that order, so that nothing is lost on the way. Uploads for
   /// `patience`.
   void stop(Duration patience);
@@ -87,6 +93,10 @@ class Worker {
   Result<> open_key_logs();
   Result<> start_scripts();
   Result<> start_recorder(const std::vector<const record::FlightRecorder*>& flights);
+  Result<> open_control(const std::vector<const record::FlightRecorder*>& flights);
+  dissect::EngineOptions engine_options();
+  record::FlightRecorderOptions flight_options(size_t shards) const;
+  std::vector<record::InterfaceName> interfaces();
   Result<std::unique_ptr<store::ObjectStore>> open_store(const store::Location& location,
                                                          const std::string& key_json) const;
   Result<std::string> upload(const script::Upload& upload, const char* scheme) const;
@@ -103,11 +113,14 @@ class Worker {
   item::Origin origin_;
   record::CaptureNumbers numbers_;
   dissect::tls::KeyLog key_log_;
+  dissect::grpc::Descriptors descriptors_;
+  DescriptorFiles descriptor_files_{descriptors_};
   std::vector<std::unique_ptr<KeyLogFollower>> followed_key_logs_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::unique_ptr<record::Recorder> recorder_;
   std::unique_ptr<record::Recordings> recordings_;  // goes before the recorder
   std::unique_ptr<Control> control_;
+  std::unique_ptr<DumpServer> dumps_;
   std::unique_ptr<ControlSocket> control_socket_;
   std::unique_ptr<io::PageServer> metrics_;  // asks all of the above
   dissect::Selection dissectors_;

@@ -295,4 +295,38 @@ void refine_response(Item& item) {
   item.response.payload = with(item.response.payload, "graphql", map.build(arena), arena);
 }
 
+bool is_socket_protocol(std::string_view name) { return name == "graphql-transport-ws" || name == "graphql-ws"; }
+
+Value socket_message(std::string_view text, Arena& arena) {
+  std::string_view type, id, payload;
+  each_member(text, [&](std::string_view name, std::string_view value) {
+    if (name == "type") type = text_of(value, arena);
+    if (name == "id") id = text_of(value, arena);
+    if (name == "payload") payload = value;
+    return true;
+  });
+  if (type.empty()) return {};
+  MapOf map(arena);
+  map.add("messageType", type);
+  map.add_text("id", id);
+  if (type == "subscribe" || type == "start") {
+    const Value call = describe(call_in(payload, arena), true, arena);
+    for (const item::Member& member : call.members()) map.add(member.name, member.value);
+  } else if (type == "next" || type == "data" || type == "error") {
+    Growing<Value, 8> errors(arena);
+    size_t count = 0;
+    // The payload of an error is the list, or (graphql-ws) the one, that a result has as a member.
+    if (type == "error") {
+      const bool list = payload.starts_with('[');
+      const std::string_view result = join({"{\"errors\":", list ? "" : "[", payload, list ? "}" : "]}"}, arena);
+      add_errors(result, errors, count, arena);
+    } else {
+      add_errors(payload, errors, count, arena);
+    }
+    map.add("errorCount", static_cast<uint64_t>(count));
+    if (!errors.empty()) map.add("errors", Value::list(errors.take()));
+  }
+  return map.build();
+}
+
 }  // namespace baleen::dissect::graphql

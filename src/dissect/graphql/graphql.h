@@ -24,4 +24,11 @@ void refine_request(item::Item& item);
 /// others are left alone.
 void refine_response(item::Item& item);
 
+/// Whether a WebSocket's subprotocol carries GraphQL: graphql-transport-ws
+/// (https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md), or graphql-ws, the one before it.
+bool is_socket_protocol(std::string_view name);
+/// What one of its messages says: messageType, id, and of an operation what `request.graphql` shows, of a result how
+/// many errors it has, and these. Null when it is none.
+item::Value socket_message(std::string_view text, Arena& arena);
+
 }  // namespace baleen::dissect::graphql

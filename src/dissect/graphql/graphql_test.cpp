@@ -220,15 +220,46 @@ TEST(Graphql, EveryFieldExists) {
   EXPECT_EQ(item::row_of(t.item(0)).summary.text(), "query a");
 }
 
+TEST(Graphql, ReadsMessagesOfSockets) {
+  const std::pair<const char*, const char*> rows[] = {
+      {R"({"type":"connection_init","payload":{"token":"x"}})", R"({"messageType":"connection_init"})"},
+      {R"({"id":"1","type":"subscribe","payload":{"query":"subscription Tick { tick }","operationName":"Tick"}})",
+       R"({"messageType":"subscribe","id":"1","operationName":"Tick","operationType":"subscription","summary":"subscription Tick",)"
+       R"("fields":["tick"],"query":"subscription Tick { tick }"})"},
+      {R"({"id":"1","type":"start","payload":{"query":"{ a"}})",
+       R"({"messageType":"start","id":"1","operationName":"","operationType":"","summary":"","error":"no document: byte 3","query":"{ a"})"},
+      {R"({"id":"1","type":"next","payload":{"data":{"tick":1}}})",
+       R"({"messageType":"next","id":"1","errorCount":0})"},
+      {R"({"id":"1","type":"data","payload":{"data":null,"errors":[{"message":"x"}]}})",
+       R"({"messageType":"data","id":"1","errorCount":1,"errors":[{"message":"x"}]})"},
+      {R"({"id":"1","type":"error","payload":[{"message":"a"},{"message":"b"}]})",
+       R"({"messageType":"error","id":"1","errorCount":2,"errors":[{"message":"a"},{"message":"b"}]})"},
+      {R"({"id":"1","type":"error","payload":{"message":"a"}})",
+       R"({"messageType":"error","id":"1","errorCount":1,"errors":[{"message":"a"}]})"},
+      {R"({"id":"1","type":"complete"})", R"({"messageType":"complete","id":"1"})"},
+      {"[]", "null"},
+      {"{", "null"},
+      {"ping", "null"}};
+  for (const auto& [text, expected] : rows) {
+    Arena arena;
+    std::string got;
+    item::append_json(socket_message(text, arena), got);
+    EXPECT_EQ(got, expected) << text;
+  }
+}
+
 struct Operations final : EngineObserver {
   void on_item(item::ItemRef item) override {
     ++cards[std::string(item->protocol->abbreviation)];
+    for (const item::Message* m : {&item->request, &item->response})
+      if (const Value type = m->payload["graphql"]["messageType"]; type.is_string())
+        ++sockets[std::string(type.text())];
     const Value graphql = item->request.payload["graphql"];
-    if (graphql.is_null()) return;
+    if (graphql.is_null() || (graphql["messageType"].is_string() && graphql["query"].is_null())) return;
     ++operations[std::string(graphql["summary"].text())];
     errors += item->response.payload["graphql"]["errorCount"].as_int();
   }
-  std::map<std::string, int> cards, operations;
+  std::map<std::string, int> cards, operations, sockets;
   int64_t errors = 0;
 };
 
@@ -245,10 +276,13 @@ TEST(Graphql, FindsEveryCallOfACapture) {
   EXPECT_EQ(got.cards["GQL"], 14);
   EXPECT_EQ(got.cards["HTTP"], 3);  // "not json", and two upgrades to WebSocket
   const std::map<std::string, int> operations = {
-      {"query users", 2},     {"query GetUser", 1},     {"query Two", 1},  {"mutation AddUser", 1},
-      {"query Err", 1},       {"query nosuchfield", 1}, {"", 1},           {"query Frag", 1},
-      {"query Big", 1},       {"query Intro", 1},       {"batch of 2", 1}, {"query G", 1},
-      {"subscription Sse", 1}};
+      {"query users", 2},      {"query GetUser", 1},     {"query Two", 1},  {"mutation AddUser", 1},
+      {"query Err", 1},        {"query nosuchfield", 1}, {"", 1},           {"query Frag", 1},
+      {"query Big", 1},        {"query Intro", 1},       {"batch of 2", 1}, {"query G", 1},
+      {"subscription Sse", 1}, {"subscription Tick", 1}, {"query Q", 1}};
+  const std::map<std::string, int> sockets = {
+      {"connection_init", 2}, {"connection_ack", 2}, {"subscribe", 2}, {"next", 11}, {"complete", 2}};
+  EXPECT_EQ(got.sockets, sockets) << ::testing::PrintToString(got.sockets);
   EXPECT_EQ(got.operations, operations) << ::testing::PrintToString(got.operations);
   EXPECT_EQ(got.errors, 3);
 }

@@ -1,6 +1,6 @@
 #include "codec/protobuf.h"
 #include "dissect/build.h"
-#include "dissect/grpc/grpc.h"
+#include "dissect/grpc/message.h"
 
 // Without its descriptor a message says numbers and four wire types. Bytes may be a string, a nested message, packed
 // numbers or anything: they are a string when all of it can be printed, else a message when they parse as one, else
@@ -20,7 +20,7 @@ constexpr size_t kMaxRecords = 1024;  // of a message with all that is nested in
 
 class Tree {
  public:
-  explicit Tree(Arena& arena) : arena_(arena) {}
+  Tree(Budget& budget, Arena& arena) : budget_(budget), arena_(arena) {}
 
   /// Nothing when the bytes are no message.
   Value message(Bytes bytes, int depth) {
@@ -50,11 +50,13 @@ class Tree {
     ListOf list(arena_);
     for (WireField f; reader.next(f);) {
       if (f.type == Type::kEndGroup) break;
-      if (++count_ > kMaxRecords) {
+      if (++count_ > kMaxRecords || budget_.records == 0) {
+        budget_.cut = true;
         while (reader.next(f)) {
         }
         break;
       }
+      --budget_.records;
       list.push(value(f, reader, depth));
     }
     return list.build();
@@ -97,12 +99,13 @@ class Tree {
     return Value::bytes(bytes);
   }
 
+  Budget& budget_;
   Arena& arena_;
   size_t count_ = 0;
 };
 
 }  // namespace
 
-Value wire_message(Bytes message, Arena& arena) { return Tree(arena).message(message, 0); }
+Value wire_message(Bytes bytes, Budget& budget, Arena& arena) { return Tree(budget, arena).message(bytes, 0); }
 
 }  // namespace baleen::dissect::grpc

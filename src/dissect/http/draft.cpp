@@ -4,6 +4,7 @@
 
 #include "codec/inflate.h"
 #include "dissect/graphql/graphql.h"
+#include "dissect/grpc/grpc.h"
 #include "dissect/http/chars.h"
 #include "dissect/http/views.h"
 
@@ -120,6 +121,38 @@ void add_sizes(Draft& draft, const Fields& fields, std::string_view head) {
   if (!fields.as_sent) draft.add("rawHead", text_or_bytes(head));
 }
 
+Value* member(Draft& draft, std::string_view name) {
+  for (size_t i = 0; i < draft.used; ++i)
+    if (draft.members[i].name == name) return &draft.members[i].value;
+  return nullptr;
+}
+
+/// gRPC-Web, which any version of HTTP may carry. Its trailers, which come in the body, are put among the headers:
+/// there filters look for them.
+void add_grpc_web(Draft& draft, Output& out) {
+  Arena& arena = draft.arena();
+  item::Item& item = *draft.item;
+  Value& headers = *member(draft, "headers");
+  const Value* const body = member(draft, draft.is_response ? "content" : "postData");
+  const grpc::Half half{draft.content_type, headers["grpc-encoding"].text(),
+                        body != nullptr ? (*body)["text"].text() : std::string_view(), draft.capped || draft.holed};
+  if (item.protocol->version != "2.0") item.protocol = &grpc::kWebProtocol;
+  if (!draft.is_response) {
+    const std::string_view path = member(draft, "path")->text(), timeout = headers["grpc-timeout"].text();
+    return draft.add("grpc", grpc::request_value(path, timeout, half, arena, out));
+  }
+  const std::string_view in_head = headers["grpc-status"].text();
+  grpc::Ending ending{in_head, headers["grpc-message"].text(), headers["grpc-status-details-bin"].text(),
+                      draft.body_size == 0};
+  draft.add("grpc", grpc::response_value(item.request.payload["path"].text(), half, ending, arena, out));
+  if (ending.status.data() == in_head.data()) return;
+  const auto all = arena.array<Member>(headers.size() + 2);
+  std::copy(headers.members().begin(), headers.members().end(), all.begin());
+  all[headers.size()] = {"Grpc-Status", ending.status};
+  all[headers.size() + 1] = {"Grpc-Message", ending.message};
+  headers = Value::map(all, true);
+}
+
 }  // namespace
 
 void Draft::keep(Bytes bytes, uint64_t expected, size_t cap) {
@@ -146,7 +179,8 @@ void Draft::keep(Bytes bytes, uint64_t expected, size_t cap) {
 void start_request(Draft& draft, const RequestLine& line, const Fields& fields, std::string_view head) {
   start(draft, fields);
   Arena& arena = draft.arena();
-  const Target target = line.method == "CONNECT" ? Target{line.target, {}} : parse_target(line.target, arena);
+  const Target target = line.method == "CONNECT" && !line.target.starts_with('/') ? Target{line.target, {}}
+                                                                                  : parse_target(line.target, arena);
   draft.add_all({{"method", line.method},
                  {"url", line.target},
                  {"targetUri", line.target},
@@ -183,6 +217,7 @@ void finish_payload(Draft& draft, Output& out) {
   } else if (draft.body_size > 0) {
     draft.add("postData", post_data(draft, out));
   }
+  if (grpc::is_web(draft.content_type)) add_grpc_web(draft, out);
   if (!draft.trailers.empty()) draft.trailer_fields = trailer_map(draft.trailers, draft.arena());
   if (!draft.trailer_fields.is_null()) draft.add("trailers", draft.trailer_fields);
   message.payload = Value::map({draft.members, draft.used});

@@ -1,6 +1,7 @@
 #include "dissect/http/fields.h"
 
 #include "dissect/graphql/graphql.h"
+#include "dissect/grpc/grpc.h"
 #include "dissect/http/http.h"
 
 namespace baleen::dissect::http {
@@ -34,6 +35,6 @@ const item::Protocol Http::kProtocol =
 const item::Protocol Http::kProtocol10 =
     card("1.0", "Hypertext Transfer Protocol -- HTTP/1.0", "https://datatracker.ietf.org/doc/html/rfc1945");
 
-const item::Protocol* const Http::kCards[3] = {&kProtocol, &kProtocol10, &graphql::kProtocol};
+const item::Protocol* const Http::kCards[4] = {&kProtocol, &kProtocol10, &graphql::kProtocol, &grpc::kWebProtocol};
 
 }  // namespace baleen::dissect::http

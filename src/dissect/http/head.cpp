@@ -149,6 +149,57 @@ bool may_become_status_line(std::string_view start) {
   return start.size() < 10 || start[9] != '0';
 }
 
+RequestLine guess_request_line(std::string_view line) {
+  RequestLine r;
+  const auto* const end = std::find_if_not(line.begin(), line.end(), is_token_char);
+  r.method = line.substr(0, static_cast<size_t>(end - line.begin()));
+  line.remove_prefix(r.method.size());
+  if (const size_t version = line.rfind("HTTP/"); version != std::string_view::npos) {
+    r.version = line.substr(version);
+    line = line.substr(0, version);
+  }
+  r.target = trim(line);
+  return r;
+}
+
+Probe probe_broken_head(std::string_view text) {
+  constexpr size_t kLongest = 4096, kShortestMethod = 3;
+  constexpr std::string_view kMethods[] = {"GET",     "HEAD",  "POST",    "PUT",  "DELETE",
+                                           "OPTIONS", "TRACE", "CONNECT", "PATCH"};
+  const auto is_capital = [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; };
+  size_t capitals = 0;
+  while (capitals < text.size() && is_capital(text[capitals])) ++capitals;
+  if (capitals < kShortestMethod && capitals < text.size()) return Probe::kNo;
+  for (size_t at = 0; at < std::min(text.size(), kLongest);) {
+    const size_t end = text.find('\n', at);
+    std::string_view line = text.substr(at, end == std::string_view::npos ? end : end - at);
+    if (end != std::string_view::npos && line.ends_with('\r')) line.remove_suffix(1);
+    for (size_t i = 0; i < line.size(); ++i) {
+      const auto c = static_cast<uint8_t>(line[i]);
+      if (c < 0x20 && c != '\t' && !(c == '\r' && i + 1 == line.size())) return Probe::kNo;
+    }
+    if (end == std::string_view::npos) break;
+    if (at == 0) {
+      const bool known =
+          std::find(std::begin(kMethods), std::end(kMethods), line.substr(0, capitals)) != std::end(kMethods);
+      if (!known && line.find("HTTP/") == std::string_view::npos) return Probe::kNo;
+    } else if (line.empty()) {
+      return Probe::kYes;
+    } else if (line.find(':') == 0 || line.find(':') == std::string_view::npos) {
+      return Probe::kNo;
+    }
+    at = end + 1;
+  }
+  return text.size() >= kLongest ? Probe::kNo : Probe::kUnsure;
+}
+
+Probe probe_status_line(std::string_view text) {
+  if (!may_become_status_line(text)) return Probe::kNo;
+  return text.size() < 13                                          ? Probe::kUnsure
+         : text[12] == ' ' || text[12] == '\r' || text[12] == '\n' ? Probe::kYes
+                                                                   : Probe::kNo;
+}
+
 FieldParser::FieldParser(Arena& arena, size_t room, const char* end, bool crumbs)
     : arena_(arena), end_(end), room_(room), crumbs_(crumbs) {
   members_ = static_cast<Member*>(arena.allocate(room * sizeof(Member), alignof(Member)));

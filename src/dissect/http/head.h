@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "dissect/dissector.h"
 #include "item/value.h"
 
 // The head of a message: start line, field lines, empty line (RFC 9112 2.1). Pure functions from bytes to views.
@@ -50,6 +51,14 @@ StatusLine parse_status_line(std::string_view line);
 /// Whether a line that begins so can still become one.
 bool may_become_request_line(std::string_view start);
 bool may_become_status_line(std::string_view start);
+
+/// Whether these are the bytes of a head whose request line follows no rule, but which a client certainly meant as one:
+/// it names a well-known method or HTTP, and nothing but field lines follow. kUnsure: more bytes can tell.
+Probe probe_broken_head(std::string_view text);
+/// What such a line seems to say: its parts, as far as they are there; not ok.
+RequestLine guess_request_line(std::string_view line);
+/// Whether a status line stands at the front; kUnsure: more bytes can tell.
+Probe probe_status_line(std::string_view text);
 
 /// The fields that the dissector itself acts upon.
 enum class Known : uint8_t {

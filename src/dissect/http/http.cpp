@@ -6,7 +6,6 @@
 #include "dissect/http/chars.h"
 #include "dissect/http/draft.h"
 #include "dissect/http/head.h"
-#include "item/json.h"
 
 // The session keeps two state machines, one per direction, and a queue of the requests that wait.
 //
@@ -27,6 +26,7 @@ using item::Value;
 
 constexpr size_t kMaxChunkLine = 16 << 10;
 constexpr size_t kMaxHold = 256 << 10;
+constexpr uint64_t kMaybeBare = 32;  // a Mark: nothing of the announced body has come, and it need not
 
 std::string_view without_cr(std::string_view line) {
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
@@ -54,6 +54,18 @@ Fields fields_of(std::string_view copy, const Head& head, Arena& arena) {
   return fields;
 }
 
+/// Whether a response's head says that a body follows it.
+bool announces_body(std::string_view head) {
+  for (size_t at = head.find('\n'); at != std::string_view::npos; at = head.find('\n', at + 1)) {
+    const std::string_view line = head.substr(at + 1, head.find('\n', at + 1) - at - 1);
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos) continue;
+    if (alike(line.substr(0, colon), "content-length")) return trim(without_cr(line.substr(colon + 1))) != "0";
+    if (alike(line.substr(0, colon), "transfer-encoding")) return true;
+  }
+  return false;
+}
+
 /// RFC 9112 7.1: chunk-size and its extensions, which mean nothing to us.
 bool chunk_size(std::string_view line, uint64_t& size) {
   size_t digits = 0;
@@ -69,16 +81,6 @@ bool chunk_size(std::string_view line, uint64_t& size) {
   if (!rest.empty() && rest.front() != ';') return false;
   size = n;
   return true;
-}
-
-/// An item of the same request.
-Item* copy_request(const Item& item, Output& out) {
-  Item* const copy = out.begin(*item.protocol);
-  std::string json;  // an upgrade happens once per connection, and seldom
-  item::append_json(item.request.payload, json);
-  copy->request = item.request;
-  copy->request.payload = item::parse_json(json, copy->arena).value_or(Value());
-  return copy;
 }
 
 /// Who speaks after a 101 (RFC 9110 15.2.2); "" leaves it to the probes.
@@ -99,10 +101,7 @@ Probe Http::probe(const Input& in) {
   const bool request = in.direction == Direction::kToServer;
   if (!(request ? may_become_request_line(text) : may_become_status_line(text))) return Probe::kNo;
   // A status line shows what it is with its first characters; a request line with its last.
-  if (!request)
-    return text.size() < 13                                          ? Probe::kUnsure
-           : text[12] == ' ' || text[12] == '\r' || text[12] == '\n' ? Probe::kYes
-                                                                     : Probe::kNo;
+  if (!request) return probe_status_line(text);
   const size_t limit = Settings{}.header_cap;
   const size_t end = text.substr(0, limit).find('\n');
   if (end == std::string_view::npos) return text.size() >= limit ? Probe::kNo : Probe::kUnsure;
@@ -124,7 +123,9 @@ Step Http::dissect(const Input& in, Output& out) {
       return Step::lost();
     }
     case State::kRefused: return Step::lost();
-    default: return body(side, in, 0, *side.draft, out);
+    default:
+      if ((side.draft->item->match_key & kMaybeBare) != 0) return maybe_bare(side, in, out);
+      return body(side, in, 0, *side.draft, out);
   }
 }
 
@@ -142,7 +143,8 @@ Step Http::head(Side& side, const Input& in, Output& out) {
   const Bytes bytes = in.bytes.first(std::min(in.bytes.size(), cap));
   const std::string_view text = as_text(bytes);
   const size_t from = std::exchange(side.scanned, 0);
-  if (from == 0 && !(is_request ? may_become_request_line(text) : may_become_status_line(text))) return refuse(side);
+  if (from == 0 && !(is_request ? may_become_request_line(text) : may_become_status_line(text)))
+    return is_request ? broken_request(side, in, bytes, out) : refuse(side);
 
   LineEnds lines;
   const size_t size = find_head_end(bytes, from, lines);
@@ -150,7 +152,8 @@ Step Http::head(Side& side, const Input& in, Output& out) {
     // The start line is judged as soon as it is there, so that the end of the head is not waited for in vain.
     if (lines.count > 0 && from <= text.find('\n')) {
       const std::string_view line = first_line(text);
-      if (!(is_request ? parse_request_line(line).ok : parse_status_line(line).ok)) return refuse(side);
+      if (!(is_request ? parse_request_line(line).ok : parse_status_line(line).ok))
+        return is_request ? broken_request(side, in, bytes, out) : refuse(side);
     }
     if (in.bytes.size() >= cap) return out.count(Counter::kMessageTooLong), refuse(side);
     side.scanned = static_cast<uint32_t>(bytes.size());
@@ -158,7 +161,23 @@ Step Http::head(Side& side, const Input& in, Output& out) {
   }
   const size_t line_end = from == 0 ? lines.at[0] : text.find('\n');
   Head head{text.substr(0, size), without_cr(text.substr(0, line_end)), line_end, lines, from == 0};
-  return is_request ? request(side, in, head, out) : response(side, in, head, out);
+  if (!is_request) return response(side, in, head, out);
+  const RequestLine line = parse_request_line(head.line);
+  return line.ok ? request(side, in, head, line, out) : broken_request(side, in, bytes, out);
+}
+
+/// A head that is none but for its start line is a request all the same: a server will answer it.
+Step Http::broken_request(Side& side, const Input& in, Bytes bytes, Output& out) {
+  const std::string_view text = as_text(bytes);
+  const Probe probe = probe_broken_head(text);
+  if (probe == Probe::kUnsure && !in.end_of_stream && bytes.size() < out.settings().header_cap)
+    return Step::need(bytes.size() + 1);
+  if (probe != Probe::kYes) return refuse(side);
+  LineEnds lines;
+  const size_t size = find_head_end(bytes, 0, lines);
+  const size_t line_end = lines.at[0];
+  const Head head{text.substr(0, size), without_cr(text.substr(0, line_end)), line_end, lines, true};
+  return request(side, in, head, guess_request_line(head.line), out);
 }
 
 Step Http::refuse(Side& side) {
@@ -166,19 +185,18 @@ Step Http::refuse(Side& side) {
   return Step::lost();
 }
 
-Step Http::request(Side& side, const Input& in, const Head& head, Output& out) {
-  const RequestLine line = parse_request_line(head.line);
-  if (!line.ok) return refuse(side);
+Step Http::request(Side& side, const Input& in, const Head& head, const RequestLine& line, Output& out) {
   Draft draft;
-  draft.item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
+  draft.item = out.begin(line.version == "HTTP/1.0" ? kProtocol10 : kProtocol);
   draft.time = in.time;
   draft.wire_size = head.text.size();
   const std::string_view copy = draft.arena().copy(head.text);
   const Fields fields = fields_of(copy, head, draft.arena());
   const auto here = [&](std::string_view part) {
-    return copy.substr(static_cast<size_t>(part.data() - head.text.data()), part.size());
+    return part.empty() ? part : copy.substr(static_cast<size_t>(part.data() - head.text.data()), part.size());
   };
   start_request(draft, {here(line.method), here(line.target), here(line.version), true}, fields, copy);
+  if (!line.ok) draft.error = "malformed request line";
 
   uint64_t& marks = draft.item->match_key;
   marks = line.method == "HEAD" ? uint64_t{kHeadMethod} : line.method == "CONNECT" ? uint64_t{kConnect} : 0;
@@ -215,7 +233,7 @@ Step Http::response(Side& side, const Input& in, const Head& head, Output& out) 
     if (draft.item == nullptr) {
       draft.item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
       draft.item->outcome = Outcome::kNoRequest;
-      draft.item->match_key = kRequestDone;
+      draft.item->match_key = kRequestDone | (announces_body(head.text) ? kMaybeBare : 0);
     }
   }
   draft.time = in.time;
@@ -254,7 +272,23 @@ Step Http::response(Side& side, const Input& in, const Head& head, Output& out) 
   } else {  // item 8
     side.state = State::kUntilClose;
   }
-  return body(side, in, head.text.size(), draft, out);
+  if ((marks & kMaybeBare) == 0) return body(side, in, head.text.size(), draft, out);
+  keep_for_later(side, draft);
+  return Step::took(head.text.size());
+}
+
+/// An answer whose request was not seen may be to HEAD: then the next one follows in place of the body that it
+/// announces (RFC 9112 6.3 item 1).
+Step Http::maybe_bare(Side& side, const Input& in, Output& out) {
+  const Probe next = probe_status_line(as_text(in.bytes));
+  if (next == Probe::kUnsure && !in.end_of_stream) return Step::need(in.bytes.size() + 1);
+  Draft& draft = *side.draft;
+  draft.item->match_key &= ~kMaybeBare;
+  if (next != Probe::kYes) return body(side, in, 0, draft, out);
+  side.state = State::kHead;
+  side.left = 0;
+  finish(draft, out);
+  return head(side, in, out);
 }
 
 Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size) {
@@ -270,14 +304,12 @@ Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Field
 }
 
 Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
-  // RFC 7540 3.2: the first answer over HTTP/2 is to this request.
-  Item* const answered_there = to == "http2" && draft.item->request.present ? copy_request(*draft.item, out) : nullptr;
-  finish(draft, out, true);
   give_up(Direction::kToServer, "the connection was handed over", out);
+  Item* const opening = complete(draft, out);
   while (Item* item = waiting_.pop()) finish_unanswered(item, out);
   hold_ = false;
   for (Side& side : sides_) side = Side();
-  return Step::switch_to(to, used, answered_there);
+  return Step::switch_to(to, used, opening);
 }
 
 Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {
@@ -377,7 +409,12 @@ void Http::keep_for_later(Side& side, Draft& draft) {
   if (side.draft == nullptr) side.draft = draft.arena().make<Draft>(draft);
 }
 
-void Http::finish(Draft& draft, Output& out, bool opens) {
+void Http::finish(Draft& draft, Output& out) {
+  if (Item* const item = complete(draft, out); item != nullptr) out.finish(item);
+}
+
+/// The item, when its other half is complete, too: the caller's now, else null.
+Item* Http::complete(Draft& draft, Output& out) {
   Item* const item = draft.item;
   finish_payload(draft, out);
   if (draft.error != nullptr) {
@@ -387,11 +424,10 @@ void Http::finish(Draft& draft, Output& out, bool opens) {
   }
   side_of(draft.is_response ? Direction::kToClient : Direction::kToServer).draft = nullptr;
   item->match_key |= draft.is_response ? kResponseDone : kRequestDone;
-  if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return;
+  if ((item->match_key & (kRequestDone | kResponseDone)) != (kRequestDone | kResponseDone)) return nullptr;
   if (item->outcome == Outcome::kNoRequest) out.count(Counter::kHalfResponses);
   if (dns::is_dns_message(draft.content_type)) dns::over_https(*item, out);
-  if (opens) return out.finish_opening(item);
-  out.finish(item);
+  return item;
 }
 
 void Http::finish_unanswered(Item* item, Output& out) {
@@ -426,6 +462,7 @@ bool Http::gap(Direction direction, uint64_t bytes, Output& out) {
       return true;
     }
     side.draft->holed = true;
+    side.draft->item->match_key &= ~kMaybeBare;
     side.draft->error = "bytes of the body were lost";
     side.draft->body_size += bytes;
     side.draft->wire_size += bytes;

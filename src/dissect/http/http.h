@@ -8,6 +8,7 @@ namespace baleen::dissect::http {
 struct Draft;
 struct Fields;
 struct Head;
+struct RequestLine;
 struct StatusLine;
 
 /// HTTP/1.0 and HTTP/1.1 (RFC 9110, RFC 9112): requests with their answers, pipelined or not. Hands over to another
@@ -19,7 +20,7 @@ class Http final : public Session {
  public:
   static const item::Protocol kProtocol;         // HTTP/1.1
   static const item::Protocol kProtocol10;       // HTTP/1.0
-  static const item::Protocol* const kCards[3];  // with GraphQL's
+  static const item::Protocol* const kCards[4];  // with GraphQL's and gRPC-Web's
   static constexpr bool kTcp = true, kUdp = false;
   static constexpr bool kAnswersTell = true;
   static Probe probe(const Input& in);
@@ -52,14 +53,17 @@ class Http final : public Session {
 
   Step head(Side& side, const Input& in, Output& out);
   static Step refuse(Side& side);
-  Step request(Side& side, const Input& in, const Head& head, Output& out);
+  Step broken_request(Side& side, const Input& in, Bytes bytes, Output& out);
+  Step request(Side& side, const Input& in, const Head& head, const RequestLine& line, Output& out);
   Step response(Side& side, const Input& in, const Head& head, Output& out);
+  Step maybe_bare(Side& side, const Input& in, Output& out);
   Step interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size);
   Step body(Side& side, const Input& in, size_t at, Draft& draft, Output& out);
   Step hand_over(Draft& draft, std::string_view to, size_t used, Output& out);
   Step broken(Side& side, Draft& draft, const char* why, size_t used, Output& out);
   static void keep_for_later(Side& side, Draft& draft);
-  void finish(Draft& draft, Output& out, bool opens = false);
+  void finish(Draft& draft, Output& out);
+  item::Item* complete(Draft& draft, Output& out);
   static void finish_unanswered(item::Item* item, Output& out);
   void give_up(Direction direction, const char* why, Output& out);
   Side& side_of(Direction d) { return sides_[static_cast<size_t>(d)]; }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "dissect/graphql/graphql.h"
+#include "dissect/grpc/fields.h"
 #include "dissect/http2/http2.h"
 
 namespace baleen::dissect::http2 {
@@ -20,32 +21,14 @@ constexpr Field kOwn[] = {
     {"response.streamId", "", kInt, "The stream's number."},
     {"response.unknownFields", "", kInt,
      "Header fields that the connection's table would tell, had its beginning been captured."},
-    {"request.grpc.service", "", kString, "The service called, with its package: \"helloworld.Greeter\"."},
-    {"request.grpc.method", "", kString, "The method called."},
-    {"request.grpc.encoding", "", kString, "How compressed messages are compressed."},
-    {"request.grpc.messageCount", "", kInt, "Messages that the client sent."},
-    {"request.grpc.messages", "", kList,
-     "Messages with size, compressed and their fields by protobuf's wire format: number, type, value."},
-    {"request.grpc.incomplete", "", kBool, "The last message is not there as a whole."},
-    {"request.grpc.cut", "", kBool, "The body is longer than what is kept, or bytes of it were lost."},
-    {"response.grpc.status", "", kInt, "gRPC's status code; missing when the call has not ended."},
-    {"response.grpc.statusName", "", kString, "The same by name: \"NOT_FOUND\"."},
-    {"response.grpc.statusMessage", "", kString, "What the server says about it, decoded."},
-    {"response.grpc.statusDetails", "", kList, "google.rpc.Status by its wire format."},
-    {"response.grpc.trailersOnly", "", kBool, "The answer is nothing but a status."},
-    {"response.grpc.encoding", "", kString, "How compressed messages are compressed."},
-    {"response.grpc.messageCount", "", kInt, "Messages that the server sent."},
-    {"response.grpc.messages", "", kList,
-     "Messages with size, compressed and their fields by protobuf's wire format: number, type, value."},
-    {"response.grpc.incomplete", "", kBool, "The last message is not there as a whole."},
-    {"response.grpc.cut", "", kBool, "The body is longer than what is kept, or bytes of it were lost."},
 };
 
 constexpr auto kFields = [] {
-  std::array<Field, std::size(http::kFields) + std::size(kOwn)> all{};
+  std::array<Field, std::size(http::kFields) + std::size(kOwn) + std::size(grpc::kFields)> all{};
   size_t n = 0;
   for (const Field& f : http::kFields) all[n++] = f;
   for (const Field& f : kOwn) all[n++] = f;
+  for (const Field& f : grpc::kFields) all[n++] = f;
   return all;
 }();
 

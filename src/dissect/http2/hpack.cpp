@@ -1,173 +1,223 @@
 #include "dissect/http2/hpack.h"
 
-#include <malloc.h>
-#include <nghttp2/nghttp2.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
-#include "dissect/http2/representation.h"
+#include "dissect/http2/huffman.h"
 
 namespace baleen::dissect::http2 {
 namespace {
 
 // The size that an encoder may give its table. It announces each change itself, so the SETTINGS that allow it need not
-// be followed; a larger table than this is refused, whatever was agreed.
-constexpr size_t kMaxTable = 64 << 10;
+// be followed; of a larger table than this only the newest entries are known.
+constexpr uint32_t kMostTable = 64 << 10;
+// Of a table whose size was agreed on before our time: browsers choose more than the usual 4 KiB.
+constexpr uint32_t kLikelyTable = 16 << 10;
+constexpr size_t kEntryOverhead = 32;  // RFC 7541 4.1
 
-/// Stands for a name that is not known, in the inflater and in what it emits: no real name holds a NUL.
-constexpr uint8_t kNoName = 0;
-
-// ---- memory ----
-// libnghttp2 allocates for each entry of a table and each literal. These come from free lists by size, so that the
-// steady state calls no malloc.
-
-// A block's size is asked of malloc: a head of our own would cost an idle connection a kilobyte.
-class SizedBlocks {
- public:
-  ~SizedBlocks() {
-    for (Free*& list : free_)
-      while (Free* block = list) {
-        list = block->next;
-        std::free(block);
-      }
-    gone_ = true;
-  }
-
-  void* take(size_t size) {
-    const size_t row = size <= 8 ? 0 : (size + 7) / 16;
-    if (row >= kRows) return std::malloc(size);
-    Free* const block = free_[row];
-    if (block == nullptr) return std::malloc(bytes_of(row));
-    free_[row] = block->next;
-    kept_ -= bytes_of(row);
-    return block;
-  }
-  void give(void* pointer) {
-    if (pointer == nullptr) return;
-    const size_t row = (malloc_usable_size(pointer) - 8) / 16;
-    if (row >= kRows || gone_ || kept_ > kKeep) return std::free(pointer);
-    free_[row] = new (pointer) Free{free_[row]};
-    kept_ += bytes_of(row);
-  }
-
- private:
-  static constexpr size_t kRows = 128, kKeep = 1 << 20;
-  struct Free {
-    Free* next;
-  };
-  /// Sizes that glibc's malloc rounds nothing up to.
-  static constexpr size_t bytes_of(size_t row) { return row * 16 + 8; }
-
-  Free* free_[kRows] = {};
-  size_t kept_ = 0;
-  bool gone_ = false;
+/// Appendix A; names as Go's http.CanonicalHeaderKey writes them, as all of ours are.
+constexpr HeaderTable::Entry kStaticTable[kStaticEntries] = {
+    {":authority", ""},
+    {":method", "GET"},
+    {":method", "POST"},
+    {":path", "/"},
+    {":path", "/index.html"},
+    {":scheme", "http"},
+    {":scheme", "https"},
+    {":status", "200"},
+    {":status", "204"},
+    {":status", "206"},
+    {":status", "304"},
+    {":status", "400"},
+    {":status", "404"},
+    {":status", "500"},
+    {"Accept-Charset", ""},
+    {"Accept-Encoding", "gzip, deflate"},
+    {"Accept-Language", ""},
+    {"Accept-Ranges", ""},
+    {"Accept", ""},
+    {"Access-Control-Allow-Origin", ""},
+    {"Age", ""},
+    {"Allow", ""},
+    {"Authorization", ""},
+    {"Cache-Control", ""},
+    {"Content-Disposition", ""},
+    {"Content-Encoding", ""},
+    {"Content-Language", ""},
+    {"Content-Length", ""},
+    {"Content-Location", ""},
+    {"Content-Range", ""},
+    {"Content-Type", ""},
+    {"Cookie", ""},
+    {"Date", ""},
+    {"Etag", ""},
+    {"Expect", ""},
+    {"Expires", ""},
+    {"From", ""},
+    {"Host", ""},
+    {"If-Match", ""},
+    {"If-Modified-Since", ""},
+    {"If-None-Match", ""},
+    {"If-Range", ""},
+    {"If-Unmodified-Since", ""},
+    {"Last-Modified", ""},
+    {"Link", ""},
+    {"Location", ""},
+    {"Max-Forwards", ""},
+    {"Proxy-Authenticate", ""},
+    {"Proxy-Authorization", ""},
+    {"Range", ""},
+    {"Referer", ""},
+    {"Refresh", ""},
+    {"Retry-After", ""},
+    {"Server", ""},
+    {"Set-Cookie", ""},
+    {"Strict-Transport-Security", ""},
+    {"Transfer-Encoding", ""},
+    {"User-Agent", ""},
+    {"Vary", ""},
+    {"Via", ""},
+    {"Www-Authenticate", ""},
 };
 
-SizedBlocks& blocks() {
-  static thread_local SizedBlocks per_thread;
-  return per_thread;
-}
-
-void* take(size_t size, void*) { return blocks().take(size); }
-void give(void* pointer, void*) { blocks().give(pointer); }
-void* take_zeroed(size_t count, size_t size, void*) {
-  void* const p = blocks().take(count * size);
-  return p == nullptr ? nullptr : std::memset(p, 0, count * size);
-}
-void* resize(void* pointer, size_t size, void*) {
-  void* const bigger = blocks().take(size);
-  if (pointer != nullptr && bigger != nullptr) {
-    std::memcpy(bigger, pointer, std::min(size, malloc_usable_size(pointer)));
-    blocks().give(pointer);
-  }
-  return bigger;
-}
-
-/// The inflater keeps a pointer to it.
-nghttp2_mem memory{nullptr, take, give, take_zeroed, resize};
-
-/// "content-type" as "Content-Type", as Go's http.CanonicalHeaderKey writes it; names with other characters stay.
-void write_name(char* out, std::string_view name) {
+/// "content-type" becomes "Content-Type"; names with other characters stay.
+void write_name(char* name, size_t size) {
   bool up = true;
-  for (size_t i = 0; i < name.size(); ++i) {
-    out[i] = up ? upper(name[i]) : lower(name[i]);
+  for (size_t i = 0; i < size; ++i) {
+    name[i] = up ? upper(name[i]) : lower(name[i]);
     up = name[i] == '-';
   }
 }
 
+/// A string of a block that next_representation() has measured (RFC 7541 5.2), in the arena.
+bool read_string(Bytes string, Arena& arena, std::string_view& out) {
+  const bool huffman = string[0] >= 0x80;
+  size_t at = 1;
+  if ((string[0] & 0x7F) == 0x7F)
+    while (string[at++] >= 0x80) {
+    }
+  const Bytes content = string.subspan(at);
+  if (!huffman) return out = arena.copy(as_text(content)), true;
+  char* const text = static_cast<char*>(arena.allocate(most_decoded(content.size()) + 1, 1));
+  const size_t size = decode_huffman(content, text);
+  if (size == SIZE_MAX) return false;
+  return out = {text, size}, true;
+}
+
+/// Where texts go that are only followed.
+Arena& scratch() {
+  static thread_local Arena arena;
+  arena.clear();
+  return arena;
+}
+
 }  // namespace
 
+HeaderTable::Entry HeaderTable::operator[](size_t index) const {
+  const Place& p = entries_[entries_.size() - 1 - index];
+  return {{text_.data() + p.at, p.name}, {text_.data() + p.at + p.name, p.value}};
+}
+
+/// Lets the oldest entries go until `room` more fit.
+void HeaderTable::evict(size_t room) {
+  while (count() > 0 && size_ + room > most_) {
+    const Place& p = entries_[oldest_++];
+    size_ -= static_cast<uint32_t>(kEntryOverhead + p.name + p.value);
+  }
+  if (count() == 0) {
+    entries_.clear();
+    text_.clear();
+    oldest_ = 0;
+  }
+}
+
+void HeaderTable::add(std::string_view name, std::string_view value) {
+  const size_t size = kEntryOverhead + name.size() + value.size();
+  evict(size);
+  if (size > most_) return;  // RFC 7541 4.4: it empties the table, and is not in it
+  // What has left is moved over when it is half of all there is, so that each byte moves once per turn of the table.
+  if (oldest_ > 0 && oldest_ * size_t{2} >= entries_.size()) {
+    const uint32_t from = entries_[oldest_].at;
+    text_.erase(text_.begin(), text_.begin() + from);
+    entries_.erase(entries_.begin(), entries_.begin() + oldest_);
+    for (Place& p : entries_) p.at -= from;
+    oldest_ = 0;
+  }
+  entries_.push_back(
+      {static_cast<uint32_t>(text_.size()), static_cast<uint16_t>(name.size()), static_cast<uint16_t>(value.size())});
+  text_.insert(text_.end(), name.begin(), name.end());
+  text_.insert(text_.end(), value.begin(), value.end());
+  size_ += static_cast<uint32_t>(size);
+}
+
+void HeaderTable::resize(size_t most) {
+  most_ = static_cast<uint32_t>(most);
+  evict(0);
+}
+
+void HeaderTable::clear() {
+  entries_ = {};
+  text_ = {};
+  oldest_ = size_ = 0;
+}
+
 void HeaderDecoder::forget() {
-  if (inflater_ != nullptr) nghttp2_hd_inflate_del(inflater_);
-  inflater_ = nullptr;
+  table_.clear();
+  if (!partial_) table_.resize(kLikelyTable);
   partial_ = true;
 }
 
-void HeaderDecoder::ready() {
-  if (inflater_ != nullptr) return;
-  if (nghttp2_hd_inflate_new2(&inflater_, &memory) != 0) throw std::bad_alloc();
-  nghttp2_hd_inflate_change_table_size(inflater_, kMaxTable);
+/// RFC 7541 2.3.3. False when it is not known.
+bool HeaderDecoder::lookup(uint32_t index, HeaderTable::Entry& out) const {
+  if (index <= kStaticEntries) return out = kStaticTable[index - 1], true;
+  const size_t dynamic = index - kStaticEntries - 1;
+  if (dynamic >= table_.count()) return false;
+  return out = table_[dynamic], true;
 }
 
-bool HeaderDecoder::inflate(Bytes bytes, bool last, size_t cap, Arena& arena, Block& out) {
-  for (;;) {
-    nghttp2_nv field;
-    int flags = 0;
-    const ssize_t used = nghttp2_hd_inflate_hd2(inflater_, &field, &flags, bytes.data(), bytes.size(), last ? 1 : 0);
-    if (used < 0) return false;
-    bytes = bytes.subspan(static_cast<size_t>(used));
-    if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
-      const size_t size = field.namelen + field.valuelen;
-      out.bytes += size;
-      if (out.bytes > cap || out.fields.size() >= kMaxBlockFields) {
-        out.too_long = true;
-        continue;
-      }
-      const bool no_name = field.namelen == 1 && field.name[0] == kNoName;
-      char* const text = static_cast<char*>(arena.allocate(size + 1, 1));
-      if (!no_name) write_name(text, {reinterpret_cast<const char*>(field.name), field.namelen});
-      std::memcpy(text + field.namelen, field.value, field.valuelen);
-      out.fields.push({std::string_view(text, no_name ? 0 : field.namelen),
-                       std::string_view(text + field.namelen, field.valuelen)});
-      continue;
-    }
-    if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0 || bytes.empty()) return true;
+/// One instruction. False when it cannot be read.
+bool HeaderDecoder::field(Bytes block, const Representation& r, size_t cap, Arena& arena, Block& out) {
+  using enum Representation::Kind;
+  if (r.kind == kSizeUpdate) {
+    partial_ |= r.index > kMostTable;
+    table_.resize(std::min(r.index, kMostTable));
+    return true;
   }
-}
-
-/// One instruction after the other, so that those which point to unknown entries can be kept from the inflater.
-bool HeaderDecoder::decode_part(Bytes block, size_t cap, Arena& arena, Block& out) {
-  Representation r;
-  for (; !block.empty(); block = block.subspan(r.bytes)) {
-    if (!next_representation(block, r)) return false;
-    const bool points = r.kind != Representation::Kind::kSizeUpdate;
-    if (!points || r.index <= nghttp2_hd_inflate_get_num_table_entries(inflater_)) {
-      if (!inflate(block.first(r.bytes), false, cap, arena, out)) return false;
-    } else if (r.kind == Representation::Kind::kIndexed) {
-      ++out.unknown;
-    } else {
-      // The same with a literal name, which costs the table less than any real one: entries leave ours later than
-      // theirs, which does no harm.
-      const uint8_t kind = block[0] & (r.kind == Representation::Kind::kIndexing ? 0xC0 : 0xF0);
-      const uint8_t name[] = {kind, 1, kNoName};
-      if (!inflate(name, false, cap, arena, out)) return false;
-      if (!inflate(block.subspan(r.value_at, r.bytes - r.value_at), false, cap, arena, out)) return false;
+  const bool room = out.bytes <= cap && out.fields.size() < kMaxBlockFields;
+  HeaderTable::Entry entry;
+  const bool known = r.index == 0 || lookup(r.index, entry);
+  if (!known && !partial_) return false;
+  if (r.kind == kIndexed && !known) return ++out.unknown, true;
+  const bool borrowed = r.index > kStaticEntries && known;
+  Arena* at = &arena;
+  if (!room || (r.kind == kIndexed && out.bytes + entry.name.size() + entry.value.size() > cap)) at = &scratch();
+  if (r.kind != kIndexed) {
+    if (r.index == 0) {
+      // Behind the first byte: the value's string ends the instruction, so the name's lies between.
+      if (!read_string(block.subspan(1, r.value_at - 1), *at, entry.name)) return false;
+      write_name(const_cast<char*>(entry.name.data()), entry.name.size());
     }
+    if (!read_string(block.subspan(r.value_at, r.bytes - r.value_at), *at, entry.value)) return false;
   }
+  out.bytes += entry.name.size() + entry.value.size();
+  const bool kept = room && out.bytes <= cap;
+  out.too_long |= !kept;
+  // What lies in the table may leave it: before the item is done, or (RFC 7541 4.4) to make room for what names it.
+  if (borrowed && (kept || r.kind == kIndexing)) {
+    entry.name = at->copy(entry.name);
+    if (r.kind == kIndexed) entry.value = at->copy(entry.value);
+  }
+  if (kept) out.fields.push({entry.name, entry.value});
+  if (r.kind == kIndexing) table_.add(entry.name, entry.value);
   return true;
 }
 
 void HeaderDecoder::decode(Bytes block, size_t cap, Arena& arena, Block& out) {
-  ready();
-  const bool good = partial_ ? decode_part(block, cap, arena, out) : inflate(block, true, cap, arena, out);
-  if (good) {
-    nghttp2_hd_inflate_end_headers(inflater_);
-  } else {
+  Representation r;
+  for (; !block.empty(); block = block.subspan(r.bytes)) {
+    if (next_representation(block, r) && field(block, r, cap, arena, out)) continue;
     out.malformed = true;
-    forget();
+    return forget();
   }
 }
 

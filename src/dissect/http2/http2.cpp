@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "dissect/http2/stream.h"
+#include "dissect/http2/tunnel.h"
+#include "item/json.h"
 
 // Frames are taken one by one. Those whose content means something to an item are few: HEADERS, PUSH_PROMISE and their
 // CONTINUATIONs (waited for as a whole, up to a limit), DATA (taken in whatever pieces come), RST_STREAM and GOAWAY.
@@ -19,6 +21,9 @@ using http::Draft;
 size_t slot(uint32_t id) { return id >> 1 & 3; }
 
 }  // namespace
+
+Http2::Http2() = default;
+Http2::~Http2() = default;
 
 Step Http2::dissect(const Input& in, Output& out) {
   Side& side = side_of(in.direction);
@@ -69,7 +74,10 @@ Step Http2::frame(Side& side, const Input& in, Output& out) {
     case kData: return data(side, in, head, out);
     case kHeaders:
     case kPushPromise: return block(side, in, out);
-    case kContinuation: return refuse(side);
+    case kContinuation:
+      if (head.stream != side.too_long) return refuse(side);
+      if (head.has(kEndHeaders)) side.too_long = 0;
+      break;
     case kRstStream:
       if (in.bytes.size() < size) return Step::need(size);
       reset(in.direction, head.stream, load_be32(payload), out);
@@ -93,7 +101,7 @@ Step Http2::data(Side& side, const Input& in, const FrameHead& head, Output& out
   side.padding = padding;
   side.ends_stream = head.has(kEndStream);
   Stream* s = find(head.stream);
-  if (s == nullptr && joined_) s = join_stream(head.stream, in, out);
+  if (s == nullptr && joined_ && find_tunnel(head.stream) == nullptr) s = join_stream(head.stream, in, out);
   if (s != nullptr) s->half(in.direction == Direction::kToClient).wire_size += kFrameHead + head.length;
   return content(side, in, begin, out);
 }
@@ -101,9 +109,12 @@ Step Http2::data(Side& side, const Input& in, const FrameHead& head, Output& out
 Step Http2::content(Side& side, const Input& in, size_t at, Output& out) {
   const bool response = in.direction == Direction::kToClient;
   Stream* const stream = find(side.stream);
+  Tunnel* const tunnel = stream == nullptr ? find_tunnel(side.stream) : nullptr;
   const auto here = std::min<size_t>(side.left, in.bytes.size() - at);
   if (stream != nullptr && stream->half(response).started)
     stream->half(response).keep(in.bytes.subspan(at, here), side.left, out.settings().body_cap);
+  else if (tunnel != nullptr)
+    tunnel->feed(in.direction, in.bytes.subspan(at, here), in.time, out);
   else
     out.count(Counter::kSkippedBytes, here);
   side.left -= static_cast<uint32_t>(here);
@@ -113,7 +124,10 @@ Step Http2::content(Side& side, const Input& in, size_t at, Output& out) {
     side.padding -= static_cast<uint8_t>(padding);
     at += padding;
   }
-  if (!side.inside() && side.ends_stream && stream != nullptr) end_half(*stream, response, out);
+  if (side.inside()) return Step::took(at);
+  if (stream != nullptr && stream->reflects && response && stream->response.started) learn(*stream, out);
+  if (side.ends_stream && stream != nullptr) end_half(*stream, response, out);
+  if (side.ends_stream && tunnel != nullptr && tunnel->end(in.direction)) close_tunnel(side.stream, false, out);
   return Step::took(at);
 }
 
@@ -145,7 +159,7 @@ Step Http2::block(Side& side, const Input& in, Output& out) {
     const FrameHead head = read_frame_head(&in.bytes[at]);
     if (at > 0 && (head.type != kContinuation || head.stream != first.stream)) return refuse(side);
     const size_t end = at + kFrameHead + head.length;
-    if (end > out.settings().header_cap) return out.count(Counter::kMessageTooLong), refuse(side);
+    if (end > out.settings().header_cap) return skip_block(side, in, at, out);
     if (in.bytes.size() < end) return side.scanned = static_cast<uint32_t>(at), Step::need(end);
     Bytes part;
     if (!block_of(head, in.bytes.subspan(at + kFrameHead, head.length), part)) return refuse(side);
@@ -156,6 +170,17 @@ Step Http2::block(Side& side, const Input& in, Output& out) {
     take_block(side, in, first, at, out);
     return Step::took(at);
   }
+}
+
+/// Gives up on a field block of which the frames in the first `known` bytes are here. Where its frames end is known, so
+/// nothing else is lost, but what it would add to the header table.
+Step Http2::skip_block(Side& side, const Input& in, size_t known, Output& out) {
+  const FrameHead first = read_frame_head(in.bytes.data());
+  out.count(Counter::kMessageTooLong);
+  side.decoder.forget();
+  side.scanned = 0;
+  side.too_long = known > 0 || !first.has(kEndHeaders) ? first.stream : 0;
+  return Step::skip(known > 0 ? known : kFrameHead + uint64_t{first.length});
 }
 
 /// Decodes the block whose frames are the first `size` bytes.
@@ -186,11 +211,15 @@ void Http2::take_block(Side& side, const Input& in, const FrameHead& head, size_
   const bool response = to_client && !promise;
   Stream* stream = find(id);
   const bool fresh = stream == nullptr;
-  // A promise for a stream that is there, by a client, or of none; and what follows a stream that ended early.
-  if (recently_reset(id) || (promise && (!fresh || !to_client || id == 0))) {
+  // A promise for a stream that is there, by a client, or of none; and what follows a stream that ended early or is no
+  // longer HTTP's.
+  Tunnel* const tunnel = fresh ? find_tunnel(id) : nullptr;
+  if (recently_reset(id) || tunnel != nullptr || (promise && (!fresh || !to_client || id == 0))) {
     Arena scratch;
     Block ignored(scratch);
-    return decode(side, in, size, scratch, ignored, out);
+    decode(side, in, size, scratch, ignored, out);
+    if (tunnel != nullptr && head.has(kEndStream) && tunnel->end(in.direction)) close_tunnel(id, false, out);
+    return;
   }
   item::Item* const item = fresh ? out.begin(kProtocol) : stream->item;
   Block fields(item->arena);
@@ -213,7 +242,8 @@ void Http2::take_block(Side& side, const Input& in, const FrameHead& head, size_
   } else if (!start_response(*stream, fields, size)) {
     return;
   }
-  if (head.has(kEndStream) && !promise) end_half(*stream, response, out);
+  if (head.has(kEndStream) && !promise) return end_half(*stream, response, out);
+  if (response && opens_websocket(*stream)) open_tunnel(*stream, in.direction, out);
 }
 
 void Http2::end_half(Stream& stream, bool response, Output& out) {
@@ -224,7 +254,7 @@ void Http2::end_half(Stream& stream, bool response, Output& out) {
 void Http2::reset(Direction direction, uint32_t id, uint32_t code, Output& out) {
   Stream* const stream = find(id);
   resets_[next_reset_++ % std::size(resets_)] = id;
-  if (stream == nullptr) return;
+  if (stream == nullptr) return close_tunnel(id, true, out);
   // RFC 9113 8.1: a server that has answered may reset the stream so that the rest of the request is not sent.
   if (!stream->response_done) {
     const std::string_view name = error_name(code);
@@ -262,14 +292,20 @@ Stream* Http2::make_stream(item::Item* item, uint32_t id) {
   return stream;
 }
 
-/// RFC 7540 3.2: the request that asked for the upgrade is stream 1, half closed.
-void Http2::adopt(item::Item* request, Output& out) {
-  request->protocol = &kProtocol;
-  request->outcome = item::Outcome::kPaired;
-  Stream* const stream = make_stream(request, 1);
-  stream->request.time = request->request.time;
-  stream->request_done = true;
-  keep(*stream, out);
+/// RFC 7540 3.2: the request that asked for the upgrade is stream 1 as well, half closed; its answer is the first here.
+void Http2::adopt(item::Item* opening, Output& out) {
+  if (opening->request.present) {
+    item::Item* const item = out.begin(kProtocol);
+    std::string json;  // an upgrade happens once per connection, and seldom
+    item::append_json(opening->request.payload, json);
+    item->request = opening->request;
+    item->request.payload = item::parse_json(json, item->arena).value_or(item::Value());
+    Stream* const stream = make_stream(item, 1);
+    stream->request.time = item->request.time;
+    stream->request_done = true;
+    keep(*stream, out);
+  }
+  out.finish(opening);
 }
 
 Stream* Http2::find(uint32_t id) {
@@ -287,7 +323,11 @@ bool Http2::recently_reset(uint32_t id) const {
 void Http2::keep(Stream& stream, Output& out) {
   if (open_ >= out.settings().pending_cap) {
     out.count(Counter::kTooManyPending);
-    finish(*oldest_, out);
+    if (oldest_ != nullptr) {
+      finish(*oldest_, out);
+    } else {
+      close_tunnel(tunnels_->stream(), false, out);
+    }
   }
   stream.older = newest_;
   (newest_ != nullptr ? newest_->newer : oldest_) = &stream;
@@ -296,13 +336,51 @@ void Http2::keep(Stream& stream, Output& out) {
   ++open_;
 }
 
-void Http2::finish(Stream& stream, Output& out) {
+void Http2::forget(Stream& stream) {
   (stream.older != nullptr ? stream.older->newer : oldest_) = stream.newer;
   (stream.newer != nullptr ? stream.newer->older : newest_) = stream.older;
   if (recent_[slot(stream.id)] == &stream) recent_[slot(stream.id)] = nullptr;
   --open_;
+}
+
+void Http2::finish(Stream& stream, Output& out) {
+  forget(stream);
   complete(stream, out);
   out.finish(stream.item);
+}
+
+// ---- WebSockets in streams ----
+
+/// The call that opened it is an item of its own, as it is over HTTP/1, and the stream is no longer one of HTTP's.
+void Http2::open_tunnel(Stream& stream, Direction by, Output& out) {
+  auto tunnel = std::make_unique<Tunnel>(stream.id);
+  const Draft early = stream.request;  // what the client has sent already
+  forget(stream);
+  stream.request.text_size = 0, stream.request.body_size = 0;
+  complete(stream, out);
+  // The bytes live in the item's arena, which is gone with the item.
+  const std::vector<uint8_t> sent(early.text, early.text + early.text_size);
+  tunnel->open(stream.item, out);
+  tunnel->feed(opposite(by), sent, early.time, out);
+  tunnel->next = std::move(tunnels_);
+  tunnels_ = std::move(tunnel);
+  ++open_;
+}
+
+Tunnel* Http2::find_tunnel(uint32_t id) const {
+  Tunnel* tunnel = tunnels_.get();
+  while (tunnel != nullptr && tunnel->stream() != id) tunnel = tunnel->next.get();
+  return tunnel;
+}
+
+void Http2::close_tunnel(uint32_t id, bool reset, Output& out) {
+  for (std::unique_ptr<Tunnel>* at = &tunnels_; *at != nullptr; at = &(*at)->next) {
+    if ((*at)->stream() != id) continue;
+    (*at)->close(reset, out);
+    *at = std::move((*at)->next);
+    --open_;
+    return;
+  }
 }
 
 // ---- loss and time ----
@@ -314,6 +392,10 @@ bool Http2::gap(Direction direction, uint64_t bytes, Output& out) {
     const auto lost = static_cast<uint32_t>(std::min<uint64_t>(bytes, side.left));
     side.left -= lost;
     side.padding -= static_cast<uint8_t>(bytes - lost);
+    if (Tunnel* const tunnel = find_tunnel(side.stream); tunnel != nullptr) {
+      if (lost > 0) tunnel->lose(direction, lost, out);
+      if (!side.inside() && side.ends_stream && tunnel->end(direction)) close_tunnel(side.stream, false, out);
+    }
     if (Stream* s = find(side.stream); s != nullptr) {
       Draft& draft = s->half(response);
       draft.body_size += lost;
@@ -324,10 +406,11 @@ bool Http2::gap(Direction direction, uint64_t bytes, Output& out) {
   }
   side.left = 0;
   side.padding = 0;
-  side.scanned = 0;
+  side.scanned = side.too_long = 0;
   side.refused = false;
   side.begun = true;
   side.decoder.forget();
+  for (Tunnel* t = tunnels_.get(); t != nullptr; t = t->next.get()) t->lose(direction, 0, out);
   for (Stream* s = oldest_; s != nullptr; s = s->newer) {
     Draft& draft = s->half(response);
     if (response ? s->response_done : s->request_done) continue;
@@ -368,6 +451,7 @@ void Http2::close(bool reset, Output& out) {
     if (s->response.started && !s->response_done && s->response.error == nullptr) s->response.error = why;
     finish(*s, out);
   }
+  while (tunnels_ != nullptr) close_tunnel(tunnels_->stream(), reset, out);
 }
 
 }  // namespace baleen::dissect::http2

@@ -7,6 +7,7 @@
 namespace baleen::dissect::http2 {
 
 struct Stream;
+class Tunnel;
 
 /// HTTP/2 (RFC 9113) with prior knowledge, after an upgrade or joined in the middle; and gRPC on it. An item per
 /// stream.
@@ -14,6 +15,8 @@ struct Stream;
 /// A session holds the two header tables and the list of open streams; a stream lives in its item's arena.
 class Http2 final : public Session {
  public:
+  Http2();
+  ~Http2() override;
   static const item::Protocol kProtocol;
   static const item::Protocol kGrpc;
   static const item::Protocol* const kCards[3];
@@ -25,7 +28,7 @@ class Http2 final : public Session {
   Resync resync(const Input& in) override;
   void expire(Timestamp before, Output& out) override;
   void close(bool reset, Output& out) override;
-  void adopt(item::Item* request, Output& out) override;
+  void adopt(item::Item* opening, Output& out) override;
 
  private:
   struct Side {
@@ -33,6 +36,7 @@ class Http2 final : public Session {
     uint32_t stream = 0;       // whose DATA frame is under way
     uint32_t left = 0;         // bytes of its content that are to come
     uint32_t scanned = 0;      // where the first frame of a field block begins that is not there as a whole
+    uint32_t too_long = 0;     // the stream whose field block is: what comes of it is stepped over
     uint8_t padding = 0;       // bytes that follow the content
     bool ends_stream = false;  // the DATA frame does
     bool begun = false;        // the first bytes were looked at
@@ -47,6 +51,7 @@ class Http2 final : public Session {
   Step data(Side& side, const Input& in, const FrameHead& head, Output& out);
   Step content(Side& side, const Input& in, size_t at, Output& out);
   Step block(Side& side, const Input& in, Output& out);
+  static Step skip_block(Side& side, const Input& in, size_t known, Output& out);
   void take_block(Side& side, const Input& in, const FrameHead& head, size_t size, Output& out);
   void decode(Side& side, const Input& in, size_t size, Arena& arena, Block& fields, Output& out);
   void reset(Direction direction, uint32_t id, uint32_t code, Output& out);
@@ -57,14 +62,19 @@ class Http2 final : public Session {
   static Stream* make_stream(item::Item* item, uint32_t id);
   Stream* find(uint32_t id);
   void keep(Stream& stream, Output& out);
+  void forget(Stream& stream);
   void finish(Stream& stream, Output& out);
+  void open_tunnel(Stream& stream, Direction by, Output& out);
+  Tunnel* find_tunnel(uint32_t id) const;
+  void close_tunnel(uint32_t id, bool reset, Output& out);
   bool recently_reset(uint32_t id) const;
 
   Side sides_[2];
   Stream* oldest_ = nullptr;
   Stream* newest_ = nullptr;
-  uint32_t open_ = 0;
-  uint32_t resets_[4] = {};  // streams that ended early: what is still under way for them means nothing
+  std::unique_ptr<Tunnel> tunnels_;  // latest first
+  uint32_t open_ = 0;                // streams and tunnels
+  uint32_t resets_[4] = {};          // streams that ended early: what is still under way for them means nothing
   uint8_t next_reset_ = 0;
   bool joined_ = false;     // the connection's beginning was not captured
   uint32_t first_ = 0;      // the first stream that the client opened since

@@ -86,16 +86,21 @@ bool is_grpc(Stream& stream) {
   return stream.response.started && !ending_field(stream.response, "Grpc-Status").empty();
 }
 
+/// The request's path; empty when it is not known.
+std::string_view path_of(Stream& stream) {
+  return stream.request.started ? member(stream.request, "path")->text() : std::string_view();
+}
+
 void add_grpc(Stream& stream, Output& out) {
   if (Draft& d = stream.request; d.started) {
-    const std::string_view path = member(d, "path")->text();
-    d.add("grpc", grpc::request_value(path, half_of(d), d.arena(), out));
+    const std::string_view timeout = (*member(d, "headers"))["Grpc-Timeout"].text();
+    d.add("grpc", grpc::request_value(path_of(stream), timeout, half_of(d), d.arena(), out));
   }
   if (Draft& d = stream.response; d.started) {
     const bool trailers_only = d.trailer_fields.is_null() && d.body_size == 0;
-    const grpc::Ending ending{ending_field(d, "Grpc-Status"), ending_field(d, "Grpc-Message"),
-                              ending_field(d, "Grpc-Status-Details-Bin"), trailers_only};
-    d.add("grpc", grpc::response_value(half_of(d), ending, d.arena(), out));
+    grpc::Ending ending{ending_field(d, "Grpc-Status"), ending_field(d, "Grpc-Message"),
+                        ending_field(d, "Grpc-Status-Details-Bin"), trailers_only};
+    d.add("grpc", grpc::response_value(path_of(stream), half_of(d), ending, d.arena(), out));
     if (!d.trailer_fields.is_null()) merge_trailers(d);
   }
 }
@@ -116,6 +121,7 @@ void start_request(Stream& stream, const Block& block, size_t size) {
   if (line.target.empty()) line.target = value_of(block, ":authority");  // CONNECT (RFC 9113 8.5)
   http::start_request(draft, line, fields_of(block, arena), {nullptr, size});
   start(stream, draft, block);
+  stream.reflects = grpc::is_reflection(path_of(stream));
 }
 
 bool start_response(Stream& stream, const Block& block, size_t size) {
@@ -142,9 +148,23 @@ void add_trailers(Draft& draft, const Block& block) {
   draft.trailer_fields = Value::map(fields_of(block, draft.arena()).members, true);
 }
 
+bool opens_websocket(Stream& stream) {
+  if (!stream.request.started || !stream.response.started) return false;
+  return member(stream.request, "method")->text() == "CONNECT" &&
+         same_word((*member(stream.request, "headers"))[":protocol"].text(), "websocket") &&
+         member(stream.response, "status")->as_int() / 100 == 2;
+}
+
+void learn(Stream& stream, Output& out) {
+  const grpc::Half half = half_of(stream.response);
+  stream.learnt = static_cast<uint32_t>(grpc::learn(half.body, stream.learnt, half.encoding, out));
+}
+
 void complete(Stream& stream, Output& out) {
   item::Item& item = *stream.item;
-  if (is_grpc(stream)) {
+  if (grpc::is_web(stream.request.content_type) || grpc::is_web(stream.response.content_type)) {
+    item.protocol = &Http2::kGrpc;  // the bodies are looked at with the payloads
+  } else if (is_grpc(stream)) {
     item.protocol = &Http2::kGrpc;
     add_grpc(stream, out);
   }

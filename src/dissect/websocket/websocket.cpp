@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dissect/build.h"
+#include "dissect/graphql/graphql.h"
 
 // A message is begun with the head of its first frame and lives in its item's arena until its last frame is complete;
 // control frames, which may stand between its frames, are items at once. A compressed message is kept as it came and
@@ -37,8 +38,9 @@ struct Draft {
 
 /// What every item says of the call that opened the connection.
 struct Websocket::Opening {
-  uint64_t index = 0;
+  uint64_t index = 0;  // within the stream
   std::string path, host, subprotocol;
+  bool graphql = false;  // the subprotocol is GraphQL's
 };
 
 namespace {
@@ -76,6 +78,10 @@ constexpr Field kFields[] = {
     {"response.host", "", kString, "Host of that request."},
     {"response.subprotocol", "", kString, "What the server chose of Sec-WebSocket-Protocol."},
     {"response.openedBy", "", kInt, "Index, within the stream, of the item of that request."},
+    {"request.graphql", "", kMap,
+     "Where the subprotocol is GraphQL's: messageType, id and the operation, as request.graphql of GraphQL shows it.",
+     true},
+    {"response.graphql", "", kMap, "Where the subprotocol is GraphQL's: messageType, id, errorCount and errors."},
     {"request", "ws_request", kBool, "Whether the client sent the message."},
     {"response", "ws_response", kBool, "Whether the server sent the message."},
 };
@@ -162,12 +168,16 @@ Websocket::~Websocket() = default;
 
 // ---- what was agreed on ----
 
-void Websocket::inherit(const Item& opening) {
-  const Value request = opening.request.payload, answer = opening.response.payload["headers"];
+void Websocket::adopt(Item* opening, Output& out) {
+  const Value request = opening->request.payload, answer = opening->response.payload["headers"];
   const auto text = [](Value value) { return std::string(value.text().substr(0, kLongestText)); };
-  opening_ = std::make_unique<Opening>(Opening{opening.index, text(request["path"]), text(request["headers"]["host"]),
-                                               text(answer["sec-websocket-protocol"])});
+  const Value headers = request["headers"];  // RFC 8441 5: over HTTP/2 the host is a pseudo-header field
+  const Value host = headers[":authority"].is_null() ? headers["host"] : headers[":authority"];
+  const std::string subprotocol = text(answer["sec-websocket-protocol"]);
+  opening_ = std::make_unique<Opening>(Opening{out.next_index(), text(request["path"]), text(host), subprotocol,
+                                               graphql::is_socket_protocol(subprotocol)});
   agree(answer["sec-websocket-extensions"].text());
+  out.finish(opening);
 }
 
 void Websocket::agree(std::string_view extensions) {
@@ -347,6 +357,9 @@ void Websocket::emit(const Draft& draft, Value payload, uint64_t length, Output&
     map.add("host", arena.copy(opening_->host));
     if (!opening_->subprotocol.empty()) map.add("subprotocol", arena.copy(opening_->subprotocol));
     map.add("openedBy", opening_->index);
+  }
+  if (opening_ != nullptr && opening_->graphql && payload.is_string() && !draft.capped && !draft.holed) {
+    if (const Value said = graphql::socket_message(payload.text(), arena); !said.is_null()) map.add("graphql", said);
   }
   if (draft.capped) out.count(Counter::kBodyCapped);
   item::Message& message = message_of(*draft.item, draft.direction);

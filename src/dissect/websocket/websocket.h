@@ -25,7 +25,7 @@ class Websocket : public Session {
   Websocket();
   ~Websocket() override;
   Step dissect(const Input& in, Output& out) override;
-  void inherit(const item::Item& opening) override;
+  void adopt(item::Item* opening, Output& out) override;
   bool gap(Direction direction, uint64_t bytes, Output& out) override;
   Resync resync(const Input& in) override;
   void expire(Timestamp, Output&) override {}
