@@ -153,14 +153,15 @@ def verify(target, row, seen):
     done = subprocess.run([BALEEN, "query", "--from", target.url, "-o", "ndjson", *[w for s in target.settings for w in ("--set", s)]],
                           capture_output=True, env=environment(), timeout=300)
     check(f"{row:<5} {target.name:<5} query reads it", done.returncode == 0, done.stderr.decode() if done.returncode else "")
-    paths = collections.Counter(i["request"]["path"] for i in items_of(done.stdout) if i["request"] and i["response"])
+    items = [i for i in items_of(done.stdout) if i["request"]]
+    paths = collections.Counter(i["request"]["path"] for i in items if i["response"])
     # A busy machine sends a segment again, and the next start sees a request whose item is there: it has no response then.
     answered = collections.Counter(line.split()[1] for line in log.read_text().splitlines())
     often = {p: n for p, n in paths.items() if n > max(1, answered[p])}
     check(f"{row:<5} {target.name:<5} no item is there twice", not often, often or sum(paths.values()))
     spool = bench.folder / f"data-{row}-{target.name}/spool"
     check(f"{row:<5} {target.name:<5} the spool is empty", not [f for part in ("open", "ready") for f in (spool / part).glob("*")])
-    return bucket, set(paths)
+    return bucket, {i["request"]["path"] for i in items}
 
 
 def count(file):
@@ -229,7 +230,7 @@ def cut_row():
         check(f"cut   {target.name:<5} the bucket has what the ledger says", packets == sum(bucket.packets.values()) and
               items == bucket.items(), f"{items} items, {packets} packets")
         # wrk goes away in the middle of its last calls: what it has not read, nginx has answered all the same.
-        missing = answered - set(paths)
+        missing = answered - paths
         dropped = re.search(r"(\d+) packets DROPPED by the kernel", text)
         check(f"cut   {target.name:<5} all that nginx answered, or the ledger says that the kernel dropped packets",
               not missing or dropped, f"{len(missing)} of {len(answered)} are missing; {dropped[0] if dropped else 'nothing dropped'}")
