@@ -321,6 +321,11 @@ class Tap {
     if (l.items_refused_spool + l.packets_refused_spool != 0)
       fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the spool was at its limit of {}\n",
                  l.items_refused_spool, l.packets_refused_spool, size_to_string(s.recorder.spool.limit_bytes));
+    if (l.items_failed + l.packets_failed != 0)
+      fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the disk took nothing: {}\n",
+                 l.items_failed, l.packets_failed, s.recorder.last_error);
+    if (l.packets_refused_recorder != 0)
+      fmt::print(stderr, "baleen: {} packets found no place in the flight recorder\n", l.packets_refused_recorder);
     if (s.recorder.spool.waiting_blocks != 0)
       fmt::print(stderr, "baleen: {} blocks ({}) wait in {}/spool for the next start: {}\n",
                  s.recorder.spool.waiting_blocks, size_to_string(s.recorder.spool.waiting_bytes),

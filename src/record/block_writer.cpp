@@ -323,6 +323,7 @@ Result<> BlockWriter::load_journals() {
       ++packets_;
     }
     packet_journal_.written = at;
+    packet_journal_.records = packets_;
     BALEEN_TRY_DO(cut_off(packet_journal_, text));
   }
   {
@@ -338,6 +339,7 @@ Result<> BlockWriter::load_journals() {
       last_ = std::max(last_, timestamp_from_ns(row.time_ns));
       ++items_;
     }
+    item_journal_.records = items_;
     BALEEN_TRY_DO(cut_off(item_journal_, text));
   }
   return {};
@@ -366,6 +368,7 @@ Result<> BlockWriter::write_out(Journal& journal) {
     return outcome;
   }
   journal.on_disk += bytes.size();
+  journal.records = &journal == &packet_journal_ ? packets_ : items_;
   journal.written += journal.buffer.size();
   journal.buffer.clear();
   return {};
@@ -459,7 +462,7 @@ Result<> BlockWriter::sync() {
 
 Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>& interfaces,
                                                const index::LossLedger& ledger) {
-  BALEEN_TRY_DO(sync());
+  BALEEN_TRY_DO(flush());  // the journals stay until what is made of them is on the disk
   index::BlockRecord record;
   record.recording = owner_.recording;
   record.filter = owner_.filter;

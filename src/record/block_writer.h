@@ -74,10 +74,16 @@ class BlockWriter {
 
   uint64_t packet_bytes() const { return packet_bytes_; }
   uint64_t item_bytes() const { return item_journal_.written + item_journal_.buffer.size(); }
+  /// What flush() has brought to the journals' files.
+  uint64_t flushed_bytes() const { return packet_journal_.on_disk + item_journal_.on_disk; }
+  /// What was added and no flush() has brought to the disk: lost, if the block goes now.
+  uint64_t unwritten_packets() const { return packets_ - packet_journal_.records; }
+  uint64_t unwritten_items() const { return items_ - item_journal_.records; }
   uint64_t packets() const { return packets_; }
   uint64_t items() const { return items_; }
   bool empty() const { return packets_ == 0 && items_ == 0; }
-  Timestamp opened() const { return opened_; }
+  /// By a clock that nobody sets.
+  Duration age() const { return std::chrono::steady_clock::now() - opened_; }
   const BlockOwner& owner() const { return owner_; }
   const std::string& folder() const { return folder_; }
   size_t streams() const { return stream_names_.size(); }
@@ -95,7 +101,7 @@ class BlockWriter {
     uint32_t size;
   };
   BlockWriter(std::string folder, BlockOwner owner)
-      : folder_(std::move(folder)), owner_(std::move(owner)), opened_(now()) {}
+      : folder_(std::move(folder)), owner_(std::move(owner)), opened_(std::chrono::steady_clock::now()) {}
   /// Records, as they are appended. Encrypted: in frames of a size (32 bits), a nonce, the sealed records.
   struct Journal {
     const char* name;
@@ -103,6 +109,7 @@ class BlockWriter {
     std::string buffer{};  // not yet written
     uint64_t written = 0;  // bytes of records on the disk
     uint64_t on_disk = 0;  // what they take there
+    uint64_t records = 0;  // packets, or items, among them
   };
   class JournalText;
   Result<> open_journals();
@@ -116,7 +123,7 @@ class BlockWriter {
 
   std::string folder_;
   BlockOwner owner_;
-  Timestamp opened_;
+  std::chrono::steady_clock::time_point opened_;
   std::optional<index::BlockKey> key_;  // nothing: nothing is encrypted
   bool encrypt_items_ = false;          // in the bucket, too; journals always, when there is a key
   Journal packet_journal_{"packets.journal"}, item_journal_{"items.journal"};

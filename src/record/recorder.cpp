@@ -13,6 +13,7 @@ namespace {
 
 constexpr auto kTurn = std::chrono::milliseconds(200);
 constexpr auto kLate = std::chrono::seconds(2);  // in which a stream that has ended may still get packets
+constexpr auto kSyncAfter = std::chrono::seconds(1);
 constexpr auto kFinishAgain = std::chrono::seconds(10);
 constexpr size_t kEndedStreams = 1 << 16;
 constexpr size_t kEventsPerTurn = 8192;
@@ -555,6 +556,8 @@ BlockWriter* Recorder::block_of(Open& open, bool& refused) {
     return nullptr;
   }
   open.reserved = kBlockOverhead;
+  open.synced = 0;
+  open.unsynced.reset();
   open.block = *std::move(block);
   return open.block.get();
 }
@@ -693,10 +696,22 @@ bool Recorder::is_full(const BlockWriter& block) const {
   return block.packet_bytes() >= options_.block_bytes || block.item_bytes() >= 2 * options_.block_bytes;
 }
 
-/// A disk takes as long as it takes: one sync at a time, never on the thread that takes in items.
+/// A disk takes as long as it takes: one sync at a time, never on the thread that takes in items. What was written
+/// waits for a second: the journals of a block that fills up before never reach the disk, only what is made of them
+/// does, so that at high rates every packet is written once.
 void Recorder::sync_later(Open& open) {
-  if (syncer_.unfinished() > open_.size()) return;
-  auto journals = std::make_shared<std::vector<UniqueFd>>(open.block->journals());
+  const uint64_t flushed = open.block->flushed_bytes();
+  if (flushed == open.synced) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (!open.unsynced) open.unsynced = now;
+  if (now - *open.unsynced < kSyncAfter || syncer_.unfinished() > open_.size()) return;
+  open.synced = flushed;
+  open.unsynced.reset();
+  sync_journals(*open.block);
+}
+
+void Recorder::sync_journals(const BlockWriter& block) {
+  auto journals = std::make_shared<std::vector<UniqueFd>>(block.journals());
   syncer_.run([this, journals] {
     for (const UniqueFd& fd : *journals)
       if (::fdatasync(fd.get()) != 0) failed(errno_error("syncing a journal of the spool", errno));
@@ -704,13 +719,15 @@ void Recorder::sync_later(Open& open) {
 }
 
 void Recorder::check_age(Open& open) {
-  if (open.block && !open.block->empty() && now() - open.block->opened() > options_.block_age) close_block(open);
+  if (open.block && !open.block->empty() && open.block->age() > options_.block_age) close_block(open);
 }
 
 void Recorder::close_block(Open& open) {
   if (!open.block || open.block->empty()) return;
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
   open.block->set_redactions(open.redacted->rules);
+  // Behind others its journals are all that there is for a while.
+  if (finisher_.unfinished() > kFinishingWhileWaiting) sync_journals(*open.block);
   finisher_.run([this, closed = Closed{std::move(open.block), ledger()}] {
     closed_.push_back(closed);
     finish_blocks();
@@ -721,10 +738,27 @@ void Recorder::close_block(Open& open) {
 void Recorder::finish_blocks() {
   std::erase_if(closed_, [this](const Closed& closed) {
     const auto finished = finish_block(closed);
-    if (!finished) failed(finished.error());
+    if (!finished) {
+      failed(finished.error());
+      (void)closed.block->sync();  // it may wait long
+    }
     return finished.has_value();
   });
   unfinished_ = closed_.size();
+}
+
+/// At the end: what a disk that took nothing until now has not taken dies with us, though it was counted as stored. An
+/// item of several recordings counts as lost when one has lost it.
+void Recorder::count_unwritten() {
+  const auto move = [](std::atomic<uint64_t>& from, std::atomic<uint64_t>& to, uint64_t n) {
+    n = std::min(n, from.load(std::memory_order_acquire));
+    from.fetch_sub(n, std::memory_order_release);
+    to.fetch_add(n, std::memory_order_release);
+  };
+  for (const Closed& closed : closed_) {
+    move(packets_stored_, packets_failed_, closed.block->unwritten_packets());
+    move(items_stored_, items_failed_, closed.block->unwritten_items());
+  }
 }
 
 Result<> Recorder::finish_block(const Closed& closed) {
@@ -810,7 +844,10 @@ void Recorder::stop(Duration patience) {
   thread_.join();
   looker_.finish();
   syncer_.finish();
-  finisher_.run([this] { finish_blocks(); });
+  finisher_.run([this] {
+    finish_blocks();
+    count_unwritten();
+  });
   finisher_.finish();
   spool_->stop(patience);
 }

@@ -169,6 +169,8 @@ class Recorder {
     std::unique_ptr<RedactionTally> redacted = std::make_unique<RedactionTally>();  // outlives the streams
     std::array<uint64_t, 3> counted{};                                              // of `redacted`, in the ledger
     uint64_t reserved = 0;  // of the spool's limit, for the block
+    uint64_t synced = 0;    // of the block's flushed bytes: those whose sync has been ordered
+    std::optional<std::chrono::steady_clock::time_point> unsynced;  // since when there are others
     std::map<uint64_t, Followed> streams;
     Cursors ended;
     std::vector<Place> scanned;           // with a scope: up to where packets were asked, for each shard
@@ -228,8 +230,10 @@ class Recorder {
   void count_redactions(Open& open);
   void close_block(Open& open);
   void finish_blocks();
+  void count_unwritten();
   Result<> finish_block(const Closed& closed);
   void sync_later(Open& open);
+  void sync_journals(const BlockWriter& block);
   bool is_full(const BlockWriter& block) const;
   void check_age(Open& open);
   BlockWriter* block_of(Open& open, bool& refused);

@@ -11,23 +11,15 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "base/log.h"
 #include "base/replace_file.h"
+#include "record/spool_parts.h"
 
 namespace baleen::record {
 namespace {
 
 namespace fs = std::filesystem;
-
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return errno_error(path, errno);
-  std::ostringstream content;
-  content << in.rdbuf();
-  return content.str();
-}
 
 uint64_t folder_bytes(const std::string& folder) {
   uint64_t bytes = 0;
@@ -44,51 +36,6 @@ std::vector<std::string> folders_in(const std::string& parent) {
     if (entry.is_directory(ignored)) out.push_back(entry.path().string());
   std::sort(out.begin(), out.end());
   return out;
-}
-
-/// Where an upload by parts stands, beside the file that it sends: a later process goes on there. The text opens the
-/// upload to whoever has it, so nobody else may read it. Losing it costs nothing but the parts that are sent again.
-class UploadSession {
- public:
-  explicit UploadSession(std::string path) : path_(std::move(path)) {}
-  std::string read() const {
-    std::error_code failed;
-    const uintmax_t size = fs::file_size(path_, failed);
-    if (failed || size > 16 * 1024) return {};
-    return read_text(path_).value_or("");
-  }
-  /// Whole or not at all.
-  void keep(const std::string& text) const {
-    if (text.empty()) {
-      ::unlink(path_.c_str());
-      return;
-    }
-    const std::string fresh = path_ + ".new";
-    const UniqueFd fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::rename(fresh.c_str(), path_.c_str()) != 0)
-      log::warning("{}: {}: an upload that is cut off now begins anew", path_, std::strerror(errno));
-  }
-
- private:
-  std::string path_;
-};
-
-/// What a folder under ready/ says of itself.
-struct Finished {
-  index::BlockRecord record;
-  store::Location location;
-};
-
-Result<Finished> read_finished(const std::string& folder) {
-  BALEEN_TRY(const std::string text, read_text(folder + "/block.json"));
-  BALEEN_TRY(index::BlockRecord record, index::BlockRecord::from_json(text));
-  BALEEN_TRY(const std::string owner, read_text(folder + "/owner.json"));
-  const auto j = nlohmann::json::parse(owner, nullptr, false);
-  if (!j.is_object() || !j.contains("destination") || !j["destination"].is_string())
-    return Error{Code::kInvalid, folder + "/owner.json names no destination"};
-  BALEEN_TRY(store::Location location, store::Location::parse(j["destination"].get<std::string>()));
-  return Finished{std::move(record), std::move(location)};
 }
 
 constexpr size_t kTombstones = 64;          // of one recording and destination; more are told as one
@@ -148,12 +95,12 @@ Result<std::unique_ptr<Spool>> Spool::open(const std::string& folder, OpenStore 
                  fmt::format("another process uses the data folder {}: stop it, or choose another with dataDir",
                              fs::path(folder).parent_path().string())};
   for (const std::string& done : folders_in(folder + "/done")) fs::remove_all(done, failed);
+  spool->random_.seed(static_cast<unsigned>(to_ns(now())) ^ static_cast<unsigned>(::getpid()));
   spool->load_tombstones();
   for (const std::string& open : folders_in(folder + "/open"))
     spool->reserved_bytes_ += spool->reserved_[open] = 2 * folder_bytes(open) + kBlockSlack;
   for (const std::string& ready : folders_in(folder + "/ready")) spool->add_waiting(ready, spool->describe(ready));
   spool->make_room(0);
-  spool->random_.seed(static_cast<unsigned>(to_ns(now())) ^ static_cast<unsigned>(::getpid()));
   return spool;
 }
 
@@ -183,29 +130,12 @@ Result<> Spool::ready(const std::string& open_folder) {
       reserved_.erase(was);
     }
     make_room(0);
+    add_thread();
     changed_.notify_all();
   }
   const UniqueFd parent(::open((folder_ + "/ready").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!parent || ::fsync(parent.get()) != 0) return errno_error(folder_, errno);
   return {};
-}
-
-void Spool::start() {
-  thread_ = std::thread([this] { run(); });
-}
-
-void Spool::stop(Duration patience) {
-  if (!thread_.joinable()) return;
-  {
-    std::unique_lock lock(mutex_);
-    stopping_ = true;
-    changed_.notify_all();
-    changed_.wait_for(lock, std::min<Duration>(patience, std::chrono::hours(24 * 365)),
-                      [this] { return to_try() == 0; });
-    cancel_ = true;
-    changed_.notify_all();
-  }
-  thread_.join();
 }
 
 SpoolProgress Spool::progress() const {
@@ -215,6 +145,8 @@ SpoolProgress Spool::progress() const {
   progress.waiting_bytes = waiting_bytes_;
   for (const auto& [folder, block] : waiting_) {
     progress.refused_blocks += block.refused ? 1 : 0;
+    progress.uploading_blocks += block.uploading ? 1 : 0;
+    progress.sent_bytes += block.uploading ? block.sent->load(std::memory_order_relaxed) : 0;
     if (progress.oldest == Timestamp{} || block.finished < progress.oldest) progress.oldest = block.finished;
   }
   progress.limit_bytes = options_.limit_bytes;
@@ -224,12 +156,14 @@ SpoolProgress Spool::progress() const {
 
 std::map<std::string, SpoolWaiting> Spool::waiting() const {
   const std::lock_guard lock(mutex_);
-  std::map<std::string, SpoolWaiting> out;
+  std::map<std::string, SpoolWaiting> out = uploaded_;
   for (const auto& [folder, block] : waiting_) {
     SpoolWaiting& w = out[block.tombstone.recording];
     if (w.blocks == 0 || block.finished < w.oldest) w.oldest = block.finished;
     ++w.blocks;
     w.bytes += block.bytes;
+    w.uploading_blocks += block.uploading ? 1 : 0;
+    w.sent_bytes += block.uploading ? block.sent->load(std::memory_order_relaxed) : 0;
   }
   return out;
 }
@@ -254,6 +188,7 @@ Spool::Block Spool::describe(const std::string& folder) const {
   if (!record || !owner.is_object()) return block;
   t.recording = record->recording;
   if (const auto to = owner.find("destination"); to != owner.end() && to->is_string()) t.destination = *to;
+  if (const auto location = store::Location::parse(t.destination)) block.lane = lane_of(*location);
   t.blocks.block = record->block;
   t.blocks.items = record->items;
   t.blocks.packets = record->packets;
@@ -268,6 +203,9 @@ void Spool::add_waiting(const std::string& folder, Block block) {
   waiting_bytes_ += block.bytes;
   ++progress_.added_blocks;
   progress_.added_bytes += block.bytes;
+  Lane& lane = lanes_[block.lane];
+  if (lane.to_try++ == 0 && !stopping_)
+    lane.not_before = std::max(lane.not_before, Clock::now() + random_part(options_.spread));
   waiting_[folder] = std::move(block);
 }
 
@@ -311,6 +249,7 @@ bool Spool::drop_oldest() {
   if (oldest == waiting_.end()) return false;
   const std::string folder = oldest->first;
   const Block block = std::move(oldest->second);
+  lanes_[block.lane].to_try -= block.refused ? 0 : 1;
   for (const index::DroppedBlocks& told : block.told)
     add_tombstone({block.tombstone.recording, block.tombstone.destination, {}, told});
   add_tombstone(block.tombstone);
@@ -398,143 +337,6 @@ void Spool::told(const std::string& recording, const std::string& destination,
            std::find(dropped.begin(), dropped.end(), t.blocks) != dropped.end();
   });
   save_tombstones();
-}
-
-bool Spool::begin_upload(const std::string& folder) {
-  const std::lock_guard lock(mutex_);
-  const auto block = waiting_.find(folder);
-  if (block == waiting_.end()) return false;  // dropped meanwhile
-  block->second.uploading = true;
-  return true;
-}
-
-/// REQUIRES: the mutex is held.
-uint64_t Spool::to_try() const {
-  return static_cast<uint64_t>(
-      std::count_if(waiting_.begin(), waiting_.end(), [](const auto& entry) { return !entry.second.refused; }));
-}
-
-void Spool::run() {
-  Duration pause{0};
-  bool idle = true, hurried = false;
-  while (true) {
-    if (idle) wait_for_work();
-    const bool all = !cancel_ && try_all();
-    std::unique_lock lock(mutex_);
-    idle = to_try() == 0;
-    if (cancel_ || (stopping_ && idle)) return;
-    if (all) {
-      pause = Duration{0};
-      continue;
-    }
-    // Exponential, with jitter: nodes that lost a bucket together do not come back in the same second. Whoever wants
-    // to stop gets a try at once, and then from the first pause on.
-    pause = std::clamp<Duration>(pause * 2, options_.first_pause, options_.longest_pause);
-    const Duration half = pause / 2;
-    changed_.wait_for(lock, half + random_part(half), [&] { return cancel_ || (stopping_ && !hurried); });
-    if (stopping_ && !std::exchange(hurried, true)) pause = Duration{0};
-  }
-}
-
-Duration Spool::random_part(Duration whole) {
-  return Duration(static_cast<int64_t>(static_cast<double>(whole.count()) * static_cast<double>(random_()) /
-                                       static_cast<double>(std::minstd_rand::max())));
-}
-
-/// Until there is something to upload, or the end.
-void Spool::wait_for_work() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return stopping_ || to_try() != 0; });
-  changed_.wait_for(lock, random_part(options_.spread), [this] { return stopping_; });
-}
-
-/// False when one failed that is to be tried again.
-bool Spool::try_all() {
-  std::vector<std::string> folders;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [folder, block] : waiting_)
-      if (!block.refused) folders.push_back(folder);
-  }
-  bool all = true;
-  for (const std::string& folder : folders) {
-    if (cancel_) return false;
-    if (!begin_upload(folder)) continue;
-    bool refused = false;
-    const auto begin = std::chrono::steady_clock::now();
-    const Result<> outcome = upload(folder, refused);
-    note(folder, outcome, refused, std::chrono::steady_clock::now() - begin);
-    all = all && (outcome || refused);
-  }
-  return all;
-}
-
-void Spool::note(const std::string& folder, const Result<>& outcome, bool refused, Duration took) {
-  const std::lock_guard lock(mutex_);
-  const auto block = waiting_.find(folder);
-  if (outcome) {
-    ++progress_.uploaded_blocks;
-    progress_.upload_time += took;
-    progress_.uploaded_bytes += block->second.bytes;
-    waiting_bytes_ -= block->second.bytes;
-    waiting_.erase(block);
-  } else {
-    ++progress_.failed_tries;
-    block->second.uploading = false;
-    block->second.refused = refused;
-    const std::string& message = outcome.error().message;
-    if (progress_.last_error != message)
-      log::warning("upload: {}; it is kept and tried again{}", message, refused ? " at the next start" : "");
-    progress_.last_error = message;
-  }
-  changed_.notify_all();
-}
-
-Result<store::ObjectStore*> Spool::store_for(const store::Location& location) {
-  auto& store = stores_[location.scheme + "://" + (location.bucket.empty() ? location.prefix : location.bucket)];
-  if (!store) {
-    BALEEN_TRY(store, open_store_(location));
-  }
-  return store.get();
-}
-
-/// `refused`: trying again gives the same answer. Credentials, buckets and disks are mended while a program runs; a
-/// damaged block, and a name that something else has, are not.
-Result<> Spool::upload(const std::string& folder, bool& refused) {
-  auto finished = read_finished(folder);
-  if (!finished) {
-    refused = finished.error().code == Code::kInvalid || finished.error().code == Code::kNotFound;
-    return std::move(finished).error().in(folder);
-  }
-  const auto& [record, location] = *finished;
-  BALEEN_TRY(store::ObjectStore* const store, store_for(location));
-
-  store::PutOptions options;
-  options.cancel = &cancel_;
-  const std::string prefix = location.key_prefix();
-  const auto put = [&](const std::string& key, const char* file, const char* type,
-                       std::optional<uint32_t> crc) -> Result<> {
-    options.crc32c = crc;
-    options.content_type = type;
-    const UploadSession session(folder + "/" + file + ".session");
-    options.session = session.read();
-    options.on_session = [&](const std::string& text) { session.keep(text); };
-    const auto done = store::put_file_once(*store, prefix + key, folder + "/" + file, options);
-    if (done) return {};
-    refused = done.error().code == Code::kConflict || done.error().code == Code::kInvalid;
-    return done.error();
-  };
-  const index::ObjectRecord &packets = record.packets_object, &items = record.items_object;
-  BALEEN_TRY_DO(put(packets.key, "packets.pcapng", "application/x-pcapng", packets.crc32c));
-  BALEEN_TRY_DO(put(items.key, "items.parquet", "application/vnd.apache.parquet", items.crc32c));
-  const index::BlockKeys keys = index::block_keys(record.recording, record.first, record.block);
-  BALEEN_TRY_DO(put(keys.record, "block.json", "application/json", std::nullopt));
-  // Out of the way in one step, then removed: a crash in between leaves no half folder to be uploaded again.
-  const std::string done = folder_ + "/done/" + fs::path(folder).filename().string();
-  if (::rename(folder.c_str(), done.c_str()) != 0) return errno_error(done, errno);
-  std::error_code ignored;  // what is left of it goes with the next start
-  fs::remove_all(done, ignored);
-  return {};
 }
 
 }  // namespace baleen::record

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "index/block.h"
+#include "io/bandwidth.h"
 #include "store/object_store.h"
 
 namespace baleen::record {
@@ -30,16 +31,19 @@ struct SpoolProgress {
   // What has come in since the start, what lay there included: added = uploaded + waiting + dropped.
   uint64_t added_blocks = 0, added_bytes = 0;
   uint64_t dropped_blocks = 0, dropped_bytes = 0, dropped_items = 0, dropped_packets = 0;  // to make room
-  uint64_t limit_bytes = 0, reserved_bytes = 0;  // reserved: for blocks that are being written
-  Duration upload_time{0};                       // in which uploaded_bytes went out, tries that failed left out
-  Timestamp oldest{};                            // when the oldest block that waits was finished; 0: none waits
+  uint64_t limit_bytes = 0, reserved_bytes = 0;   // reserved: for blocks that are being written
+  uint64_t uploading_blocks = 0, sent_bytes = 0;  // under way now, and what their buckets have acknowledged of them
+  Duration upload_time{0};  // in which uploaded_bytes went out: overlaps once, tries that failed left out
+  Timestamp oldest{};       // when the oldest block that waits was finished; 0: none waits
   std::string last_error;
 };
 
 /// Of one recording's blocks.
 struct SpoolWaiting {
-  uint64_t blocks = 0, bytes = 0;
-  Timestamp oldest{};  // when its oldest block was finished
+  uint64_t blocks = 0, bytes = 0;  // that wait, those under way included
+  Timestamp oldest{};              // when its oldest block was finished
+  uint64_t uploading_blocks = 0, sent_bytes = 0;
+  uint64_t uploaded_blocks = 0, uploaded_bytes = 0;  // since the start
 };
 
 /// What gives way when the spool is at its limit.
@@ -49,8 +53,8 @@ enum class WhenFull {
 };
 
 struct SpoolOptions {
-  /// What was idle begins to upload after a random part of it, so that nodes whose blocks close together do not upload
-  /// in the same second. stop() does not wait for it.
+  /// A destination for which nothing waited gets its next block after a random part of it, so that nodes whose blocks
+  /// close together do not upload in the same second. stop() does not wait for it.
   Duration spread = std::chrono::seconds(10);
   /// Between tries: from the first to the longest, doubled each time, a random part of its half more or less.
   Duration first_pause = std::chrono::seconds(1), longest_pause = std::chrono::minutes(2);
@@ -58,6 +62,12 @@ struct SpoolOptions {
   uint64_t limit_bytes = uint64_t{1} << 62;
   WhenFull when_full = WhenFull::kDropOldest;
   static constexpr uint64_t kSmallestLimit = 1 << 20;
+  /// Uploads at the same time to one destination, so that one that is stuck holds up no other block, and no other
+  /// destination. In all, kMostUploads.
+  unsigned parallel = 3;
+  static constexpr size_t kMostUploads = 64;
+  uint64_t part_bytes = 0;                   // as store::PutOptions'
+  std::shared_ptr<io::Bandwidth> bandwidth;  // shared by all uploads; null: no limit
 };
 
 /// What a later block of the same recording in the same place tells of blocks that were dropped.
@@ -80,6 +90,10 @@ struct Tombstone {
 /// Uploads: packets, items, then the record, each created only if absent; then the folder is removed. Names were
 /// decided when the block was finished, so trying again makes nothing twice. A block that is refused for good holds up
 /// no other: it stays, and is tried again at the next start.
+///
+/// Several blocks go out at once, the least often tried and the oldest first, on threads that are started when there is
+/// work for them. Each destination (a bucket, a folder) is a lane with a pause of its own after a failure: while it is
+/// in trouble one upload at a time finds out whether it is back.
 class Spool {
  public:
   /// Takes the folder's lock; kConflict when another process has it.
@@ -103,22 +117,32 @@ class Spool {
   std::vector<index::DroppedBlocks> to_tell(const std::string& recording, const std::string& destination) const;
   void told(const std::string& recording, const std::string& destination,
             const std::vector<index::DroppedBlocks>& dropped);
-  /// Moves a finished block to ready/ and wakes the uploader. Any thread.
+  /// Moves a finished block to ready/ and has it uploaded. Any thread.
   Result<> ready(const std::string& open_folder);
   void start();
-  /// Tries at once what waits, for at most `patience`, then ends the thread; what is left stays for the next start.
+  /// Tries at once what waits, for at most `patience`, then ends the threads; what is left stays for the next start.
   void stop(Duration patience);
   SpoolProgress progress() const;
   /// By recording; damaged blocks are under "". Any thread.
   std::map<std::string, SpoolWaiting> waiting() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
   struct Block {
     uint64_t bytes = 0;
     bool refused = false, uploading = false;
+    uint64_t tries = 0;
+    std::shared_ptr<std::atomic<uint64_t>> sent;  // acknowledged in this try
+    std::string lane;
     Timestamp finished{};
     Tombstone tombstone;                     // if it were dropped
     std::vector<index::DroppedBlocks> told;  // what it would have told
+  };
+  using Blocks = std::map<std::string, Block>;
+  struct Lane {
+    size_t to_try = 0, uploading = 0;  // blocks that are not refused, those under way included; those under way
+    Duration pause{0};                 // after the last failure; 0: all is well
+    Clock::time_point not_before{}, failed{};
   };
   Spool(std::string folder, OpenStore open_store, const SpoolOptions& options)
       : folder_(std::move(folder)), open_store_(std::move(open_store)), options_(options) {}
@@ -129,33 +153,41 @@ class Spool {
   void add_waiting(const std::string& folder, Block block);
   bool make_room(uint64_t bytes);
   bool drop_oldest();
-  bool begin_upload(const std::string& folder);
   uint64_t used() const;
+
+  // Uploads: spool_upload.cpp.
   void run();
-  void wait_for_work();
-  bool try_all();
-  void note(const std::string& folder, const Result<>& outcome, bool refused, Duration took);
+  void add_thread();
+  bool may_begin(const Lane& lane) const;
+  Blocks::iterator choose(std::optional<Clock::time_point>& soonest);
+  void note(const std::string& folder, const Result<>& outcome, bool refused, Clock::time_point begin);
+  void slow_down(Lane& lane, Clock::time_point begin);
   Duration random_part(Duration whole);
   uint64_t to_try() const;
-  Result<> upload(const std::string& folder, bool& refused);
+  Result<> upload(const std::string& folder, std::atomic<uint64_t>& sent, bool& refused);
   Result<store::ObjectStore*> store_for(const store::Location& location);
 
   std::string folder_;
   OpenStore open_store_;
   SpoolOptions options_;
   UniqueFd lock_;
-  std::map<std::string, std::unique_ptr<store::ObjectStore>> stores_;  // by scheme and bucket; uploader thread
-  std::minstd_rand random_;                                            // uploader thread
+  std::mutex stores_mutex_;
+  std::map<std::string, std::unique_ptr<store::ObjectStore>> stores_;  // by lane
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, Block> waiting_;      // by folder: exactly what lies under ready/
+  std::minstd_rand random_;
+  Blocks waiting_;                            // by folder: exactly what lies under ready/
+  std::map<std::string, Lane> lanes_;         // by scheme and bucket, or folder; "": of damaged blocks
   SpoolProgress progress_;                    // but for what waits
   std::map<std::string, uint64_t> reserved_;  // by folder below open/
   uint64_t waiting_bytes_ = 0, reserved_bytes_ = 0, tombstone_bytes_ = 0;
   std::vector<Tombstone> tombstones_;
-  bool stopping_ = false;
+  std::map<std::string, SpoolWaiting> uploaded_;  // by recording, its uploaded_blocks and _bytes
+  Clock::time_point uploaded_until_{};            // the end of the last upload that counts in upload_time
+  bool started_ = false, stopping_ = false;
   std::atomic<bool> cancel_{false};
-  std::thread thread_;
+  std::vector<std::thread> threads_;
+  size_t idle_threads_ = 0, uploading_ = 0;
   uint64_t next_folder_ = 0;
 };
 

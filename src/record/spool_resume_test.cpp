@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "record/block_writer.h"
@@ -23,7 +24,7 @@ struct Kind {
 };
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
-constexpr uint64_t kPart = 16 << 20;  // what S3 and Azure upload at a time
+constexpr uint64_t kPart = 16 << 20;
 
 class SpoolResume : public testing::TestWithParam<Kind> {
  protected:
@@ -47,7 +48,7 @@ class SpoolResume : public testing::TestWithParam<Kind> {
   }
   Result<std::unique_ptr<Spool>> open_spool() const {
     return Spool::open(folder_ / "spool", [this](const store::Location& location) { return open_store(location); },
-                       {.spread = std::chrono::milliseconds(0)});
+                       {.spread = std::chrono::milliseconds(0), .part_bytes = kPart});
   }
   std::string destination() const {
     const std::string kind = GetParam().name;
@@ -141,6 +142,43 @@ TEST_P(SpoolResume, ASessionThatIsNoneBeginsAnew) {
   const std::string packets = read_whole(packets_file());
   write_whole(packets_file() + ".session", "no session of anybody's");
   finish(packets);
+}
+
+/// A number of /proc/self/status, in bytes.
+uint64_t status_bytes(const char* name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;)
+    if (uint64_t kib = 0; word == name && status >> kib) return kib * 1024;
+  return 0;
+}
+
+TEST_P(SpoolResume, AnUploadTakesLittleMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer keeps what is freed";
+#endif
+  make_block();
+  int result[2];
+  ASSERT_EQ(::pipe(result), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto spool = open_spool();
+    std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew (proc(5))
+    const uint64_t before = status_bytes("VmRSS:");
+    if (spool) (*spool)->start();
+    if (spool) (*spool)->stop(std::chrono::seconds(60));
+    const uint64_t took = status_bytes("VmHWM:") - before;
+    const bool done = spool && (*spool)->progress().uploaded_blocks == 1 && before != 0;
+    ::_exit(done && ::write(result[1], &took, sizeof took) == sizeof took ? 0 : 1);
+  }
+  uint64_t took = 0;
+  EXPECT_EQ(::read(result[0], &took, sizeof took), static_cast<ssize_t>(sizeof took));
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ::close(result[0]);
+  ::close(result[1]);
+  ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  RecordProperty("bytes", static_cast<int>(took));
+  EXPECT_LE(took, uint64_t{64} << 20) << "of a block of 42 MB";
 }
 
 INSTANTIATE_TEST_SUITE_P(

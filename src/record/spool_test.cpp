@@ -19,8 +19,9 @@ namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr SpoolOptions kQuick = {
-    .spread = milliseconds(0), .first_pause = milliseconds(1), .longest_pause = milliseconds(4)};
+/// One upload at a time, so that calls have an order; those that run at once: spool_parallel_test.cpp.
+const SpoolOptions kQuick = {
+    .spread = milliseconds(0), .first_pause = milliseconds(1), .longest_pause = milliseconds(4), .parallel = 1};
 
 /// What happens to one call of a store.
 struct Fault {
@@ -268,7 +269,7 @@ TEST_F(SpoolTest, StopTriesAtOnceHoweverLongThePauseIs) {
   auto spool = open({.spread = milliseconds(0), .first_pause = seconds(600), .longest_pause = seconds(600)});
   ASSERT_TRUE(spool);
   (*spool)->start();
-  ASSERT_TRUE(eventually([&] { return (*spool)->progress().failed_tries >= 2; }));
+  ASSERT_TRUE(eventually([&] { return (*spool)->progress().failed_tries >= 1; }));
   orders_->fail_all = false;  // the bucket is back, and nobody knows it yet
   const auto begin = std::chrono::steady_clock::now();
   (*spool)->stop(seconds(60));

@@ -37,6 +37,7 @@ constexpr Key kKeys[] = {
 constexpr size_t kLargestFile = 4 << 20;
 constexpr int kDeepest = 32;
 constexpr uint64_t kSmallestSpool = 64 << 20;
+constexpr uint64_t kSmallestPart = 5 << 20, kLargestPart = 1 << 30;
 constexpr int kMostNodes = 100'000;
 
 const Key* find_key(std::string_view path) {
@@ -169,6 +170,11 @@ class Loader {
     static constexpr std::string_view kWhenFull[] = {"dropOldest", "refuseNewest"};
     if (!c.spool_refuses_newest && text("spool.whenFull") != kWhenFull[0])
       wrong("spool.whenFull", "dropOldest or refuseNewest", std::string(suggest(text("spool.whenFull"), kWhenFull)));
+    c.upload_parallel = static_cast<unsigned>(integer("upload.parallel", 1, 16));
+    c.upload_bandwidth = size("upload.bandwidth");
+    c.upload_part = size("upload.partSize");
+    if (c.upload_part < kSmallestPart || c.upload_part > kLargestPart) wrong("upload.partSize", "5Mi to 1Gi");
+    c.upload_spread = duration("upload.spread");
     c.global_filter = text("tap.globalFilter");
     c.default_filter = text("tap.defaultFilter");
     const nlohmann::json macros = map("tap.customMacros");

@@ -92,6 +92,10 @@ struct Config {
   uint64_t storage_limit = 0;
   uint64_t spool_limit = 0;  // 0: a share of the disk
   bool spool_refuses_newest = false;
+  unsigned upload_parallel = 3;   // to one destination
+  uint64_t upload_bandwidth = 0;  // bytes per second; 0: no limit
+  uint64_t upload_part = 64 << 20;
+  Duration upload_spread{};
   uint64_t body_cap = 0;
   std::string global_filter, default_filter;
   std::vector<std::pair<std::string, std::string>> macros;

@@ -137,6 +137,7 @@ recording:
   limitBytes: 5Gi
   limitItems: 1000000
 spool: {limit: 2Gi, whenFull: refuseNewest}
+upload: {parallel: 5, bandwidth: 10Mi, partSize: 8Mi, spread: 1m}
 )");
   ASSERT_TRUE(loaded.ok()) << render(loaded.problems[0], "");
   const RecordingConfig& r = loaded.config.recordings.at(0);
@@ -150,6 +151,10 @@ spool: {limit: 2Gi, whenFull: refuseNewest}
   EXPECT_EQ(r.limit_items, 1'000'000u);
   EXPECT_EQ(loaded.config.spool_limit, 2ull << 30);
   EXPECT_TRUE(loaded.config.spool_refuses_newest);
+  EXPECT_EQ(loaded.config.upload_parallel, 5u);
+  EXPECT_EQ(loaded.config.upload_bandwidth, 10ull << 20);
+  EXPECT_EQ(loaded.config.upload_part, 8ull << 20);
+  EXPECT_EQ(loaded.config.upload_spread, std::chrono::minutes(1));
   const std::string head = "recording: {pattern: http, to: x, ";
   for (const char* wrong : {"start: tomorrow}", "start: 5m}", "duration: long}", "iterations: -1}", "iterations: some}",
                             "limitBytes: much}", "limitItems: -5}", "limitItem: 5}"})
@@ -157,6 +162,8 @@ spool: {limit: 2Gi, whenFull: refuseNewest}
   EXPECT_EQ(first_problem(head + "limitItem: 5}"),
             "f.yaml:1:35: error: unknown key 'recording.limitItem' (did you mean 'limitItems'?)");
   EXPECT_FALSE(parse_config("spool: {limit: 1Mi}").ok());
+  EXPECT_FALSE(parse_config("upload: {parallel: 0}").ok());
+  EXPECT_FALSE(parse_config("upload: {partSize: 1Mi}").ok());
   EXPECT_FALSE(parse_config("spool: {whenFull: dropNewest}").ok());
   EXPECT_TRUE(parse_config(head + "limitItems: 5}\nrecordingDisabled: true").config.recordings.empty());
 }

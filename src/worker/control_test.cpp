@@ -86,7 +86,7 @@ TEST_F(ControlTest, Commands) {
 
 TEST_F(ControlTest, UploadsTellWhatWaitsAndWhy) {
   record::Recorder::Status s;
-  s.waiting["a"] = {3, 4000, now() - std::chrono::seconds(60)};
+  s.waiting["a"] = {3, 4000, now() - std::chrono::seconds(60), 1, 700, 8, 90'000};
   s.spool.waiting_blocks = 5;
   s.spool.waiting_bytes = 9000;
   s.spool.uploaded_bytes = 3000;
@@ -97,6 +97,10 @@ TEST_F(ControlTest, UploadsTellWhatWaitsAndWhy) {
   const json a = json::parse(uploads_json(s, "a")), b = json::parse(uploads_json(s, "b"));
   EXPECT_EQ(a["uploads"]["waiting_blocks"], 3);
   EXPECT_EQ(a["uploads"]["waiting_bytes"], 4000);
+  EXPECT_EQ(a["uploads"]["uploading_blocks"], 1);
+  EXPECT_EQ(a["uploads"]["sent_bytes"], 700);
+  EXPECT_EQ(a["uploads"]["uploaded_blocks"], 8);
+  EXPECT_EQ(a["uploads"]["uploaded_bytes"], 90'000);
   EXPECT_NEAR(a["uploads"]["oldest_age_seconds"].get<double>(), 60, 5);
   EXPECT_EQ(a["uploads"]["node"]["waiting_blocks"], 5);
   EXPECT_EQ(a["uploads"]["node"]["bytes_per_second"], 2000.0);

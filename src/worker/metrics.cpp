@@ -145,6 +145,13 @@ void add_recordings(std::vector<Metric>& m) {
       each("baleen_recording_waiting_bytes", gauge, "Their size", RECORDING(s.waiting_of(r.definition.name).bytes)));
   m.push_back(each("baleen_recording_lag_seconds", gauge, "How long the oldest of them has waited",
                    RECORDING(age(s.waiting_of(r.definition.name).oldest))));
+  m.push_back(each("baleen_recording_uploading_blocks", gauge, "Its blocks that are being uploaded now",
+                   RECORDING(s.waiting_of(r.definition.name).uploading_blocks)));
+  m.push_back(each("baleen_recording_uploaded_blocks_total", counter,
+                   "Its blocks that were uploaded since the start of the process",
+                   RECORDING(s.waiting_of(r.definition.name).uploaded_blocks)));
+  m.push_back(each("baleen_recording_uploaded_bytes_total", counter, "Their size",
+                   RECORDING(s.waiting_of(r.definition.name).uploaded_bytes)));
 }
 
 void add_spool(std::vector<Metric>& m) {
@@ -164,7 +171,11 @@ void add_spool(std::vector<Metric>& m) {
   m.push_back(
       one("baleen_upload_blocks_total", counter, "Blocks that were uploaded", VALUE(s.recorder.spool.uploaded_blocks)));
   m.push_back(one("baleen_upload_bytes_total", counter, "Their size", VALUE(s.recorder.spool.uploaded_bytes)));
-  m.push_back(one("baleen_upload_seconds_total", counter, "Time in which they were uploaded",
+  m.push_back(one("baleen_upload_running_blocks", gauge, "Blocks that are being uploaded now",
+                  VALUE(s.recorder.spool.uploading_blocks)));
+  m.push_back(one("baleen_upload_running_sent_bytes", gauge, "What their buckets have acknowledged of them",
+                  VALUE(s.recorder.spool.sent_bytes)));
+  m.push_back(one("baleen_upload_seconds_total", counter, "Time in which blocks were uploaded, several at once or one",
                   VALUE(seconds(s.recorder.spool.upload_time))));
   m.push_back(one("baleen_upload_failed_tries_total", counter, "Uploads that failed and are tried again",
                   VALUE(s.recorder.spool.failed_tries)));

@@ -24,7 +24,7 @@ WorkerStatus sample() {
   r.phase = record::Phase::kRunning;
   r.items = 5;
   s.recordings.push_back(r);
-  s.recorder.waiting[r.definition.name] = {2, 300, now() - std::chrono::seconds(100)};
+  s.recorder.waiting[r.definition.name] = {2, 300, now() - std::chrono::seconds(100), 1, 70, 8, 90'000};
   s.scripts.push_back({"a.js", "A", true, "", 3});
   return s;
 }

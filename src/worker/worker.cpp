@@ -21,6 +21,7 @@
 #include "capture/pcap_file/pcap_file.h"
 #include "codec/pcap/format.h"
 #include "dissect/registry.h"
+#include "io/bandwidth.h"
 #include "io/http_client.h"
 #include "store/retrying_store.h"
 #include "worker/metrics.h"
@@ -499,6 +500,10 @@ Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>
   recorder.spool.limit_bytes = spool_limit(config, recorder.spool_folder);
   recorder.spool.when_full =
       config.spool_refuses_newest ? record::WhenFull::kRefuseNewest : record::WhenFull::kDropOldest;
+  recorder.spool.parallel = config.upload_parallel;
+  recorder.spool.part_bytes = config.upload_part;
+  recorder.spool.spread = config.upload_spread;
+  if (config.upload_bandwidth != 0) recorder.spool.bandwidth = std::make_shared<io::Bandwidth>(config.upload_bandwidth);
   if (config.keep_tls_secrets)
     recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
   recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };

@@ -1,8 +1,14 @@
 #!/usr/bin/env python3
-"""S3 and Azure as Cloud Storage: recorded by `tap`, read by the vendors' own clients and by `query`, checked by `store check`."""
+"""Cloud Storage, S3 and Azure: recorded by `tap`, read by readers that are not ours (the vendors' clients, tshark, capinfos,
+DuckDB, hyparquet) and by `query`, checked by `store check`; a private CA and a proxy in between."""
+import base64
+import socket
+import ssl
+import threading
+
 from parts import *
 
-need("tshark", node=True)
+need("tshark", "capinfos", "openssl", node=True)
 bench = Bench("buckets")
 capture = ROOT / "examples/captures/http.pcap"
 wanted = sorted(json.dumps(i["request"]["path"]) for i in items_of(bench.baleen("dissect", capture, "-o", "ndjson", "--kfl", "http")))
@@ -46,7 +52,16 @@ def records(url, settings, reader, reader_environment, label):
     check(f"{label}: their types and labels", all(o["metadata"].get("team") == "net" for o in objects)
           and {o["type"] for o in objects} == {"application/x-pcapng", "application/vnd.apache.parquet", "application/json"},
           [o["type"] for o in objects])
-    packets = list(folder.rglob("*.pcapng"))
+    packets, items = list(folder.rglob("*.pcapng")), list(folder.rglob("*.parquet"))
+    record = json.loads(next(folder.rglob("*.json")).read_text())
+    check(f"{label}: the record's ledger balances", balances(record["ledger"]), record["ledger"])
+    counted = run("capinfos", "-c", "-M", "-T", "-r", *packets).split()[-1]
+    check(f"{label}: capinfos counts its packets", int(counted) == record["packets"], counted)
+    rows = [json.loads(line) for line in run("node", EMULATORS / "parquet_reader.mjs", *items).splitlines()]
+    check(f"{label}: hyparquet reads its items", sorted(json.dumps(r["path"]) for r in rows) == wanted and
+          sorted(json.dumps(json.loads(r["json"])["request"]["path"]) for r in rows) == wanted, len(rows))
+    table = parquet(f"select path from read_parquet('{folder}/**/*.parquet')")
+    check(f"{label}: DuckDB reads its items", sorted(json.dumps(row[0]) for row in table) == wanted, len(table))
     check(f"{label}: what it read opens in tshark", len(tshark(packets, "http.request", "frame.number")) == len(
         tshark([capture], "http.request", "frame.number")))
     got = items_of(baleen("query", "--from", url, "-o", "ndjson", *sets))
@@ -55,6 +70,18 @@ def records(url, settings, reader, reader_environment, label):
     check(f"{label}: and so in the client's copy", len(again) == len(wanted))
     return objects
 
+
+def balances(ledger):
+    items = sum(ledger.get(k, 0) for k in ("items_stored", "items_not_matched", "items_dropped_queue", "items_failed",
+                                           "items_refused_spool", "items_in_flight"))
+    packets = sum(ledger.get(k, 0) for k in ("packets_stored", "packets_lost_recorder", "packets_failed",
+                                             "packets_refused_spool", "packets_in_flight"))
+    return items == ledger["items_seen"] and packets == ledger["packets_matched"]
+
+
+bench.bucket()
+records("gs://buckets/p", [f"gcs.serviceAccountKeyFile={bench.key}", f"gcs.endpoint={bench.endpoint}", "store.metadata.team=net"],
+        [EMULATORS / "gcs_reader.js", bench.endpoint, bench.key, "buckets"], {}, "gs")
 
 s3 = emulator("s3_emulator.js")
 s3_settings = [f"s3.endpoint={s3['endpoint']}", f"s3.region={s3['region']}", f"s3.accessKey={s3['access_key']}",
@@ -91,3 +118,81 @@ records(f"azblob://{azure['container']}@{azure['account']}/p",
 page = baleen("store", "check", f"azblob://{azure['container']}@{azure['account']}/p", "--set", f"azblob.endpoint={azure['endpoint']}",
               "--set", f"azblob.sasFile={secret('sas', azure['read_only_sas'])}", codes=(1,))
 check("azblob: a signature that may only read", "blobs/write" in page and "sig=" not in page)
+
+
+# ---- a private CA, and a proxy that wants a password ----
+
+def pump(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+    except OSError:
+        pass
+    for end in (source, target):
+        try:
+            end.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def join(one, other):
+    threading.Thread(target=pump, args=(one, other), daemon=True).start()
+    pump(other, one)
+
+
+def serve(handle):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        while True:
+            threading.Thread(target=handle, args=(listener.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def in_tls(client):
+    """TLS with the private CA's certificate, the store behind it."""
+    try:
+        inside = tls.wrap_socket(client, server_side=True)
+    except (ssl.SSLError, OSError):
+        return
+    join(inside, socket.create_connection(("127.0.0.1", int(s3["endpoint"].rsplit(":", 1)[1]))))
+
+
+def proxy(client):
+    """CONNECT (RFC 9110 9.3.6), for those who know the password."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += client.recv(4096)
+    connects.append(head.split(b"\r\n")[0].decode())
+    if b"Proxy-Authorization: Basic " + base64.b64encode(b"user:hush") not in head:
+        client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n")
+        return client.close()
+    host, port = head.split()[1].decode().split(":")
+    there = socket.create_connection((host, int(port)))
+    client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    join(client, there)
+
+
+run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a private CA", "-addext",
+    "subjectAltName=IP:127.0.0.1", "-keyout", bench.folder / "ca.key", "-out", bench.folder / "ca.pem")
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain(bench.folder / "ca.pem", bench.folder / "ca.key")
+connects = []
+secure, through = f"https://127.0.0.1:{serve(in_tls)}", serve(proxy)
+order = urllib.request.Request(s3["endpoint"] + "/__control", data=json.dumps({"deny": []}).encode())
+urllib.request.urlopen(order, timeout=10).read()
+s3_settings[0] = f"s3.endpoint={secure}"
+sets = [word for s in s3_settings for word in ("--set", s)]
+text = baleen("store", "check", s3_url, *sets, codes=(1,))
+check("a certificate of nobody whom we know is refused", "certificate" in text, text.splitlines()[-1])
+trust = ["--set", f"store.caFile={bench.folder / 'ca.pem'}"]
+page = baleen("store", "check", s3_url, *sets, *trust)
+check("a private CA is trusted when it is named", "All is well." in page and connects == [])
+wrong = baleen("store", "check", s3_url, *sets, *trust, "--set", f"store.proxy=http://user:wrong@127.0.0.1:{through}", codes=(1,))
+check("a proxy that refuses us is said, without its password", "407" in wrong and "wrong@" not in wrong, wrong.splitlines()[-1])
+page = baleen("store", "check", s3_url, *sets, *trust, "--set", f"store.proxy=http://user:hush@127.0.0.1:{through}")
+check("and through a proxy", "All is well." in page and connects[-1].startswith("CONNECT 127.0.0.1:"), connects[-1])
+found = items_of(baleen("query", "--from", s3_url, "-o", "ndjson", *sets, *trust, "--set", f"store.proxy=http://user:hush@127.0.0.1:{through}"))
+check("query reads through both", len(found) == len(wanted))

@@ -98,7 +98,7 @@ class Bench:
         self.inside = ["ip", "netns", "exec", server]
         self.outside = ["ip", "netns", "exec", client]
 
-    def nginx(self):
+    def nginx(self, more=""):
         log = self.folder / "access.log"
         site = self.folder / "nginx.conf"
         site.write_text(
@@ -106,7 +106,7 @@ class Bench:
             "events { worker_connections 256; }\n"
             f"http {{ log_format e2e '$request_method $request_uri $status'; access_log {log} e2e;\n"
             f"  keepalive_requests 1000000; server {{ listen {SERVER}:80; location / {{ return 200 'hello $request_uri\\n'; }}\n"
-            "    location /bad/ { return 500; } } }\n")
+            "    location /bad/ { return 500; }\n" + more + "  } }\n")
         self.start(self.inside + ["nginx", "-c", site])
         eventually("nginx answers", lambda: self.curl("/ready") == 0)
         return log

@@ -2,7 +2,7 @@
 'use strict';
 // Reads a bucket with Google's own client, as an independent reader: lists all objects below a prefix and downloads them
 // with the client's CRC32C check.   node gcs_reader.js ENDPOINT KEY.json BUCKET FOLDER [PREFIX]
-// Prints one JSON line per object: {"name":..., "size":..., "crc32c":...}.
+// Prints one JSON line per object: {"name":..., "size":..., "crc32c":..., "type":..., "metadata":{...}}.
 const crypto = require('crypto');
 const fs = require('fs');
 const path = require('path');
@@ -34,7 +34,7 @@ async function main() {
     fs.mkdirSync(path.dirname(destination), { recursive: true });
     await file.download({ destination, validation: 'crc32c' });
     const [metadata] = await file.getMetadata();
-    console.log(JSON.stringify({ name: file.name, size: Number(metadata.size), crc32c: metadata.crc32c }));
+    console.log(JSON.stringify({ name: file.name, size: Number(metadata.size), crc32c: metadata.crc32c, type: metadata.contentType, metadata: metadata.metadata || {} }));
   }
 }
 

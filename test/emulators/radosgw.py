@@ -8,6 +8,7 @@ Prints `ready {"endpoint":...,"access_key":...,"secret_key":...,"bucket":...,"re
 `absent WHAT` and ends with 77. Ends with its standard input, and takes all of it with it."""
 import atexit
 import base64
+import ctypes
 import datetime
 import hashlib
 import hmac
@@ -25,6 +26,7 @@ import time
 import urllib.request
 import uuid
 
+LIBC = ctypes.CDLL(None)
 PROGRAMS = ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool"]
 CONFIGURATION = """[global]
 fsid = {fsid}
@@ -120,8 +122,9 @@ class Cluster:
 
     def start(self, program, *arguments):
         out = open(self.folder / f"{program}.out", "w")
+        # They end with this process, however it ends (prctl(2), PR_SET_PDEATHSIG).
         self.processes.append(subprocess.Popen([program, "-c", str(self.conf), *arguments, "-f"], stdin=subprocess.DEVNULL,
-                                               stdout=out, stderr=out))
+                                               stdout=out, stderr=out, preexec_fn=lambda: LIBC.prctl(1, signal.SIGKILL)))
 
     def wait(self, what, condition, seconds=60):
         end = time.monotonic() + seconds
