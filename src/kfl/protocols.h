@@ -49,6 +49,7 @@ enum ProtocolBit : uint64_t {
   kZookeeper = 1ull << 36,
   kMdns = 1ull << 37,
   kLlmnr = 1ull << 38,
+  kDhcp6 = 1ull << 40,
   kKnown = 1ull << 63,
 };
 constexpr uint64_t kHttpFamily = kHttp1 | kHttp2 | kGrpc | kGql1 | kGql2;
