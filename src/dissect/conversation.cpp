@@ -307,16 +307,17 @@ void Engine::ignore(Flow& flow) {
 
 // ---- datagrams ----
 
-void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
-  if (flow.state != Flow::State::kIgnored) bytes = dissect_datagram(flow, from, bytes, time);
+void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, uint32_t missing, Timestamp time) {
+  if (flow.state != Flow::State::kIgnored) bytes = dissect_datagram(flow, from, bytes, missing, time);
   counters_.unread_bytes += bytes.size();
 }
 
 /// Returns what nobody has made anything of.
-Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time) {
+Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, uint32_t missing, Timestamp time) {
   if (flow.state == Flow::State::kDetecting) {
     bool unsure = false;
-    const ProtocolEntry* entry = detect(flow, from, {flow.direction(from), bytes, time, true, true}, true, unsure);
+    const ProtocolEntry* entry =
+        detect(flow, from, {flow.direction(from), bytes, time, true, true, missing}, true, unsure);
     if (entry == nullptr) {
       forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return bytes;
@@ -328,7 +329,7 @@ Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time
     start_session(flow, *entry);
   }
   while (!bytes.empty() && flow.state == Flow::State::kDissecting) {
-    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true, true}, *this);
+    const Step step = flow.session->dissect({flow.direction(from), bytes, time, true, true, missing}, *this);
     const auto n = static_cast<size_t>(std::min<uint64_t>(step.bytes, bytes.size()));
     switch (step.kind) {
       case Step::Kind::kTook:

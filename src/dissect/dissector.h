@@ -42,6 +42,7 @@ struct Input {
   Timestamp time;      // of the packet that brought the first of `bytes`
   bool end_of_stream;  // no more will come in this direction
   bool datagram = false;
+  uint32_t missing = 0;  // of a datagram: bytes behind `bytes` that were sent, but not captured (snap length)
 };
 
 /// What a dissector made of the front of its input.

@@ -269,7 +269,8 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
     flow->expire_checked = packet.time;
     flow->session->expire(packet.time - timeout, *this);
   }
-  if (!slot.decoded.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, slot.decoded.payload, packet.time);
+  const net::Decoded& d = slot.decoded;
+  if (!d.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, d.payload, d.payload_missing, packet.time);
 }
 
 // ---- Output ----

@@ -257,8 +257,8 @@ class Engine final : private Output {
   // conversation.cpp: bytes in order, and what sessions make of them
   void feed(Flow& flow, int from, Bytes bytes, Timestamp time);
   void feed_end(Flow& flow, int from);
-  void feed_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
-  Bytes dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time);
+  void feed_datagram(Flow& flow, int from, Bytes bytes, uint32_t missing, Timestamp time);
+  Bytes dissect_datagram(Flow& flow, int from, Bytes bytes, uint32_t missing, Timestamp time);
   void last_chance(Flow& flow);
   void pump(Flow& flow);
   bool pump_hand(Flow& flow);

@@ -32,8 +32,9 @@ struct Frame {
   Bytes bytes;
   uint64_t size;  // on the stream
   Timestamp time;
-  bool cut;          // not all of it is in `bytes`
-  bool is_datagram;  // or the last bytes of a stream
+  bool cut;  // not all of it is in `bytes`
+  bool is_datagram;
+  uint32_t missing = 0;  // of a datagram: bytes that were not captured
 
   bool to_server() const { return direction == Direction::kToServer; }
 };
@@ -130,7 +131,7 @@ class Framed : public Session {
       return Step::took(in.bytes.size());
     }
     const Bytes bytes = in.bytes.first(static_cast<size_t>(std::min<uint64_t>(wanted, in.bytes.size())));
-    const Frame frame{in.direction, bytes, m.bytes, in.time, bytes.size() < m.bytes, in.end_of_stream};
+    const Frame frame{in.direction, bytes, m.bytes, in.time, bytes.size() < m.bytes, in.datagram, in.missing};
     const Step step = self().message(frame, out);
     if (step.kind == Step::Kind::kLost) return lose(in.direction);
     if (step.kind != Step::Kind::kTook) return step;

@@ -70,6 +70,32 @@ inline std::string_view trimmed(std::string_view s) {
   return s.substr(from, s.find_last_not_of(" \t") - from + 1);
 }
 
+/// A header's value with the lines that are folded onto it (RFC 5322 2.2.3), each behind one space. `rest` is what
+/// follows its first line, and is moved behind the folded ones.
+inline std::string_view unfolded(std::string_view value, std::string_view& rest, Arena& arena) {
+  value = trimmed(value);
+  size_t size = value.size(), lines = 0;
+  std::string_view scan = rest;
+  while (!scan.empty() && (scan[0] == ' ' || scan[0] == '\t')) {
+    const size_t end = std::min(scan.find('\n'), scan.size() - 1) + 1;
+    size += end;
+    ++lines;
+    scan.remove_prefix(end);
+  }
+  if (lines == 0) return value;
+  char* const out = static_cast<char*>(arena.allocate(size + lines, 1));
+  char* at = std::copy(value.begin(), value.end(), out);
+  while (lines-- > 0) {
+    const size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
+    const std::string_view more = trimmed(without_end(rest.substr(0, end)));
+    rest.remove_prefix(end);
+    if (more.empty()) continue;
+    if (at != out) *at++ = ' ';
+    at = std::copy(more.begin(), more.end(), at);
+  }
+  return {out, static_cast<size_t>(at - out)};
+}
+
 /// A decimal number that is all of the word.
 inline std::optional<uint64_t> number_of(std::string_view word) {
   uint64_t n = 0;

@@ -50,6 +50,7 @@ enum ProtocolBit : uint64_t {
   kMdns = 1ull << 37,
   kLlmnr = 1ull << 38,
   kSctpConn = 1ull << 39,
+  kDhcp6 = 1ull << 40,
   kKnown = 1ull << 63,
 };
 constexpr uint64_t kHttpFamily = kHttp1 | kHttp2 | kGrpc | kGql1 | kGql2;

@@ -1,6 +1,7 @@
 #include "dissect/diameter/diameter.h"
 
 #include "dissect/diameter/avps.h"
+#include "dissect/diameter/dictionary.h"
 
 namespace baleen::dissect::diameter {
 
@@ -32,14 +33,20 @@ constexpr Field kFields[] = {
     {"request.destinationHost", "", kString, "Destination-Host."},
     {"request.destinationRealm", "", kString, "Destination-Realm."},
     {"request.userName", "", kString, "User-Name."},
-    {"request.avps", "", kList, "All AVPs: code, vendorId, name and value; grouped ones are lists."},
+    {"request.ccRequestType", "", kString, "INITIAL_REQUEST, UPDATE_REQUEST, TERMINATION_REQUEST, EVENT_REQUEST."},
+    {"request.accountingRecordType", "", kString, "EVENT_RECORD, START_RECORD, INTERIM_RECORD, STOP_RECORD."},
+    {"request.proxiable", "", kBool, "The message may be proxied or redirected."},
+    {"request.retransmitted", "", kBool, "It may have been sent before, over a connection that failed."},
+    {"request.avps", "", kList,
+     "All AVPs: code, vendorId, name and value; grouped ones are lists, enumerated ones words."},
     {"response.method", "", kString, "The command: Capabilities-Exchange-Answer."},
     {"response.resultCode", "", kInt, "Result-Code, or Experimental-Result-Code."},
     {"response.status", "", kString, "Its name: DIAMETER_SUCCESS."},
+    {"response.error", "", kBool, "The error bit: a protocol error."},
     {"response.errorMessage", "", kString, "Error-Message."},
     {"response.avps", "", kList, "All AVPs of the answer."},
-    {"request.secrets", "", kList, "Keys and challenges of authentication.", true},
-    {"response.secrets", "", kList, "Keys and challenges of authentication.", true},
+    {"request.secrets", "", kList, "Passwords, keys and challenges of authentication.", true},
+    {"response.secrets", "", kList, "Passwords, keys and challenges of authentication.", true},
 };
 
 constexpr size_t kHead = 20;
@@ -116,19 +123,18 @@ Step Diameter::message(const Frame& frame, Output& out) {
   if ((flags & 0x20) != 0) map.add("error", true);
   if ((flags & 0x10) != 0) map.add("retransmitted", true);
   const size_t first = map.size();
-  describe_avps(b.subspan(kHead), map, arena);
-  Value session, origin, result;
-  for (const item::Member& m : map.kept().subspan(first)) {
-    if (m.name == "sessionId") session = m.value;
-    if (m.name == "originHost") origin = m.value;
-    if (m.name == "resultCode") result = m.value;
-  }
+  describe_avps(b.subspan(kHead), !asks, map, arena);
   if (asks) {
+    Value session, origin;
+    for (const item::Member& m : map.kept().subspan(first)) {
+      if (m.name == "sessionId") session = m.value;
+      if (m.name == "originHost") origin = m.value;
+    }
     map.add("summary", session.is_null() ? origin : session);
-  } else {
-    const std::string_view text = result_name(static_cast<uint32_t>(result.as_int()));
-    map.add("status", text.empty() ? decimal(static_cast<uint64_t>(result.as_int()), arena) : text);
+    // RFC 6733 3: an identifier is not used again while an answer may still come.
+    while (Item* const old = waiting_.take(key)) InOrderMatcher::finish_without_answer(old, out);
   }
+  if (frame.cut) map.add("truncated", true);
   set(asks ? item->request : item->response, map.build(), frame);
   if (frame.cut || !are_avps(b.subspan(kHead))) mark_malformed(item, "malformed AVPs", out);
   if (asks) {

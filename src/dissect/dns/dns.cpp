@@ -59,8 +59,8 @@ Soas soas_of(Bytes m, const Shape& s) {
   return out;
 }
 
-void mark_malformed(Item* item, const Shape& s, Output& out) {
-  if (s.whole) return;
+void mark_malformed(Item* item, const Shape& s, const Input& in, Output& out) {
+  if (s.whole || in.missing != 0) return;
   if (item->outcome == Outcome::kPaired || item->outcome == Outcome::kSingle) item->outcome = Outcome::kDissection;
   item->error_message = "malformed or truncated record";
   out.count(Counter::kMalformed);
@@ -79,6 +79,7 @@ Probe Dns::probe(const Input& in) {
   const Bytes b = in.bytes;
   if (in.datagram) {
     const Shape s = survey(b);
+    if (in.missing != 0 && !s.whole) return s.questions > 0 && plausible(s) ? Probe::kYes : Probe::kNo;
     return s.whole && s.size == b.size() && plausible(s) ? Probe::kYes : Probe::kNo;
   }
   const Probe more = in.end_of_stream ? Probe::kNo : Probe::kUnsure;
@@ -122,7 +123,7 @@ void Dns::single(const item::Protocol& card, const Input& in, Bytes message, con
   } else {
     set(item->request, request_payload(message, shape, true, item->arena), in.time, wire_size);
   }
-  mark_malformed(item, shape, out);
+  mark_malformed(item, shape, in, out);
   out.finish(item);
 }
 
@@ -130,7 +131,7 @@ void Dns::query(const Input& in, Bytes message, const Shape& shape, uint64_t wir
   Item* const item = out.begin(kProtocol);
   item->match_key = shape.key;
   set(item->request, request_payload(message, shape, false, item->arena), in.time, wire_size);
-  mark_malformed(item, shape, out);
+  mark_malformed(item, shape, in, out);
   waiting_.push(item, out);
 }
 
@@ -163,7 +164,7 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
     item->outcome = Outcome::kNoRequest;
     out.count(Counter::kHalfResponses);
   }
-  mark_malformed(item, shape, out);
+  mark_malformed(item, shape, in, out);
   const bool transfer = !in.datagram && (shape.question_type == kAxfr || shape.question_type == kIxfr);
   if (transfer && soas.first && soas.count == 1 && shape.answers > (shape.question_type == kIxfr ? 1 : 0) &&
       shape.whole && shape.header.rcode() == 0) {

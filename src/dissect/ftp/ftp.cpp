@@ -1,5 +1,7 @@
 #include "dissect/ftp/ftp.h"
 
+#include "net/address.h"
+
 namespace baleen::dissect::ftp {
 
 using item::Field;
@@ -14,22 +16,76 @@ constexpr Field kFields[] = {
     {"request.method", "ftp_command", kString, "The command: USER, PASS, RETR, STOR, LIST, QUIT."},
     {"request.summary", "ftp_summary", kString, "The argument: file, directory, user; nothing of PASS."},
     {"request.argument", "", kString, "What follows the command."},
-    {"request.password", "", kString, "The argument of PASS and ACCT.", true},
+    {"request.password", "", kString, "The argument of PASS, ACCT and ADAT.", true},
+    {"request.dataAddress", "", kString, "Where PORT and EPRT ask the server to connect to: address and port."},
     {"response.code", "ftp_code", kInt, "Code of the final reply: 226, 530."},
     {"response.status", "", kString, "The code as text."},
     {"response.text", "", kString, "Text of the reply."},
     {"response.lines", "", kList, "Lines of a reply that has several."},
     {"response.preliminary", "", kInt, "Code of the reply before the final one, such as 150."},
+    {"response.dataAddress", "", kString,
+     "Where the answer to PASV and EPSV lets the client connect to: address and port of the data connection."},
     {"data.code", "", kInt, "Code of the greeting."},
     {"data.text", "", kString, "Text of the greeting."},
 };
 
 constexpr std::string_view kCommands[] = {
-    "USER", "PASS", "ACCT", "CWD",  "CDUP", "SMNT", "QUIT", "REIN", "PORT", "PASV", "TYPE", "STRU", "MODE",
-    "RETR", "STOR", "STOU", "APPE", "ALLO", "REST", "RNFR", "RNTO", "ABOR", "DELE", "RMD",  "MKD",  "PWD",
-    "LIST", "NLST", "SITE", "SYST", "STAT", "HELP", "NOOP", "FEAT", "OPTS", "AUTH", "PBSZ", "PROT", "CCC",
-    "EPRT", "EPSV", "MLSD", "MLST", "SIZE", "MDTM", "LANG", "HOST", "CLNT", "XPWD", "XCUP", "XMKD", "XRMD"};
+    "USER", "PASS", "ACCT", "CWD",  "CDUP", "SMNT", "QUIT", "REIN", "PORT", "PASV", "TYPE", "STRU",
+    "MODE", "RETR", "STOR", "STOU", "APPE", "ALLO", "REST", "RNFR", "RNTO", "ABOR", "DELE", "RMD",
+    "MKD",  "PWD",  "LIST", "NLST", "SITE", "SYST", "STAT", "HELP", "NOOP", "FEAT", "OPTS", "AUTH",
+    "PBSZ", "PROT", "CCC",  "EPRT", "EPSV", "MLSD", "MLST", "SIZE", "MDTM", "LANG", "HOST", "CLNT",
+    "XPWD", "XCUP", "XMKD", "XRMD", "XCWD", "ADAT", "MIC",  "CONF", "ENC",  "LPRT", "LPSV", "MFMT",
+    "MFCT", "MFF",  "HASH", "XCRC", "XMD5", "AVBL", "COMB", "DSIZ", "RANG", "THMB", "XSHA1"};
 constexpr size_t kMaxLine = 8192;
+
+/// "10,0,0,1,7,138" (RFC 959 4.1.2), anywhere in the text, as "10.0.0.1:1930".
+std::string_view host_port(std::string_view text, Arena& arena) {
+  for (size_t from = text.find_first_of("0123456789"); from != std::string_view::npos;
+       from = text.find_first_of("0123456789", from)) {
+    uint64_t n[6];
+    size_t have = 0, at = from;
+    while (have < 6) {
+      const size_t end = std::min(text.find_first_not_of("0123456789", at), text.size());
+      const auto number = number_of(text.substr(at, end - at));
+      if (!number || *number > 255) break;
+      n[have++] = *number;
+      at = end;
+      if (have < 6 && (at >= text.size() || text[at++] != ',')) break;
+    }
+    if (have == 6)
+      return join({decimal(n[0], arena), ".", decimal(n[1], arena), ".", decimal(n[2], arena), ".",
+                   decimal(n[3], arena), ":", decimal(n[4] << 8 | n[5], arena)},
+                  arena);
+    from = std::max(at, from + 1);
+  }
+  return {};
+}
+
+/// "|1|10.0.0.1|1930|" of EPRT, "|||1930|" of a reply to EPSV (RFC 2428), with the address "host" where none is named.
+std::string_view extended_port(std::string_view text, std::string_view host, Arena& arena) {
+  const size_t open = text.find_first_of("|!(");
+  if (open == std::string_view::npos) return {};
+  text.remove_prefix(text[open] == '(' ? open + 1 : open);
+  if (text.size() < 5) return {};
+  const char mark = text[0];
+  std::string_view part[3];
+  text.remove_prefix(1);
+  for (std::string_view& p : part) {
+    const size_t end = text.find(mark);
+    if (end == std::string_view::npos) return {};
+    p = text.substr(0, end);
+    text.remove_prefix(end + 1);
+  }
+  if (!number_of(part[2]) || !is_printable(part[1])) return {};
+  if (!part[1].empty()) host = part[1];
+  const bool six = host.find(':') != std::string_view::npos;
+  return join({six ? "[" : "", host, six ? "]:" : ":", part[2]}, arena);
+}
+
+std::string_view server_address(const Output& out, Arena& arena) {
+  char text[46];
+  return arena.copy(std::string_view(text, net::write_address(out.server().ip, text)));
+}
 
 bool is_command(std::string_view word) {
   return std::any_of(std::begin(kCommands), std::end(kCommands),
@@ -107,11 +163,13 @@ Step Ftp::message(const Frame& frame, Output& out) {
     std::string_view rest = without_end(arena.copy(as_text(frame.bytes)));
     while (!rest.empty() && (rest[0] & 0x80) != 0) rest.remove_prefix(1);  // Telnet's IP and Synch before ABOR
     const std::string_view word = upper(next_word(rest), arena), argument = trimmed(rest);
-    const bool secret = word == "PASS" || word == "ACCT";
+    const bool secret = word == "PASS" || word == "ACCT" || word == "ADAT";
     MapOf map(arena);
     map.add("method", text_or_bytes(word));
     map.add(secret ? "password" : "argument", text_or_bytes(argument));
     map.add("summary", secret ? Value("") : text_or_bytes(argument));
+    if (word == "PORT") map.add_text("dataAddress", host_port(argument, arena));
+    if (word == "EPRT") map.add_text("dataAddress", extended_port(argument, {}, arena));
     set(item->request, map.build(), frame);
     waiting_.ask(item, out);
     return Step::took(frame.size);
@@ -128,6 +186,9 @@ Step Ftp::message(const Frame& frame, Output& out) {
   MapOf map(item->arena);
   describe_reply(item->arena.copy(as_text(frame.bytes)), map, item->arena);
   if (item->match_key != 0) map.add("preliminary", item->match_key);
+  const std::string_view text = trimmed(map.kept()[2].value.text());
+  if (code == 227) map.add_text("dataAddress", host_port(text, item->arena));
+  if (code == 229) map.add_text("dataAddress", extended_port(text, server_address(out, item->arena), item->arena));
   set(greeting ? item->data : item->response, map.build(), frame);
   const bool tls = code == 234 && item->request.payload["method"].text() == "AUTH";
   if (greeting) {

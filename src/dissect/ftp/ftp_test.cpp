@@ -18,6 +18,11 @@ std::vector<Row> rows() {
       {"preliminary",
        {c("RETR f\r\n"), s("150 open\r\n226 done\r\n")},
        {R"~("summary":"f"|"code":226|"preliminary":150)~"}},
+      {"data connections",
+       {c("PASV\r\nEPSV\r\nPORT 10,0,0,2,7,138\r\nEPRT |2|::1|1930|\r\n"),
+        s("227 Entering Passive Mode (10,0,0,1,7,139).\r\n229 Extended (|||1932|)\r\n200 a\r\n200 b\r\n")},
+       {R"~(|"dataAddress":"10.0.0.1:1931")~", R"~(|"dataAddress":"[::]:1932")~", R"~("dataAddress":"10.0.0.2:1930")~",
+        R"~("dataAddress":"[::1]:1930")~"}},
       {"half", {c("LIST\r\n")}, {"2 req"}},
   };
 }

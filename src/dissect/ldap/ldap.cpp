@@ -23,7 +23,7 @@ constexpr Field kFields[] = {
     {"size", "ldap_total_size", kInt, "Bytes of request and response."},
     {"request.messageId", "", kInt, "Number of the operation within its connection."},
     {"request.name", "", kString, "Who binds."},
-    {"request.authentication", "", kString, "anonymous, simple, sasl or other."},
+    {"request.authentication", "", kString, "anonymous, simple, sasl, sicily (NTLM) or other."},
     {"request.mechanism", "", kString, "SASL mechanism."},
     {"request.password", "", kString, "Password of a simple bind.", true},
     {"request.credentials", "", kBytes, "SASL credentials.", true},
@@ -37,6 +37,8 @@ constexpr Field kFields[] = {
     {"request.changes", "", kList, "Changes: operation, type and values."},
     {"request.requestName", "", kString, "Object identifier of an extended request."},
     {"request.requestLabel", "", kString, "Its name: StartTLS, Password Modify."},
+    {"request.userIdentity", "", kString, "Whose password is modified."},
+    {"request.abandonedMessageId", "", kInt, "Number of the operation that is abandoned."},
     {"request.controls", "", kList, "Controls: type, name, criticality and value."},
     {"response.type", "", kString, "As in the request."},
     {"response.resultCode", "", kInt, "Result code; 0 is success."},
@@ -46,21 +48,26 @@ constexpr Field kFields[] = {
     {"response.entries", "", kList, "What a search found: dn and attributes; the first 256."},
     {"response.entryCount", "", kInt, "How many entries a search found."},
     {"response.references", "", kList, "Where else a search may go on."},
+    {"response.intermediates", "", kList, "Answers before the last: responseName, responseLabel, responseValue."},
+    {"response.authorizationId", "", kString, "Who the server says that the client is."},
+    {"response.responseName", "", kString, "Object identifier of an extended response."},
+    {"response.controls", "", kList, "Controls: type, name, criticality and value."},
     {"response.referral", "", kList, "Where else to ask."},
     {"response.serverSaslCreds", "", kBytes, "The server's part of a SASL bind.", true},
     {"response.responseValue", "", kBytes, "Value of an extended response.", true},
 };
 
-constexpr uint64_t kMaxMessage = 64 << 20;
+constexpr uint64_t kMaxMessage = 64 << 20, kMaxSealed = 16 << 20;
 constexpr size_t kMaxEntries = 256;
 
-/// What a search has found so far; in its item's arena.
+/// What an operation has brought so far; in its item's arena.
 struct Found {
-  ListOf entries, references;
+  ListOf entries, references, intermediates;
   uint64_t count = 0, size = 0, kept_bytes = 0;
   Timestamp first{};
   bool any = false, capped = false;
-  explicit Found(Arena& arena) : entries(arena), references(arena) {}
+  explicit Found(Arena& arena) : entries(arena), references(arena), intermediates(arena) {}
+  size_t kept() const { return entries.size() + references.size() + intermediates.size(); }
 };
 
 /// While an item waits, its response's payload is a carrier of the address of its Found (null: none yet).
@@ -104,6 +111,40 @@ Probe head_at(Direction d, Bytes b, bool& whole) {
   return Probe::kYes;
 }
 
+void add_found(Found& found, bool search, MapOf& map) {
+  if (search) {
+    map.add("entryCount", found.count);
+    map.add("entries", found.entries.build());
+  }
+  if (!found.references.empty()) map.add("references", found.references.build());
+  if (!found.intermediates.empty()) map.add("intermediates", found.intermediates.build());
+  if (found.capped) map.add("truncated", true);
+}
+
+/// An operation whose end is missing still shows what it brought.
+void show_found(Item* item) {
+  Found* const found = found_of(item);
+  if (found == nullptr || !found->any) return;
+  MapOf map(item->arena);
+  map.add("type", "search");
+  map.add("messageId", static_cast<int64_t>(item->match_key));
+  add_found(*found, true, map);
+  if (!found->capped) map.add("truncated", true);
+  item->response = {map.build(), found->first, found->size, true};
+}
+
+/// Where messages begin within what a SASL layer wraps, or nowhere: a layer that only signs leaves them as they are,
+/// behind the length (RFC 2831 2.3), behind 16 bytes of signature (MS-NLMP 2.2.2.9, RFC 4121 4.2.6.2) or with the
+/// checksum of twelve bytes turned in front (RFC 4121 4.2.5).
+Bytes readable(Direction d, Bytes record) {
+  for (const size_t at : {4u, 20u, 32u}) {
+    if (at >= record.size()) break;
+    bool whole = false;
+    if (head_at(d, record.subspan(at), whole) == Probe::kYes && whole) return record.subspan(at);
+  }
+  return {};
+}
+
 }  // namespace
 
 const item::Protocol Ldap::kProtocol = {
@@ -126,7 +167,8 @@ const item::Protocol Ldap::kProtocol = {
 
 Probe Ldap::probe(const Input& in) {
   bool whole = false;
-  return head_at(in.direction, in.bytes, whole);
+  const Probe p = head_at(in.direction, in.bytes, whole);
+  return in.datagram && !whole ? Probe::kNo : p;
 }
 
 Probe Ldap::begins(Direction direction, Bytes bytes) {
@@ -137,7 +179,10 @@ Probe Ldap::begins(Direction direction, Bytes bytes) {
 Measure Ldap::measure(Direction, Bytes b) const {
   if (sealed_) {  // SASL wraps messages behind a length of four bytes (RFC 4422 3.7)
     if (b.size() < 4) return Measure::need(4);
-    if (b[0] != 0x30) return Measure::frame(uint64_t{load_be32(b.data())} + 4);
+    if (b[0] != 0x30) {
+      const uint64_t size = load_be32(b.data());
+      return size > kMaxSealed ? Measure::bad() : Measure::frame(size + 4);
+    }
   }
   if (b[0] != 0x30) return Measure::bad();
   const BerHead h = ber_head(b);
@@ -146,7 +191,7 @@ Measure Ldap::measure(Direction, Bytes b) const {
 }
 
 Step Ldap::message(const Frame& frame, Output& out) {
-  if (frame.bytes[0] != 0x30) return Step::took(frame.size);  // sealed
+  if (frame.bytes[0] != 0x30) return sealed(frame, out);
   if (frame.cut) {
     out.count(Counter::kMessageTooLong);
     return Step::took(frame.size);
@@ -154,6 +199,25 @@ Step Ldap::message(const Frame& frame, Output& out) {
   const Envelope m = read_envelope(frame.bytes);
   if (!m.ok) return Step::lost();
   return is_request(m.operation) ? request(frame, m.id, out) : response(frame, m.id, m.operation, out);
+}
+
+/// The messages in a SASL layer's record, where they can be read. What a record leaves of a message to the next is
+/// skipped with it.
+Step Ldap::sealed(const Frame& frame, Output& out) {
+  for (Bytes rest = readable(frame.direction, frame.bytes); !rest.empty();) {
+    bool whole = false;
+    if (head_at(frame.direction, rest, whole) != Probe::kYes || !whole) break;
+    const auto size = static_cast<size_t>(ber_head(rest).size);
+    const Frame inner{frame.direction, rest.first(size), size, frame.time, false, false};
+    if (message(inner, out).kind != Step::Kind::kTook) break;
+    rest = rest.subspan(size);
+  }
+  return Step::took(frame.size);
+}
+
+/// A number that is used again says that nobody waits for the operation that had it (RFC 4511 4.1.1.1).
+void Ldap::replace(uint32_t id, Output& out) {
+  while (Item* const old = waiting_.take(id)) give_up(old, out);
 }
 
 Step Ldap::request(const Frame& frame, uint32_t id, Output& out) {
@@ -169,19 +233,21 @@ Step Ldap::request(const Frame& frame, uint32_t id, Output& out) {
   // Neither is answered (RFC 4511 4.3, 4.11); an abandoned operation may be answered or not.
   if (m.operation == kUnbindRequest || m.operation == kAbandonRequest) {
     out.finish(item);
-  } else {
-    waiting_.push(id, item, out);
+    return Step::took(frame.size);
   }
+  if (!frame.is_datagram) replace(id, out);  // a datagram may be sent again
+  wait(id, item, out);
   return Step::took(frame.size);
 }
 
 Step Ldap::response(const Frame& frame, uint32_t id, uint8_t operation, Output& out) {
   const bool more = operation == kSearchEntry || operation == kSearchReference || operation == kIntermediateResponse;
   Item* item = waiting_.find(id);
-  const bool unasked = item == nullptr;
-  if (unasked) {
+  if (item == nullptr) {  // all that answers one question that nobody saw is one item as well
     item = begin_orphan(kProtocol, out);
     item->match_key = id;
+    item->data.time = frame.time;
+    if (more) wait(id, item, out);
   } else if (!more) {
     waiting_.take(id);
   }
@@ -191,60 +257,67 @@ Step Ldap::response(const Frame& frame, uint32_t id, uint8_t operation, Output& 
   found.any = true;
   found.size += frame.size;
   if (more) {
-    const bool entry = operation == kSearchEntry;
-    found.count += entry;
-    if (found.entries.size() + found.references.size() < kMaxEntries &&
-        found.kept_bytes + frame.bytes.size() <= out.settings().body_cap) {
-      found.kept_bytes += frame.bytes.size();
-      const Envelope m = read_envelope(arena.copy(frame.bytes));
-      if (entry) found.entries.push(describe_entry(m.content, arena));
-      if (operation == kSearchReference) found.references.push(describe_uris(m.content, arena));
-    } else {
+    found.count += operation == kSearchEntry;
+    if (found.kept() >= kMaxEntries || found.kept_bytes + frame.bytes.size() > out.settings().body_cap) {
       found.capped = true;
+      return Step::took(frame.size);
     }
-    if (!unasked) return Step::took(frame.size);
+    found.kept_bytes += frame.bytes.size();
+    const Envelope m = read_envelope(arena.copy(frame.bytes));
+    if (operation == kSearchEntry) found.entries.push(describe_entry(m, arena));
+    if (operation == kSearchReference) found.references.push(describe_uris(m.content, arena));
+    if (operation == kIntermediateResponse) found.intermediates.push(describe_intermediate(m, arena));
+    return Step::took(frame.size);
   }
   const Envelope m = read_envelope(arena.copy(frame.bytes));
   MapOf map(arena);
   map.add("type", type_name(operation));
   map.add("messageId", static_cast<int64_t>(id));
-  if (!more) describe_result(m, map, arena);
-  if (operation == kSearchDone || more) {
-    map.add("entryCount", found.count);
-    map.add("entries", found.entries.build());
-    if (!found.references.empty()) map.add("references", found.references.build());
-    if (found.capped) map.add("truncated", true);
+  describe_result(m, map, arena);
+  Value value, name;
+  int64_t code = -1;
+  for (const item::Member& member : map.kept()) {
+    if (member.name == "resultCode") code = member.value.as_int();
+    if (member.name == "responseValue") value = member.value;
+    if (member.name == "responseName") name = member.value;
   }
+  const std::string_view asked = item->request.payload["requestName"].text();
+  if (asked == kWhoAmI && !value.is_null()) map.add("authorizationId", text_or_bytes(value.text()));
+  add_found(found, operation == kSearchDone, map);
   add_controls(m.controls, map, arena);
-  const Value payload = map.build();
-  item->response = {payload, found.first, found.size, true};
+  item->response = {map.build(), found.first, found.size, true};
   item->data = {};
-  const bool tls = operation == kExtendedResponse && payload["resultCode"].as_int() == 0 &&
-                   item->request.payload["requestName"].text() == kStartTls;
-  // After a SASL bind a layer may hide everything behind it; it shows by what follows being no message.
-  if (operation == kBindResponse && item->request.payload["authentication"].text() != "simple") sealed_ = true;
+  // After a SASL bind a layer may wrap everything behind it; it shows by what follows being no message.
+  const std::string_view authentication = item->request.payload["authentication"].text();
+  if (operation == kBindResponse && authentication != "simple" && authentication != "anonymous") sealed_ = true;
+  // RFC 4511 4.4.1: nobody asked for it.
+  if (id == 0 && name.text() == kDisconnection) item->outcome = item::Outcome::kSingle;
   out.finish(item);
+  const bool tls = operation == kExtendedResponse && code == 0 && asked == kStartTls;
   return tls ? Step::switch_to("tls", frame.size) : Step::took(frame.size);
 }
 
-/// A search whose end is missing still shows what it found.
-void Ldap::forget(Direction, Output&) {
-  for (Item* item = waiting_.front(); item != nullptr; item = item->next) {
-    Found* const found = found_of(item);
-    if (found == nullptr || !found->any) continue;
-    MapOf map(item->arena);
-    map.add("type", "search");
-    map.add("entryCount", found->count);
-    map.add("entries", found->entries.build());
-    map.add("references", found->references.build());
-    map.add("truncated", true);
-    item->response = {map.build(), found->first, found->size, true};
+void Ldap::give_up(Item* item, Output& out) {
+  show_found(item);
+  if (item->outcome == item::Outcome::kNoRequest) return out.finish(item);
+  InOrderMatcher::finish_without_answer(item, out);
+}
+
+void Ldap::wait(uint32_t id, Item* item, Output& out) {
+  if (waiting_.size() >= out.settings().pending_cap) {
+    out.count(Counter::kTooManyPending);
+    give_up(waiting_.take(waiting_.front()->match_key), out);
   }
+  waiting_.push(id, item, out);
 }
 
 void Ldap::expire(Timestamp before, Output& out) {
-  forget(Direction::kToClient, out);
-  waiting_.expire(before, out);
+  while (!waiting_.empty() && waiting_.front()->time() < before)
+    give_up(waiting_.take(waiting_.front()->match_key), out);
+}
+
+void Ldap::close(bool, Output& out) {
+  while (!waiting_.empty()) give_up(waiting_.take(waiting_.front()->match_key), out);
 }
 
 }  // namespace baleen::dissect::ldap

@@ -68,30 +68,74 @@ constexpr Name kResults[] = {
     {123, "authorizationDenied"},
 };
 
+// RFC 3062, 4532, 3909, 4511 4.4.1, 2696, 2891, 4370, 4528, 4533
+constexpr std::string_view kPasswordModify = "1.3.6.1.4.1.4203.1.11.1", kCancel = "1.3.6.1.1.8",
+                           kPaged = "1.2.840.113556.1.4.319", kSort = "1.2.840.113556.1.4.473",
+                           kSortResponse = "1.2.840.113556.1.4.474", kProxied = "2.16.840.1.113730.3.4.18",
+                           kAssertion = "1.3.6.1.1.12", kSyncRequest = "1.3.6.1.4.1.4203.1.9.1.1",
+                           kSyncState = "1.3.6.1.4.1.4203.1.9.1.2", kSyncDone = "1.3.6.1.4.1.4203.1.9.1.3";
+
 struct ObjectName {
   std::string_view oid, name;
 };
 constexpr ObjectName kObjects[] = {
+    // Extended operations
     {kStartTls, "StartTLS"},
-    {"1.3.6.1.4.1.4203.1.11.1", "Password Modify"},
-    {"1.3.6.1.4.1.4203.1.11.3", "Who am I?"},
-    {"1.3.6.1.1.8", "Cancel"},
-    {"1.3.6.1.4.1.1466.20036", "Notice of Disconnection"},
-    {"1.2.840.113556.1.4.319", "Paged Results"},
-    {"1.2.840.113556.1.4.473", "Server Side Sort"},
-    {"1.2.840.113556.1.4.474", "Server Side Sort Response"},
+    {kPasswordModify, "Password Modify"},
+    {kWhoAmI, "Who am I?"},
+    {kCancel, "Cancel"},
+    {kDisconnection, "Notice of Disconnection"},
+    {"1.3.6.1.1.21.1", "Start Transaction"},
+    {"1.3.6.1.1.21.3", "End Transaction"},
+    {"1.3.6.1.1.21.4", "Aborted Transaction Notice"},
+    {"1.3.6.1.1.19", "Turn"},
+    {"1.3.6.1.4.1.1466.101.119.1", "Refresh"},
+    {"1.3.6.1.4.1.4203.1.11.2", "Verify Credentials"},
+    {"1.2.840.113556.1.4.1781", "Fast Bind"},
+    {"1.2.840.113556.1.4.2212", "Batch Request"},
+    {"2.16.840.1.113719.1.27.100.31", "Get Bind DN"},
+    // Intermediate responses
+    {"1.3.6.1.4.1.4203.1.9.1.4", "Sync Info"},
+    // Controls
+    {kPaged, "Paged Results"},
+    {kSort, "Server Side Sort"},
+    {kSortResponse, "Server Side Sort Response"},
     {"2.16.840.1.113730.3.4.2", "ManageDsaIT"},
+    {"2.16.840.1.113730.3.4.3", "Persistent Search"},
+    {"2.16.840.1.113730.3.4.4", "Password Expired"},
+    {"2.16.840.1.113730.3.4.5", "Password Expiring"},
+    {"2.16.840.1.113730.3.4.7", "Entry Change Notification"},
     {"2.16.840.1.113730.3.4.9", "Virtual List View"},
-    {"2.16.840.1.113730.3.4.18", "Proxied Authorization"},
-    {"1.3.6.1.1.12", "Assertion"},
+    {"2.16.840.1.113730.3.4.10", "Virtual List View Response"},
+    {"2.16.840.1.113730.3.4.12", "Proxied Authorization (old)"},
+    {"2.16.840.1.113730.3.4.15", "Authorization Identity Response"},
+    {"2.16.840.1.113730.3.4.16", "Authorization Identity"},
+    {kProxied, "Proxied Authorization"},
+    {kAssertion, "Assertion"},
     {"1.3.6.1.1.13.1", "Pre-Read"},
     {"1.3.6.1.1.13.2", "Post-Read"},
+    {"1.3.6.1.1.21.2", "Transaction Specification"},
+    {"1.3.6.1.1.22", "Don't Use Copy"},
     {"1.3.6.1.4.1.42.2.27.8.5.1", "Password Policy"},
+    {"1.3.6.1.4.1.42.2.27.9.5.2", "Get Effective Rights"},
+    {"1.3.6.1.4.1.4203.1.10.1", "Subentries"},
+    {"1.2.826.0.1.3344810.2.3", "Matched Values"},
+    {"1.3.6.1.4.1.4203.666.5.12", "Relax Rules"},
+    {"1.2.840.113556.1.4.417", "Show Deleted"},
+    {"1.2.840.113556.1.4.528", "Notification"},
+    {"1.2.840.113556.1.4.529", "Extended DN"},
+    {"1.2.840.113556.1.4.619", "Lazy Commit"},
     {"1.2.840.113556.1.4.801", "SD Flags"},
     {"1.2.840.113556.1.4.805", "Tree Delete"},
     {"1.2.840.113556.1.4.841", "DirSync"},
-    {"1.2.840.113556.1.4.417", "Show Deleted"},
-    {"1.3.6.1.4.1.4203.1.9.1.1", "Content Sync"},
+    {"1.2.840.113556.1.4.1338", "Verify Name"},
+    {"1.2.840.113556.1.4.1339", "Domain Scope"},
+    {"1.2.840.113556.1.4.1340", "Search Options"},
+    {"1.2.840.113556.1.4.1413", "Permissive Modify"},
+    {"1.2.840.113556.1.4.2064", "Show Recycled"},
+    {kSyncRequest, "Content Sync"},
+    {kSyncState, "Sync State"},
+    {kSyncDone, "Sync Done"},
 };
 
 Value string_value(const Ber& b) { return text_or_bytes(b.text()); }
@@ -229,7 +273,8 @@ void bind(ByteReader& r, MapOf& out) {
     out.add("mechanism", string_value(ber(sasl)));
     if (!sasl.at_end()) out.add("credentials", Value::bytes(ber(sasl).content));
   } else {
-    out.add("authentication", "other");  // Microsoft's NTLM binds among them
+    const bool sicily = authentication.tag >= 0x89 && authentication.tag <= 0x8B;  // MS-ADTS 5.1.1.1.3: NTLM
+    out.add("authentication", sicily ? "sicily" : "other");
     out.add("credentials", Value::bytes(authentication.content));
   }
   out.add("summary", string_value(name));
@@ -293,6 +338,71 @@ void modify(ByteReader& r, MapOf& out, Arena& arena) {
 void add_object_name(std::string_view oid, MapOf& out) {
   out.add("requestName", text_or_bytes(oid));
   if (const std::string_view name = object_name(oid); !name.empty()) out.add("requestLabel", name);
+}
+
+void extended_value(std::string_view oid, Bytes value, MapOf& out) {
+  ByteReader outer(value);
+  if (oid == kPasswordModify) {  // RFC 3062 2: whose; the passwords stay in the value, which is secret
+    ByteReader parts(ber(outer).content);
+    if (const Ber user = ber(parts); parts.ok() && user.tag == 0x80) out.add("userIdentity", string_value(user));
+  }
+  if (oid == kCancel) {  // RFC 3909 2.1
+    ByteReader parts(ber(outer).content);
+    if (const Ber id = ber(parts); parts.ok()) out.add("cancelId", ber_integer(id.content));
+  }
+  out.add("requestValue", Value::bytes(value));
+}
+
+/// What a control's value says, as far as it is known.
+void control_value(std::string_view oid, Bytes value, MapOf& out, Arena& arena) {
+  ByteReader outer(value);
+  const auto sequence = [&] { return ByteReader(ber(outer).content); };
+  if (oid == kPaged) {  // RFC 2696 2
+    ByteReader parts = sequence();
+    out.add("size", ber_integer(ber(parts).content));
+    out.add("cookie", Value::bytes(ber(parts).content));
+  } else if (oid == kSort) {  // RFC 2891 1.1
+    ListOf keys(arena);
+    for (ByteReader list = sequence(); !list.at_end();) {
+      ByteReader key(ber(list).content);
+      const Ber type = ber(key);
+      bool reversed = false;
+      while (!key.at_end()) {
+        const Ber more = ber(key);
+        reversed |= more.tag == 0x81 && !more.content.empty() && more.content[0] != 0;
+      }
+      if (list.ok() && key.ok())
+        keys.push(reversed && is_text(type.text()) ? Value(join({"-", type.text()}, arena)) : string_value(type));
+    }
+    out.add("keys", keys.build());
+  } else if (oid == kSortResponse) {  // RFC 2891 1.2
+    ByteReader parts = sequence();
+    out.add("result", result_name(ber_integer(ber(parts).content)));
+  } else if (oid == kProxied) {  // RFC 4370 3
+    out.add("authorizationId", text_or_bytes(as_text(value)));
+  } else if (oid == kAssertion) {  // RFC 4528 3
+    FilterText text(arena);
+    const Ber condition = ber(outer);
+    if (outer.ok()) filter(condition, text, 0);
+    out.add("filter", text_or_bytes(text.text()));
+  } else if (oid == kSyncRequest) {  // RFC 4533 2.2
+    ByteReader parts = sequence();
+    out.add("mode", ber_integer(ber(parts).content) == 3 ? "refreshAndPersist" : "refreshOnly");
+    if (!parts.at_end() && parts.peek() == 0x04) out.add("cookie", string_value(ber(parts)));
+  } else if (oid == kSyncState) {  // RFC 4533 2.3
+    constexpr std::string_view kStates[] = {"present", "add", "modify", "delete"};
+    ByteReader parts = sequence();
+    const auto state = static_cast<uint64_t>(ber_integer(ber(parts).content));
+    out.add("state", state < std::size(kStates) ? kStates[state] : "");
+    out.add("entryUUID", hex(ber(parts).content, arena));
+    if (!parts.at_end()) out.add("cookie", string_value(ber(parts)));
+  } else if (oid == kSyncDone) {  // RFC 4533 2.4
+    ByteReader parts = sequence();
+    if (!parts.at_end() && parts.peek() == 0x04) out.add("cookie", string_value(ber(parts)));
+    if (!parts.at_end()) out.add("refreshDeletes", true);
+  } else {
+    out.add("value", Value::bytes(value));
+  }
 }
 
 }  // namespace
@@ -378,7 +488,7 @@ void describe_request(const Envelope& m, MapOf& out, Arena& arena) {
     case kExtendedRequest: {
       const std::string_view oid = ber(r).text();
       add_object_name(oid, out);
-      if (!r.at_end()) out.add("requestValue", Value::bytes(ber(r).content));
+      if (!r.at_end()) extended_value(oid, ber(r).content, out);
       const std::string_view name = object_name(oid);
       out.add("summary", name.empty() ? text_or_bytes(oid) : Value(name));
       return;
@@ -402,18 +512,38 @@ void describe_result(const Envelope& m, MapOf& out, Arena& arena) {
     switch (more.tag) {
       case 0xA3: out.add("referral", describe_uris(more.content, arena)); break;
       case 0x87: out.add("serverSaslCreds", Value::bytes(more.content)); break;
-      case 0x8A: out.add("responseName", string_value(more)); break;
+      case 0x8A: {
+        out.add("responseName", string_value(more));
+        if (const std::string_view known = object_name(more.text()); !known.empty()) out.add("responseLabel", known);
+        break;
+      }
       case 0x8B: out.add("responseValue", Value::bytes(more.content)); break;
       default: break;
     }
   }
 }
 
-Value describe_entry(Bytes content, Arena& arena) {
-  ByteReader r(content);
+Value describe_entry(const Envelope& m, Arena& arena) {
+  ByteReader r(m.content);
   MapOf map(arena);
   map.add("dn", string_value(ber(r)));
   map.add("attributes", attributes(ByteReader(ber(r).content), arena));
+  add_controls(m.controls, map, arena);
+  return map.build();
+}
+
+Value describe_intermediate(const Envelope& m, Arena& arena) {
+  MapOf map(arena);
+  for (ByteReader r(m.content); !r.at_end();) {
+    const Ber part = ber(r);
+    if (!r.ok()) break;
+    if (part.tag == 0x80) {
+      map.add("responseName", string_value(part));
+      if (const std::string_view name = object_name(part.text()); !name.empty()) map.add("responseLabel", name);
+    }
+    if (part.tag == 0x81) map.add("responseValue", Value::bytes(part.content));
+  }
+  add_controls(m.controls, map, arena);
   return map.build();
 }
 
@@ -440,14 +570,7 @@ void add_controls(Bytes controls, MapOf& out, Arena& arena) {
     while (!one.at_end()) {
       const Ber more = ber(one);
       if (more.tag == 0x01) critical = !more.content.empty() && more.content[0] != 0;
-      if (more.tag == 0x04 && oid == "1.2.840.113556.1.4.319") {  // RFC 2696
-        ByteReader outer(more.content);
-        ByteReader paged(ber(outer).content);
-        map.add("size", ber_integer(ber(paged).content));
-        map.add("cookie", Value::bytes(ber(paged).content));
-      } else if (more.tag == 0x04) {
-        map.add("value", Value::bytes(more.content));
-      }
+      if (more.tag == 0x04) control_value(oid, more.content, map, arena);
     }
     map.add("criticality", critical);
     list.push(map.build());

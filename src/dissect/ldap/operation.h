@@ -50,12 +50,15 @@ Envelope read_envelope(Bytes message);
 void describe_request(const Envelope& message, MapOf& out, Arena& arena);
 /// resultCode, status, matchedDN, errorMessage and what else the response has.
 void describe_result(const Envelope& message, MapOf& out, Arena& arena);
-/// What a search found: `{dn, attributes}`.
-item::Value describe_entry(Bytes content, Arena& arena);
+/// What a search found: `{dn, attributes}`, with `controls` where it has some.
+item::Value describe_entry(const Envelope& message, Arena& arena);
+/// An answer that is not the last (RFC 4511 4.13): `{responseName, responseLabel, responseValue, controls}`.
+item::Value describe_intermediate(const Envelope& message, Arena& arena);
 /// A list of URIs.
 item::Value describe_uris(Bytes content, Arena& arena);
 void add_controls(Bytes controls, MapOf& out, Arena& arena);
 
-constexpr std::string_view kStartTls = "1.3.6.1.4.1.1466.20037";
+constexpr std::string_view kStartTls = "1.3.6.1.4.1.1466.20037", kWhoAmI = "1.3.6.1.4.1.4203.1.11.3",
+                           kDisconnection = "1.3.6.1.4.1.1466.20036";
 
 }  // namespace baleen::dissect::ldap

@@ -5,12 +5,12 @@
 
 namespace baleen::dissect::radius {
 
-/// "Access-Request"; empty for a code that is not known.
-std::string_view code_name(uint8_t code);
 bool is_request(uint8_t code);
 /// What User-Name, Calling-Station-Id and the like say, beside the list of all.
 void describe_attributes(Bytes attributes, MapOf& out, Arena& arena);
-/// Whether the attributes fill the bytes exactly (RFC 2865 5).
+/// Where the attributes that fit end, the last perhaps behind the bytes (RFC 2865 5).
+size_t attributes_end(Bytes bytes);
+/// Whether the attributes fill the bytes exactly.
 bool are_attributes(Bytes attributes);
 
 }  // namespace baleen::dissect::radius

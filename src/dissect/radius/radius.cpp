@@ -1,6 +1,7 @@
 #include "dissect/radius/radius.h"
 
 #include "dissect/radius/attributes.h"
+#include "dissect/radius/dictionary.h"
 
 namespace baleen::dissect::radius {
 
@@ -10,7 +11,7 @@ using enum item::FieldType;
 
 namespace {
 
-constexpr uint16_t kPorts[] = {1812, 1813, 3799, 1645, 1646};
+constexpr uint16_t kPorts[] = {1812, 1813, 3799, 1645, 1646, 2083};
 constexpr Field kFields[] = {
     {"request.code", "radius_code", kInt,
      "Code: 1 Access-Request, 4 Accounting-Request, 40 Disconnect-Request, 43 CoA-Request."},
@@ -31,18 +32,45 @@ constexpr Field kFields[] = {
     {"request.acctStatusType", "", kString, "Start, Stop, Interim-Update."},
     {"request.acctSessionId", "", kString, "Acct-Session-Id."},
     {"request.attributes", "", kList, "All attributes: type, name and value; of Vendor-Specific the vendor's own."},
-    {"request.secrets", "", kList, "Attributes that hold passwords, as they were sent.", true},
-    {"request.eap", "", kMap, "The EAP packet: code, id, length, type, identity."},
+    {"request.secrets", "", kList, "Attributes that hold passwords and keys, as they were sent.", true},
+    {"request.retransmission", "", kBool, "The same request was sent before and not answered yet."},
+    {"request.eap", "", kMap,
+     "The EAP packet: code, id, length, type, identity; of a Nak the methods wanted, of TLS methods start, "
+     "moreFragments and tlsLength."},
     {"response.code", "", kInt, "Code: 2 Access-Accept, 3 Access-Reject, 11 Access-Challenge, 5 Accounting-Response."},
     {"response.codeName", "", kString, "Name of the code."},
     {"response.replyMessage", "", kString, "Reply-Message."},
     {"response.framedIpAddress", "", kString, "The address that the user is given."},
+    {"response.errorCause", "", kString, "Why a change of authorization was refused."},
     {"response.attributes", "", kList, "All attributes."},
-    {"response.secrets", "", kList, "Attributes that hold passwords.", true},
+    {"response.secrets", "", kList, "Attributes that hold passwords and keys.", true},
     {"response.eap", "", kMap, "The EAP packet."},
 };
 
 constexpr size_t kHead = 20, kMost = 4096;
+
+/// Codes of one kind share the identifiers: access, accounting, status, disconnect, change of authorization.
+enum Group : uint64_t { kAccess, kAccounting, kStatus, kDisconnect, kChange };
+Group group_of(uint8_t code) {
+  switch (code) {
+    case 4:
+    case 5: return kAccounting;
+    case 12:
+    case 13: return kStatus;
+    case 40:
+    case 41:
+    case 42: return kDisconnect;
+    case 43:
+    case 44:
+    case 45: return kChange;
+    default: return kAccess;
+  }
+}
+
+/// Both ends may ask (RFC 5176 3, proxies).
+uint64_t key_of(Group group, uint8_t id, Direction asker) {
+  return static_cast<uint64_t>(asker) << 16 | group << 8 | id;
+}
 
 }  // namespace
 
@@ -66,14 +94,32 @@ const item::Protocol Radius::kProtocol = {
 
 Probe Radius::probe(const Input& in) {
   const Bytes b = in.bytes;
+  if (!in.datagram) return begins(in.direction, b);
   if (b.size() < kHead || code_name(b[0]).empty()) return Probe::kNo;
   const size_t size = load_be16(&b[2]);
-  if (size < kHead || size > kMost || size != b.size()) return Probe::kNo;
+  // RFC 2865 3: octets behind the length are padding.
+  if (size < kHead || size > kMost || size > b.size() + in.missing || b.size() > size + kHead) return Probe::kNo;
   if (is_request(b[0]) != (in.direction == Direction::kToServer)) return Probe::kNo;
-  return are_attributes(b.subspan(kHead)) ? Probe::kYes : Probe::kNo;
+  const Bytes attributes = b.first(std::min(size, b.size())).subspan(kHead);
+  if (size > b.size()) return attributes_end(attributes) + 2 > attributes.size() ? Probe::kYes : Probe::kNo;
+  return are_attributes(attributes) ? Probe::kYes : Probe::kNo;
 }
 
-Probe Radius::begins(Direction direction, Bytes bytes) { return probe({direction, bytes, {}, true}); }
+/// Of a stream (RFC 6613): a whole packet with attributes, for a head alone could be anything's.
+Probe Radius::begins(Direction direction, Bytes b) {
+  if (b.empty()) return Probe::kUnsure;
+  if (code_name(b[0]).empty() || is_request(b[0]) != (direction == Direction::kToServer)) return Probe::kNo;
+  if (b.size() < 4) return Probe::kUnsure;
+  const size_t size = load_be16(&b[2]);
+  if (size <= kHead || size > kMost) return Probe::kNo;
+  if (b.size() <= kHead) return Probe::kUnsure;
+  const Bytes attributes = b.subspan(kHead).first(std::min(b.size(), size) - kHead);
+  const size_t end = attributes_end(attributes) + kHead;
+  if (end > size) return Probe::kNo;
+  const bool stuck = end + 2 <= std::min(b.size(), size);  // an attribute of no length
+  if (stuck || (b.size() >= size && end != size)) return Probe::kNo;
+  return b.size() >= size ? Probe::kYes : Probe::kUnsure;
+}
 
 Measure Radius::measure(Direction, Bytes b) const {
   if (b.size() < kHead) return Measure::need(kHead);
@@ -84,7 +130,10 @@ Measure Radius::measure(Direction, Bytes b) const {
 Step Radius::message(const Frame& frame, Output& out) {
   const uint8_t code = frame.bytes[0], id = frame.bytes[1];
   const bool asks = is_request(code);
-  Item* item = asks ? nullptr : waiting_.take(id);
+  const uint64_t key = key_of(group_of(code), id, asks ? frame.direction : opposite(frame.direction));
+  Item* item = asks ? nullptr : waiting_.take(key);
+  // RFC 5997 3: what a Status-Server asks for is answered as Access-Request or Accounting-Request are.
+  if (!asks && item == nullptr) item = waiting_.take(key_of(kStatus, id, opposite(frame.direction)));
   if (item == nullptr) item = asks ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
   Arena& arena = item->arena;
   const Bytes b = arena.copy(frame.bytes);
@@ -92,7 +141,8 @@ Step Radius::message(const Frame& frame, Output& out) {
   map.add("code", static_cast<int64_t>(code));
   map.add("codeName", code_name(code));
   map.add("id", static_cast<int64_t>(id));
-  map.add("authenticator", hex(b.subspan(4, 16), arena));
+  const std::string_view authenticator = hex(b.subspan(4, 16), arena);
+  map.add("authenticator", authenticator);
   describe_attributes(b.subspan(kHead), map, arena);
   if (asks) {
     item::Value summary = "";
@@ -100,11 +150,22 @@ Step Radius::message(const Frame& frame, Output& out) {
       for (const item::Member& m : map.kept())
         if (m.name == name) summary = m.value;
     map.add("summary", summary);
+    // RFC 2865 2.5, 5080 2.2.1: the same identifier with another authenticator is another request, and nobody waits
+    // for the answer to the old one.
+    for (const Item* old = waiting_.find(key); old != nullptr; old = waiting_.find(key)) {
+      if (old->request.payload["authenticator"].text() == authenticator) {
+        map.add("retransmission", true);
+        break;
+      }
+      InOrderMatcher::finish_without_answer(waiting_.take(key), out);
+    }
   }
+  if (frame.cut) map.add("truncated", true);
   set(asks ? item->request : item->response, map.build(), frame);
-  if (frame.cut || !are_attributes(b.subspan(kHead))) mark_malformed(item, "malformed attributes", out);
+  const bool captured = !frame.cut || frame.missing == 0;
+  if (captured && (frame.cut || !are_attributes(b.subspan(kHead)))) mark_malformed(item, "malformed attributes", out);
   if (asks) {
-    waiting_.push(id, item, out);
+    waiting_.push(key, item, out);
   } else {
     out.finish(item);
   }

@@ -25,12 +25,15 @@ constexpr Field kFields[] = {
     {"request.credentials", "", kString, "Authorization and Proxy-Authorization.", true},
     {"request.body", "", kString, "The body, mostly SDP."},
     {"request.bodySize", "", kInt, "Bytes of the body."},
+    {"request.sdp", "", kMap, "The session description: name, address, media with type, port, protocol, formats."},
+    {"request.retransmission", "", kBool, "The same request was sent before and has no final response yet."},
     {"response.statusCode", "sip_status", kInt, "Status code of the final response."},
     {"response.status", "", kString, "The status code as text."},
     {"response.reason", "", kString, "The reason phrase."},
     {"response.headers", "", kMap, "All headers."},
     {"response.body", "", kString, "The body."},
     {"response.provisional", "", kInt, "How many provisional responses came before."},
+    {"response.sdp", "", kMap, "The session description."},
 };
 
 constexpr std::string_view kMethods[] = {"INVITE",    "ACK",    "BYE",     "CANCEL", "REGISTER", "OPTIONS", "PRACK",
@@ -38,10 +41,28 @@ constexpr std::string_view kMethods[] = {"INVITE",    "ACK",    "BYE",     "CANC
 struct Compact {
   std::string_view letter, name;
 };
-constexpr Compact kCompact[] = {
-    {"i", "Call-ID"},   {"f", "From"},           {"t", "To"},           {"v", "Via"},
-    {"m", "Contact"},   {"l", "Content-Length"}, {"c", "Content-Type"}, {"e", "Content-Encoding"},
-    {"k", "Supported"}, {"s", "Subject"},        {"o", "Event"}};
+constexpr Compact kCompact[] = {{"i", "Call-ID"},
+                                {"f", "From"},
+                                {"t", "To"},
+                                {"v", "Via"},
+                                {"m", "Contact"},
+                                {"l", "Content-Length"},
+                                {"c", "Content-Type"},
+                                {"e", "Content-Encoding"},
+                                {"k", "Supported"},
+                                {"s", "Subject"},
+                                {"o", "Event"},
+                                {"r", "Refer-To"},
+                                {"b", "Referred-By"},
+                                {"u", "Allow-Events"},
+                                {"x", "Session-Expires"},
+                                {"a", "Accept-Contact"},
+                                {"j", "Reject-Contact"},
+                                {"d", "Request-Disposition"},
+                                {"y", "Identity"},
+                                {"n", "Identity-Info"}};
+// RFC 3261 19.1, 3966, 5031 (urn:service:sos), 3859, 3860
+constexpr std::string_view kSchemes[] = {"sip:", "sips:", "tel:", "urn:", "pres:", "im:"};
 constexpr std::string_view kVersion = "SIP/2.0";
 constexpr size_t kMaxHead = 64 << 10;
 constexpr uint64_t kMaxBody = 16 << 20;
@@ -51,9 +72,10 @@ uint64_t hash(std::string_view text, uint64_t h = 1469598103934665603u) {
   return h;
 }
 
-/// Calls each(name, value) for every header line of `head` behind the first line; folded lines are left at their first.
+/// Calls each(name, value) for every header of `head` behind the first line. With an arena, folded lines are put
+/// together (RFC 3261 7.3.1); without, they are left at their first.
 template <class Each>
-void each_header(std::string_view head, Each each) {
+void each_header(std::string_view head, Arena* arena, Each each) {
   bool first = true;
   while (!head.empty()) {
     const size_t end = std::min(head.find('\n'), head.size() - 1) + 1;
@@ -63,16 +85,90 @@ void each_header(std::string_view head, Each each) {
     if (std::exchange(first, false) || line.empty() || line[0] == ' ' || line[0] == '\t' ||
         colon == std::string_view::npos)
       continue;
-    std::string_view name = trimmed(line.substr(0, colon));
+    std::string_view name = trimmed(line.substr(0, colon)), value = trimmed(line.substr(colon + 1));
+    if (arena != nullptr) value = unfolded(value, head, *arena);
     for (const Compact& c : kCompact)
       if (same_word(c.letter, name)) name = c.name;
-    each(name, trimmed(line.substr(colon + 1)));
+    each(name, value);
   }
+}
+
+/// What ties a response to its request (RFC 3261 8.1.1, 17.1.3).
+struct Keys {
+  std::string_view call_id, cseq, branch;
+  uint64_t of(Direction asker) const { return hash(branch, hash(cseq, hash(call_id))) ^ static_cast<uint64_t>(asker); }
+};
+
+Keys keys_of(std::string_view head) {
+  Keys keys;
+  bool via = false;
+  each_header(head, nullptr, [&](std::string_view name, std::string_view value) {
+    if (same_word(name, "Call-ID")) keys.call_id = value;
+    if (same_word(name, "CSeq")) keys.cseq = value;
+    if (!same_word(name, "Via") || std::exchange(via, true)) return;
+    const std::string_view first = value.substr(0, value.find(','));  // the topmost
+    const size_t at = first.find("branch=z9hG4bK");                   // others need not be unique
+    if (at != std::string_view::npos) keys.branch = first.substr(at, first.find_first_of("; \t", at) - at);
+  });
+  return keys;
+}
+
+/// A session description (RFC 8866): `{name, address, media: [{type, port, protocol, formats, address}]}`.
+Value describe_sdp(std::string_view body, Arena& arena) {
+  MapOf map(arena);
+  ListOf media(arena);
+  struct {
+    std::string_view type, port, protocol, formats, address;
+  } one;
+  std::string_view address;
+  const auto flush = [&] {
+    if (one.type.empty()) return;
+    MapOf m(arena);
+    m.add("type", text_or_bytes(one.type));
+    m.add("port", static_cast<int64_t>(number_of(one.port.substr(0, one.port.find('/'))).value_or(0)));
+    m.add("protocol", text_or_bytes(one.protocol));
+    m.add("formats", text_or_bytes(one.formats));
+    if (!one.address.empty()) m.add("address", text_or_bytes(one.address));
+    media.push(m.build());
+    one = {};
+  };
+  while (!body.empty()) {
+    const size_t end = std::min(body.find('\n'), body.size() - 1) + 1;
+    std::string_view line = without_end(body.substr(0, end));
+    body.remove_prefix(end);
+    if (line.size() < 2 || line[1] != '=') continue;
+    const char kind = line[0];
+    line.remove_prefix(2);
+    if (kind == 's') map.add("name", text_or_bytes(line));
+    if (kind == 'c') {  // IN IP4 10.0.0.1/127
+      next_word(line);
+      next_word(line);
+      const std::string_view where = next_word(line);
+      (one.type.empty() ? address : one.address) = where.substr(0, where.find('/'));
+    }
+    if (kind == 'm') {
+      flush();
+      one.type = next_word(line);
+      one.port = next_word(line);
+      one.protocol = next_word(line);
+      one.formats = trimmed(line);
+    }
+  }
+  flush();
+  if (!address.empty()) map.add("address", text_or_bytes(address));
+  map.add("media", media.build());
+  return map.build();
 }
 
 size_t head_size(std::string_view t, size_t from) {
   const size_t end = t.find("\r\n\r\n", from);
   return end == std::string_view::npos ? 0 : end + 4;
+}
+
+/// Of a datagram that was not captured whole, all that is there.
+size_t head_or_all(std::string_view t) {
+  const size_t head = head_size(t, 0);
+  return head == 0 ? t.size() : head;
 }
 
 /// A first line: 1 request, 2 response, 0 neither, -1 not all of it is there.
@@ -85,7 +181,7 @@ int first_line(std::string_view t, bool complete) {
       if (m.starts_with(t)) return -1;
       if (!t.starts_with(m) || t[m.size()] != ' ') continue;
       const std::string_view uri = t.substr(m.size() + 1, 5);
-      for (const std::string_view scheme : {"sip:", "sips:", "tel:"})
+      for (const std::string_view scheme : kSchemes)
         if (scheme.starts_with(uri.substr(0, scheme.size()))) return -1;
     }
     return 0;
@@ -96,7 +192,7 @@ int first_line(std::string_view t, bool complete) {
   for (const std::string_view m : kMethods) {
     if (!line.starts_with(m) || line[m.size()] != ' ') continue;
     const std::string_view uri = line.substr(m.size() + 1);
-    return uri.starts_with("sip:") || uri.starts_with("sips:") || uri.starts_with("tel:") ? 1 : 0;
+    return std::any_of(std::begin(kSchemes), std::end(kSchemes), [&](auto scheme) { return uri.starts_with(scheme); });
   }
   return 0;
 }
@@ -134,6 +230,15 @@ Probe Sip::begins(Direction, Bytes b) {
   return kind < 0 ? Probe::kUnsure : kind == 0 ? Probe::kNo : Probe::kYes;
 }
 
+/// A datagram is one message (RFC 3261 18.3), whatever Content-Length says, and whatever of it was captured.
+Step Sip::dissect(const Input& in, Output& out) {
+  if (!in.datagram || in.bytes.empty()) return Framed::dissect(in, out);
+  const size_t size = in.bytes.size() + in.missing;
+  const Frame frame{in.direction, in.bytes, size, in.time, in.missing != 0, true, in.missing};
+  if (first_line(as_text(in.bytes), true) > 0) message(frame, out);
+  return Step::took(in.bytes.size());
+}
+
 Measure Sip::measure(Direction d, Bytes b) {
   const std::string_view t = as_text(b);
   if (b[0] == '\r' || b[0] == '\n' || b[0] == 0) return Measure::frame(1);  // keep-alives (RFC 5626 4.4.1)
@@ -148,7 +253,7 @@ Measure Sip::measure(Direction d, Bytes b) {
     return Measure::need(t.size() + 1);
   }
   uint64_t body = 0;
-  each_header(t.substr(0, head), [&](std::string_view name, std::string_view value) {
+  each_header(t.substr(0, head), nullptr, [&](std::string_view name, std::string_view value) {
     if (same_word(name, "Content-Length")) body = number_of(value).value_or(0);
   });
   return body > kMaxBody ? Measure::bad() : Measure::frame(head + body);
@@ -159,14 +264,10 @@ Step Sip::message(const Frame& frame, Output& out) {
   const int kind = first_line(as_text(frame.bytes), true);
   if (kind <= 0) return Step::lost();
   const bool asks = kind == 1;
-  std::string_view call_id, cseq;
   const std::string_view all = as_text(frame.bytes);
-  each_header(all.substr(0, head_size(all, 0)), [&](std::string_view name, std::string_view value) {
-    if (same_word(name, "Call-ID")) call_id = value;
-    if (same_word(name, "CSeq")) cseq = value;
-  });
+  const Keys keys = keys_of(all.substr(0, head_or_all(all)));
   // Both ends may use the same numbers for requests of their own.
-  const uint64_t key = hash(cseq, hash(call_id)) ^ (asks == frame.to_server() ? 0 : 1);
+  const uint64_t key = keys.of(asks ? frame.direction : opposite(frame.direction));
   std::string_view first = without_end(all.substr(0, all.find('\n') + 1));
   int code = 0;
   if (!asks) {
@@ -181,15 +282,16 @@ Step Sip::message(const Frame& frame, Output& out) {
   if (item == nullptr) item = asks ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
   Arena& arena = item->arena;
   const std::string_view text = arena.copy(all);
-  const size_t head = head_size(text, 0);
+  const size_t head = head_or_all(text);
   MapOf map(arena), headers(arena), secrets(arena);
   first = without_end(text.substr(0, text.find('\n') + 1));
-  std::string_view from, to;
-  each_header(text.substr(0, head), [&](std::string_view name, std::string_view value) {
+  std::string_view from, to, call_id, cseq, type;
+  each_header(text.substr(0, head), &arena, [&](std::string_view name, std::string_view value) {
     if (same_word(name, "From")) from = value;
     if (same_word(name, "To")) to = value;
     if (same_word(name, "Call-ID")) call_id = value;
     if (same_word(name, "CSeq")) cseq = value;
+    if (same_word(name, "Content-Type")) type = value;
     const bool secret = same_word(name, "Authorization") || same_word(name, "Proxy-Authorization");
     if (is_text(name)) (secret ? secrets : headers).add(name, text_or_bytes(value));
   });
@@ -212,8 +314,13 @@ Step Sip::message(const Frame& frame, Output& out) {
   map.add("cseq", text_or_bytes(cseq));
   map.add("headers", Value::map(headers.take(), true));
   if (!secrets.empty()) map.add("credentials", secrets.kept()[0].value);
-  if (head < text.size()) map.add("body", text_or_bytes(text.substr(head), frame.cut));
+  if (asks && waiting_.find(key) != nullptr) map.add("retransmission", true);  // RFC 3261 17.1.1.2
+  if (head < text.size()) {
+    map.add("body", text_or_bytes(text.substr(head), frame.cut));
+    if (starts_with_word(type, "application/sdp")) map.add("sdp", describe_sdp(text.substr(head), arena));
+  }
   map.add("bodySize", frame.size - head);
+  if (frame.cut) map.add("truncated", true);
   set(asks ? item->request : item->response, map.build(), frame);
   if (asks && map.kept()[0].value.text() != "ACK") {
     waiting_.push(key, item, out);

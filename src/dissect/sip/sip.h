@@ -12,6 +12,7 @@ class Sip final : public Framed<Sip, KeyedMatcher> {
   static constexpr bool kTcp = true, kUdp = true;
   static Probe probe(const Input& in);
 
+  Step dissect(const Input& in, Output& out) override;
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);

@@ -31,12 +31,13 @@ constexpr Field kFields[] = {
     {"request.subject", "", kString, "Subject of the mail."},
     {"request.headers", "", kMap, "Headers of the mail."},
     {"request.body", "", kString, "The mail behind its headers."},
-    {"request.bodySize", "", kInt, "Bytes of the mail, headers included."},
+    {"request.bodySize", "", kInt, "Bytes of the mail, headers included; of BDAT of the chunk."},
     {"response.code", "smtp_code", kInt, "Reply code: 250, 550."},
     {"response.status", "", kString, "The code as text."},
     {"response.text", "", kString, "Text of the reply."},
     {"response.lines", "", kList, "Lines of a reply that has several."},
-    {"data.code", "", kInt, "Code of a greeting, or of another reply that nobody asked for."},
+    {"data.code", "", kInt,
+     "Code of a greeting, of another reply that nobody asked for, or of LMTP's for a further recipient."},
     {"data.text", "", kString, "Its text."},
 };
 
@@ -52,26 +53,49 @@ std::string_view address_of(std::string_view argument) {
              : std::string_view();
 }
 
+/// "1000 LAST"
+bool is_last_chunk(std::string_view argument) {
+  next_word(argument);
+  return same_word(trimmed(argument), "LAST");
+}
+
 uint64_t chunk_of(std::string_view line) {
   std::string_view rest = without_end(line);
   return same_word(next_word(rest), "BDAT") ? number_of(next_word(rest)).value_or(0) : 0;
 }
 
-/// Headers with their folded lines; returns what stands behind the empty line.
-std::string_view read_headers(std::string_view text, MapOf& out) {
-  std::string_view name;
+/// Headers; returns what stands behind the empty line.
+std::string_view read_headers(std::string_view text, MapOf& out, Arena& arena) {
   while (!text.empty()) {
     const size_t end = std::min(text.find('\n'), text.size() - 1) + 1;
     const std::string_view line = without_end(text.substr(0, end));
     text.remove_prefix(end);
     if (line.empty()) return text;
     const size_t colon = line.find(':');
-    if (line[0] == ' ' || line[0] == '\t' || colon == std::string_view::npos)
-      continue;  // of the folded, the first line
-    name = line.substr(0, colon);
-    if (is_printable(name)) out.add(name, text_or_bytes(trimmed(line.substr(colon + 1))));
+    if (line[0] == ' ' || line[0] == '\t' || colon == std::string_view::npos) continue;
+    const std::string_view name = line.substr(0, colon), value = unfolded(line.substr(colon + 1), text, arena);
+    if (is_printable(name)) out.add(name, text_or_bytes(value));
   }
   return {};
+}
+
+/// What a mail's headers say, and its body.
+Value describe_mail(std::string_view text, MapOf& map, Arena& arena) {
+  MapOf headers(arena);
+  const std::string_view body = read_headers(text, headers, arena);
+  const Value all = Value::map(headers.take(), true);
+  const auto named = [&](std::string_view name) -> Value {
+    for (const item::Member& m : all.members())
+      if (same_word(m.name, name)) return m.value;
+    return {};
+  };
+  const Value subject = named("Subject");
+  map.add("from", named("From"));
+  map.add("to", named("To"));
+  map.add("subject", subject);
+  map.add("headers", all);
+  map.add("body", text_or_bytes(body, true));
+  return subject;
 }
 
 }  // namespace
@@ -98,7 +122,7 @@ Probe Smtp::probe(const Input& in) {
   const std::string_view t = as_text(in.bytes);
   const size_t end = t.find('\n');
   if (in.direction == Direction::kToServer) {
-    for (const std::string_view w : {"EHLO ", "HELO ", "LHLO ", "MAIL FROM:"}) {
+    for (const std::string_view w : {"EHLO ", "HELO ", "LHLO ", "MAIL FROM:", "RCPT TO:"}) {
       if (starts_with_word(t, w)) {
         if (end == std::string_view::npos) return t.size() > 600 ? Probe::kNo : Probe::kUnsure;
         return Probe::kYes;
@@ -180,7 +204,20 @@ Step Smtp::command(const Frame& frame, Output& out) {
       if (word == "MAIL" || word == "RCPT") map.add("address", text_or_bytes(address));
       map.add("summary", text_or_bytes(address.empty() ? argument : address));
     }
-    if (word == "BDAT") map.add("body", text_or_bytes(text.substr(end), frame.cut));
+    if (word == "BDAT") {  // RFC 3030 2: the first chunk has the headers
+      if (std::exchange(chunked_, !is_last_chunk(argument))) {
+        map.add("body", text_or_bytes(text.substr(end), frame.cut));
+      } else {
+        describe_mail(text.substr(end), map, arena);
+      }
+      map.add("bodySize", chunk_of(line));
+      if (frame.cut) map.add("truncated", true);
+    }
+    if (word == "RSET" || word == "EHLO" || word == "HELO") chunked_ = false;
+    if (word == "LHLO") lmtp_ = true;
+    // RFC 4954 4: what follows answers a challenge, unless the server refuses; so it is known for a secret even where
+    // the server's side was not captured.
+    if (word == "AUTH" && trimmed(rest).empty()) secret_ = true;
   }
   set(item->request, map.build(), frame);
   // DATA is the last command of a group (RFC 2920 3.1): what comes next is the mail, unless the server refuses. So it
@@ -193,9 +230,13 @@ Step Smtp::command(const Frame& frame, Output& out) {
 }
 
 Step Smtp::reply(const Frame& frame, Output& out) {
-  Item* item = waiting_.answer();
   const int code = ReplyScan::code_of(as_text(frame.bytes));
-  const bool greeting = item == nullptr && (code == 220 || code == 554 || code == 421);
+  // RFC 2033 4.2: a mail is answered for each of its recipients; the first answer is the item's, the others stand
+  // alone.
+  const bool another = more_answers_ > 0;
+  if (another) --more_answers_;
+  Item* item = another ? nullptr : waiting_.answer();
+  const bool greeting = another || (item == nullptr && (code == 220 || code == 554 || code == 421));
   if (item == nullptr) item = greeting ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
   MapOf map(item->arena);
   describe_reply(item->arena.copy(as_text(frame.bytes)), map, item->arena);
@@ -208,7 +249,14 @@ Step Smtp::reply(const Frame& frame, Output& out) {
   const std::string_view method = item->request.payload["method"].text();
   const bool tls = method == "STARTTLS" && code == 220;
   if (method == "DATA" && code != 354) data_ = false;
-  if (method == "AUTH" && code == 334) secret_ = true;
+  if (method == "AUTH") secret_ = code == 334;
+  if (method == "RCPT" && code / 100 == 2) ++recipients_;
+  if (method == "MAIL" || method == "RSET") recipients_ = 0;
+  const bool last_chunk = method == "BDAT" && is_last_chunk(item->request.payload["argument"].text());
+  if ((method == "MESSAGE" || last_chunk) && recipients_ > 0) {
+    if (lmtp_) more_answers_ = recipients_ - 1;
+    recipients_ = 0;
+  }
   out.finish(item);
   return tls ? Step::switch_to("tls", frame.size) : Step::took(frame.size);
 }
@@ -245,31 +293,31 @@ Step Smtp::mail(const Input& in, Output& out) {
   std::copy(t.begin(), t.begin() + static_cast<std::ptrdiff_t>(n), mail_->text + mail_->kept);
   mail_->kept += n;
   mail_->size += take;
-  if (over) forget(Direction::kToServer, out);
+  if (over) end_mail(out);
   return Step::took(take);
 }
 
 void Smtp::forget(Direction d, Output& out) {
+  more_answers_ = recipients_ = 0;
   if (d != Direction::kToServer) return;
+  chunked_ = false;
+  end_mail(out);
+}
+
+void Smtp::end_mail(Output& out) {
   data_ = false;
   Mail* const m = std::exchange(mail_, nullptr);
   if (m == nullptr) return;
   Arena& arena = m->item->arena;
-  MapOf map(arena), headers(arena);
-  const std::string_view body = read_headers({m->text, m->kept}, headers);
-  const Value all = Value::map(headers.take(), true);
+  MapOf map(arena);
   map.add("method", "MESSAGE");
-  map.add("from", all["From"]);
-  map.add("to", all["To"]);
-  map.add("subject", all["Subject"]);
-  map.add("headers", all);
-  map.add("body", text_or_bytes(body, true));
+  const Value subject = describe_mail({m->text, m->kept}, map, arena);
   map.add("bodySize", m->size);
   if (m->kept + 3 < m->size) {
     map.add("truncated", true);
     out.count(Counter::kBodyCapped);
   }
-  map.add("summary", all["Subject"]);
+  map.add("summary", subject);
   m->item->request = {map.build(), m->time, m->size, true};
   waiting_.ask(m->item, out);
 }

@@ -25,12 +25,16 @@ class Smtp final : public Framed<Smtp, InOrderPairs> {
   Step command(const Frame& frame, Output& out);
   Step reply(const Frame& frame, Output& out);
   Step mail(const Input& in, Output& out);
+  void end_mail(Output& out);
 
   LineScan lines_;
   ReplyScan replies_;
   Mail* mail_ = nullptr;  // being sent; in its item's arena
   bool data_ = false;     // the server waits for the mail
   bool secret_ = false;   // the next line of the client answers an AUTH challenge
+  bool chunked_ = false;  // BDAT has begun a mail, and has not ended it
+  bool lmtp_ = false;
+  uint32_t recipients_ = 0, more_answers_ = 0;  // LMTP: accepted; answers to one mail that are still to come
 };
 
 }  // namespace baleen::dissect::smtp

@@ -13,22 +13,30 @@ constexpr uint16_t kPorts[] = {9090};
 constexpr Field kFields[] = {
     {"request.method", "thrift_method", kString, "Name of the method that is called."},
     {"request.type", "", kString, "call or oneway."},
-    {"request.protocol", "", kString, "binary or compact, with the transport: framed or buffered."},
+    {"request.service", "", kString, "The service, where one connection has several."},
+    {"request.protocol", "", kString, "binary or compact, with the transport: framed, buffered or header."},
     {"request.sequence", "", kInt, "Number that the reply repeats."},
-    {"request.arguments", "", kMap, "Arguments by their field numbers (binary protocol)."},
+    {"request.arguments", "", kMap, "Arguments by their field numbers."},
     {"response.type", "", kString, "reply or exception."},
-    {"response.status", "thrift_status", kString, "OK, or exception."},
+    {"response.status", "thrift_status", kString, "OK, exception, or declared exception."},
     {"response.result", "", kMap, "Result by field numbers: 0 is success, the others are declared exceptions."},
     {"response.error", "", kString, "Message of an application exception."},
+    {"response.errorType", "", kString, "Its kind: unknown method, internal error."},
 };
 
 constexpr std::string_view kKinds[] = {"", "call", "reply", "exception", "oneway"};
+// TApplicationException
+constexpr Name kExceptions[] = {{0, "unknown"},           {1, "unknown method"},          {2, "invalid message type"},
+                                {3, "wrong method name"}, {4, "bad sequence id"},         {5, "missing result"},
+                                {6, "internal error"},    {7, "protocol error"},          {8, "invalid transform"},
+                                {9, "invalid protocol"},  {10, "unsupported client type"}};
 constexpr uint32_t kMost = 64 << 20;
 constexpr size_t kMaxName = 256;
 
 struct Head {
   bool ok = false, framed = false, compact = false;
-  bool more = false;  // not all of it is there
+  bool header = false;  // with THeader's transport
+  bool more = false;    // not all of it is there
   uint8_t kind = 0;
   uint32_t frame = 0, sequence = 0;
   std::string_view name;
@@ -40,17 +48,6 @@ bool is_name(std::string_view s) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
            c == ':';
   });
-}
-
-uint32_t varint32(ByteReader& r) {
-  uint32_t v = 0;
-  for (int shift = 0; shift < 35; shift += 7) {
-    const uint8_t b = r.u8();
-    v |= static_cast<uint32_t>(b & 0x7Fu) << (shift & 31);
-    if (b < 0x80) return v;
-  }
-  r.fail();
-  return 0;
 }
 
 Head read_head(Bytes b) {
@@ -65,6 +62,19 @@ Head read_head(Bytes b) {
     if (b[0] > 3) return h.more = false, h;
   }
   if (r.remaining() < 2) return h;
+  // THeader (doc/specs/HeaderFormat.md): magic, flags, sequence, size of the header in words; protocol, transforms.
+  if (h.framed && r.peek() == 0x0F) {
+    h.header = true;
+    const uint16_t magic = r.be16();
+    if (magic != 0x0FFF || h.frame < 14) return h.more = false, h;
+    r.skip(6);
+    const size_t size = size_t{r.be16()} * 4;
+    ByteReader header(r.bytes(size));
+    if (!r.ok()) return size + 10 > h.frame ? (h.more = false, h) : h;
+    const uint64_t protocol = read_varint(header), transforms = read_varint(header);
+    if (!header.ok() || (protocol != 0 && protocol != 2) || transforms != 0) return h.more = false, h;
+    if (r.remaining() < 2) return h;
+  }
   const uint8_t first = r.u8(), second = r.u8();
   if (first == 0x80 && second == 0x01) {
     const uint8_t zero = r.u8();
@@ -74,15 +84,15 @@ Head read_head(Bytes b) {
     if (zero != 0 || h.kind < 1 || h.kind > 4 || n > kMaxName) return h.more = false, h;
     h.name = r.text(n);
     h.sequence = r.be32();
-  } else if (first == 0x82 && (second & 0x1F) == 1 && h.framed) {
+  } else if (first == 0x82 && (second & 0x1F) == 1) {
     h.compact = true;
     h.kind = second >> 5;
     if (h.kind < 1 || h.kind > 4) return h.more = false, h;
-    h.sequence = varint32(r);
-    const uint32_t n = varint32(r);
-    if (!r.ok()) return h;
+    h.sequence = static_cast<uint32_t>(read_varint(r));
+    const uint64_t n = read_varint(r);
+    if (!r.ok()) return b.size() > 40 ? (h.more = false, h) : h;
     if (n > kMaxName) return h.more = false, h;
-    h.name = r.text(n);
+    h.name = r.text(static_cast<size_t>(n));
   } else {
     return h.more = false, h;
   }
@@ -129,12 +139,14 @@ Measure Thrift::measure(Direction d, Bytes b) {
   if (h.more) return Measure::need(b.size() + 1);
   if (!h.ok) return Measure::bad();
   if (h.framed) return Measure::frame(uint64_t{h.frame} + 4);
-  Walk& walk = walk_[static_cast<size_t>(d)];
-  const Walk::Got got = walk.go(b, h.size);
-  const size_t size = walk.size();
-  if (got == Walk::Got::kMore) return Measure::need(b.size() + 1);
-  walk.reset();
-  return got == Walk::Got::kEnd ? Measure::frame(size) : Measure::bad();
+  const auto find_end = [&](auto& walk) {
+    const Walk::Got got = walk.go(b, h.size);
+    const size_t size = walk.size();
+    if (got == Walk::Got::kMore) return Measure::need(b.size() + 1);
+    walk.reset();
+    return got == Walk::Got::kEnd ? Measure::frame(size) : Measure::bad();
+  };
+  return h.compact ? find_end(compact_[static_cast<size_t>(d)]) : find_end(walk_[static_cast<size_t>(d)]);
 }
 
 Step Thrift::message(const Frame& frame, Output& out) {
@@ -142,8 +154,11 @@ Step Thrift::message(const Frame& frame, Output& out) {
   if (!seen.ok) return Step::lost();
   const bool asks = seen.kind == 1 || seen.kind == 4;
   if (asks != frame.to_server()) return Step::lost();
+  // Where a service's name is put in front, the answer has only the method's.
   const auto wanted = [&](const Item* i) {
-    return i->match_key == seen.sequence && i->request.payload["method"].text() == seen.name;
+    const std::string_view asked = i->request.payload["method"].text();
+    return i->match_key == seen.sequence && asked.ends_with(seen.name) &&
+           (asked.size() == seen.name.size() || asked[asked.size() - seen.name.size() - 1] == ':');
   };
   Item* item = asks                       ? out.begin(kProtocol)
                : waiting_.empty()         ? nullptr
@@ -157,15 +172,23 @@ Step Thrift::message(const Frame& frame, Output& out) {
   MapOf map(arena);
   map.add("method", h.name);
   map.add("type", kKinds[h.kind]);
-  map.add("protocol", h.compact ? "compact framed" : h.framed ? "binary framed" : "binary buffered");
+  if (const size_t colon = h.name.find(':'); colon != std::string_view::npos)  // TMultiplexedProtocol
+    map.add("service", h.name.substr(0, colon));
+  map.add("protocol", join({h.compact ? "compact " : "binary ", h.header   ? "header"
+                                                                : h.framed ? "framed"
+                                                                           : "buffered"},
+                           arena));
   map.add("sequence", static_cast<int64_t>(static_cast<int32_t>(h.sequence)));
-  if (!h.compact) {
-    const Value fields = read_struct(r, arena);
-    map.add(asks ? "arguments" : "result", fields);
-    if (h.kind == 3) map.add("error", fields["1"]);
-    if (!r.ok() && !frame.cut) mark_malformed(item, "malformed structure", out);
+  const Value fields = h.compact ? read_compact_struct(r, arena) : read_struct(r, arena);
+  map.add(asks ? "arguments" : "result", fields);
+  if (h.kind == 3) {
+    map.add("error", fields["1"]);
+    map.add("errorType", name_in(kExceptions, static_cast<uint32_t>(fields["2"].as_int())));
   }
-  if (!asks) map.add("status", h.kind == 3 ? "exception" : "OK");
+  if (!r.ok() && !frame.cut) mark_malformed(item, "malformed structure", out);
+  // Field 0 is what the method returns; any other is an exception that it declares.
+  const bool declared = h.kind == 2 && !fields.members().empty() && fields.members()[0].name != "0";
+  if (!asks) map.add("status", h.kind == 3 ? "exception" : declared ? "declared exception" : "OK");
   if (frame.cut) map.add("truncated", true);
   set(asks ? item->request : item->response, map.build(), frame);
   if (h.kind == 1) {

@@ -5,8 +5,8 @@
 
 namespace baleen::dissect::thrift {
 
-/// Apache Thrift: calls and replies of the strict binary protocol, framed or not, and of the compact protocol in frames
-/// (method, kind and number only). Matched by sequence number and method.
+/// Apache Thrift: calls and replies of the strict binary and the compact protocol, framed, with THeader or neither.
+/// Matched by sequence number and method.
 class Thrift final : public Framed<Thrift, InOrderMatcher> {
  public:
   static const item::Protocol kProtocol;
@@ -19,6 +19,7 @@ class Thrift final : public Framed<Thrift, InOrderMatcher> {
 
  private:
   Walk walk_[2];  // through an unframed message that is not whole yet
+  CompactWalk compact_[2];
 };
 
 }  // namespace baleen::dissect::thrift

@@ -30,7 +30,34 @@ class Walk {
   size_t at_ = 0;
 };
 
+/// The same for the compact protocol.
+class CompactWalk {
+ public:
+  Walk::Got go(Bytes bytes, size_t head);
+  size_t size() const { return at_; }
+  void reset() { depth_ = 0, at_ = 0; }
+
+ private:
+  struct Level {
+    uint8_t kind = 0;    // a structure, or what a container holds
+    uint8_t second = 0;  // of a map: its values
+    bool is_container = false, is_map = false;
+    uint32_t left = 0;
+  };
+  static constexpr int kMaxDepth = 16;
+  Walk::Got field(Bytes bytes);
+  Walk::Got enter(uint8_t type, bool in_container, Bytes bytes);
+
+  Level levels_[kMaxDepth] = {};
+  int depth_ = 0;
+  size_t at_ = 0;
+};
+
 /// A structure as a map of field numbers; the bytes live as long as the arena.
 item::Value read_struct(ByteReader& reader, Arena& arena, int depth = 0);
+item::Value read_compact_struct(ByteReader& reader, Arena& arena, int depth = 0);
+
+/// An unsigned number of seven bits a byte, of at most 64 bits; fails the reader.
+uint64_t read_varint(ByteReader& reader);
 
 }  // namespace baleen::dissect::thrift

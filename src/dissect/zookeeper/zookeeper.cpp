@@ -26,7 +26,16 @@ constexpr Field kFields[] = {
     {"request.flags", "", kInt, "Kind of node: 0 persistent, 1 ephemeral, 2 sequential."},
     {"request.timeout", "", kInt, "Session time-out in milliseconds."},
     {"request.password", "", kBytes, "Password of the session that goes on.", true},
-    {"request.auth", "", kString, "Credentials of addauth.", true},
+    {"request.auth", "", kString, "Credentials of addauth and SASL.", true},
+    {"request.operations", "", kList, "Operations of multi: method, path, data, version."},
+    {"request.acl", "", kList, "Who may do what: permissions, scheme and id."},
+    {"request.watches", "", kList, "Nodes whose watches a client sets again."},
+    {"request.ttl", "", kInt, "Milliseconds after which a node goes when nobody changes it."},
+    {"request.readOnly", "", kBool, "The client may be served by a server without a quorum."},
+    {"response.results", "", kList, "What became of each operation of multi: method and status, path or data."},
+    {"response.acl", "", kList, "Who may do what with the node."},
+    {"response.stat", "", kMap, "The node's version, number of children, length of data, and owner."},
+    {"response.text", "", kString, "What the server answers to a word of four letters."},
     {"response.status", "zookeeper_status", kString, "OK, or the error: NoNode, BadVersion."},
     {"response.error", "", kInt, "Number of the error."},
     {"response.zxid", "", kInt, "Number of the last transaction."},
@@ -94,8 +103,22 @@ constexpr Name kErrors[] = {
     {115, "AuthFailed"},
     {118, "SessionMoved"},
     {119, "NotReadOnly"},
+    {109, "SessionClosed"},
+    {120, "EphemeralOnLocalSession"},
+    {121, "NoWatcher"},
+    {122, "RequestTimeout"},
+    {123, "ReconfigDisabled"},
+    {124, "SessionClosedRequireSaslAuth"},
+    {125, "QuotaExceeded"},
+    {127, "Throttled"},
 };
-constexpr Name kEvents[] = {{1, "created"}, {2, "deleted"}, {3, "changed"}, {4, "child"}};
+constexpr Name kEvents[] = {{1, "created"}, {2, "deleted"},          {3, "changed"},
+                            {4, "child"},   {5, "dataWatchRemoved"}, {6, "childWatchRemoved"}};
+
+// Words that administrators send instead of a session (zookeeperAdmin, "The Four Letter Words").
+constexpr std::string_view kWords[] = {"ruok", "stat", "srvr", "mntr", "conf", "cons", "crst", "dump", "envi", "srst",
+                                       "wchs", "wchc", "wchp", "dirs", "isro", "gtmk", "stmk", "hash", "icfg", "lsnp"};
+constexpr size_t kMaxText = 64 << 10;
 
 constexpr uint32_t kMost = 16 << 20;
 constexpr uint32_t kConnect = 1000;  // not an operation of the protocol: the session's opening
@@ -107,6 +130,201 @@ std::string_view buffer(ByteReader& r) {
 }
 bool has_path(uint32_t op) {
   return (op >= 1 && op <= 9) || op == 12 || op == 13 || op == 15 || (op >= 17 && op <= 21) || op == 104 || op == 106;
+}
+
+Value text_of(ByteReader& r, bool cut = false) { return text_or_bytes(buffer(r), cut); }
+
+Value read_acl(ByteReader& r, Arena& arena) {
+  ListOf list(arena);
+  const int32_t n = static_cast<int32_t>(r.be32());
+  for (int32_t i = 0; i < n && r.ok(); ++i) {
+    MapOf one(arena);
+    one.add("permissions", static_cast<int64_t>(r.be32()));
+    one.add("scheme", text_of(r));
+    one.add("id", text_of(r));
+    if (r.ok()) list.push(one.build());
+  }
+  return list.build();
+}
+
+/// 68 bytes.
+Value read_stat(ByteReader& r, Arena& arena) {
+  MapOf map(arena);
+  map.add("czxid", static_cast<int64_t>(r.be64()));
+  map.add("mzxid", static_cast<int64_t>(r.be64()));
+  map.add("ctime", static_cast<int64_t>(r.be64()));
+  map.add("mtime", static_cast<int64_t>(r.be64()));
+  map.add("version", static_cast<int64_t>(static_cast<int32_t>(r.be32())));
+  map.add("cversion", static_cast<int64_t>(static_cast<int32_t>(r.be32())));
+  map.add("aversion", static_cast<int64_t>(static_cast<int32_t>(r.be32())));
+  map.add("ephemeralOwner", hex(r.bytes(8), arena));
+  map.add("dataLength", static_cast<int64_t>(r.be32()));
+  map.add("numChildren", static_cast<int64_t>(r.be32()));
+  map.add("pzxid", static_cast<int64_t>(r.be64()));
+  return map.build();
+}
+
+Value read_names(ByteReader& r, Arena& arena) {
+  ListOf list(arena);
+  const int32_t n = static_cast<int32_t>(r.be32());
+  for (int32_t i = 0; i < n && r.ok(); ++i) {
+    const Value name = text_of(r);
+    if (r.ok()) list.push(name);
+  }
+  return list.build();
+}
+
+/// What an operation says behind its path.
+void describe_operation(uint32_t op, ByteReader& r, bool cut, MapOf& map, Arena& arena) {
+  switch (op) {
+    case 1:
+    case 15:
+    case 19:
+    case 21:  // create, create2, createContainer, createTTL
+      map.add("data", text_of(r, cut));
+      map.add("acl", read_acl(r, arena));
+      if (r.remaining() >= 4) map.add("flags", static_cast<int64_t>(r.be32()));
+      if (op == 21 && r.remaining() >= 8) map.add("ttl", static_cast<int64_t>(r.be64()));
+      break;
+    case 7:  // setACL
+      map.add("acl", read_acl(r, arena));
+      if (r.remaining() >= 4) map.add("version", static_cast<int64_t>(static_cast<int32_t>(r.be32())));
+      break;
+    case 5: map.add("data", text_of(r, cut)); [[fallthrough]];
+    case 2:
+    case 13:  // setData, delete, check
+      if (r.remaining() >= 4) map.add("version", static_cast<int64_t>(static_cast<int32_t>(r.be32())));
+      break;
+    case 3:
+    case 4:
+    case 8:
+    case 12:  // exists, getData, getChildren, getChildren2
+      if (!r.at_end()) map.add("watch", r.u8() != 0);
+      break;
+    case 17:
+    case 18:
+    case 106:  // checkWatches, removeWatches, addWatch
+      if (r.remaining() >= 4) map.add("mode", static_cast<int64_t>(r.be32()));
+      break;
+    default: break;
+  }
+}
+
+/// What an operation that succeeded brings.
+void describe_result(uint32_t op, ByteReader& r, bool cut, MapOf& map, Arena& arena) {
+  switch (op) {
+    case 1:
+    case 9: map.add("path", text_of(r)); break;
+    case 15:
+    case 19:
+    case 21:
+      map.add("path", text_of(r));
+      if (r.remaining() >= 68) map.add("stat", read_stat(r, arena));
+      break;
+    case 3:
+    case 5:
+    case 7:
+      if (r.remaining() >= 68) map.add("stat", read_stat(r, arena));
+      break;
+    case 4:
+      map.add("data", text_of(r, cut));
+      if (r.remaining() >= 68) map.add("stat", read_stat(r, arena));
+      break;
+    case 6:
+      map.add("acl", read_acl(r, arena));
+      if (r.remaining() >= 68) map.add("stat", read_stat(r, arena));
+      break;
+    case 8:
+    case 103: map.add("children", read_names(r, arena)); break;
+    case 12:
+      map.add("children", read_names(r, arena));
+      if (r.remaining() >= 68) map.add("stat", read_stat(r, arena));
+      break;
+    case 104: map.add("count", static_cast<int64_t>(r.be32())); break;
+    case 107: {  // whoAmI
+      ListOf list(arena);
+      const int32_t n = static_cast<int32_t>(r.be32());
+      for (int32_t i = 0; i < n && r.ok(); ++i) {
+        const std::string_view scheme = buffer(r), user = buffer(r);
+        if (r.ok() && is_text(scheme) && is_text(user)) list.push(join({scheme, ":", user}, arena));
+      }
+      map.add("clients", list.build());
+      break;
+    }
+    default: break;
+  }
+}
+
+std::string_view operation_name(uint32_t op, Arena& arena) {
+  const std::string_view name = name_in(kOperations, op);
+  return name.empty() ? decimal(op, arena) : name;
+}
+
+/// The operations of multi, each behind a MultiHeader of type, done and error.
+Value read_operations(ByteReader& r, bool cut, Arena& arena) {
+  ListOf list(arena);
+  while (r.ok() && !r.at_end()) {
+    const uint32_t op = r.be32();
+    const bool done = r.u8() != 0;
+    r.be32();
+    if (!r.ok() || done) break;
+    MapOf one(arena);
+    one.add("method", operation_name(op, arena));
+    one.add("path", text_of(r));
+    describe_operation(op, r, cut, one, arena);
+    if (r.ok()) list.push(one.build());
+  }
+  return list.build();
+}
+
+std::string_view status_name(int32_t error, Arena& arena) {
+  const auto code = static_cast<uint32_t>(-static_cast<int64_t>(error));
+  const std::string_view name = name_in(kErrors, code);
+  return name.empty() ? decimal(code, arena) : name;
+}
+
+Value read_results(ByteReader& r, bool cut, Arena& arena) {
+  ListOf list(arena);
+  while (r.ok() && !r.at_end()) {
+    const uint32_t op = r.be32();
+    const bool done = r.u8() != 0;
+    int32_t error = static_cast<int32_t>(r.be32());
+    if (!r.ok() || done) break;
+    MapOf one(arena);
+    if (op == UINT32_MAX) {
+      error = static_cast<int32_t>(r.be32());
+    } else {
+      one.add("method", operation_name(op, arena));
+    }
+    one.add("status", status_name(error, arena));
+    if (error == 0) describe_result(op, r, cut, one, arena);
+    if (r.ok()) list.push(one.build());
+  }
+  return list.build();
+}
+
+/// A word of four letters, alone or in a line; -1: more bytes could tell.
+int is_word(Bytes b, bool end) {
+  const std::string_view t = as_text(b);
+  for (const std::string_view w : kWords) {
+    if (!w.starts_with(t.substr(0, 4))) continue;
+    if (t.size() < 4) return end ? 0 : -1;
+    if (t.size() == 4) return end ? 1 : -1;
+    return t.substr(4) == "\n" || t.substr(4) == "\r\n" || (t.substr(4) == "\r" && end) ? 1
+           : t.substr(4) == "\r"                                                        ? -1
+                                                                                        : 0;
+  }
+  return 0;
+}
+
+/// The beginning of an answer to one that no other protocol's could be.
+int is_answer_to_word(Bytes b) {
+  const std::string_view t = as_text(b);
+  for (const std::string_view w : {"imok", "zk_version\t", "Zookeeper version: ", "clientPort=", "Environment:\n"}) {
+    if (t.starts_with(w)) return 1;
+    if (w.starts_with(t)) return -1;
+  }
+  return 0;
 }
 
 /// A ConnectRequest or ConnectResponse: version 0, 16 bytes of password, perhaps a byte for read-only.
@@ -146,6 +364,11 @@ const item::Protocol Zookeeper::kProtocol = {
 
 Probe Zookeeper::probe(const Input& in) {
   const Bytes b = in.bytes;
+  if (b.empty()) return Probe::kUnsure;
+  if (b[0] != 0) {
+    const int word = in.direction == Direction::kToServer ? is_word(b, in.end_of_stream) : is_answer_to_word(b);
+    return word > 0 ? Probe::kYes : word < 0 && !in.end_of_stream ? Probe::kUnsure : Probe::kNo;
+  }
   const Probe first = opening(in.direction, b);
   if (first != Probe::kNo || in.direction == Direction::kToClient) return first;
   // In the middle: an operation on a path.
@@ -177,6 +400,62 @@ Probe Zookeeper::begins(Direction d, Bytes b) const {
   return Probe::kNo;
 }
 
+Step Zookeeper::dissect(const Input& in, Output& out) {
+  const bool asks = in.direction == Direction::kToServer;
+  if (word_ != nullptr) return asks ? Step::took(in.bytes.size()) : answer_to_word(in, out);
+  if (in.bytes.empty() || in.bytes[0] == 0) return Framed::dissect(in, out);  // no message is that long
+  if (asks && is_word(in.bytes.first(std::min<size_t>(in.bytes.size(), 4)), true) > 0) return word(in, out);
+  const int answer = asks ? 0 : is_answer_to_word(in.bytes);
+  if (answer > 0) return answer_to_word(in, out);
+  const bool more = in.bytes.size() < 4 || answer < 0;
+  return more && !in.end_of_stream ? Step::need(in.bytes.size() + 1) : Framed::dissect(in, out);
+}
+
+/// The connection has this one question, and its end is that of the answer.
+Step Zookeeper::word(const Input& in, Output& out) {
+  Item* const item = word_ = out.begin(kProtocol);
+  const std::string_view text = item->arena.copy(as_text(in.bytes).substr(0, 4));
+  MapOf map(item->arena);
+  map.add("method", text);
+  map.add("summary", "");
+  item->request = {map.build(), in.time, 4, true};
+  return Step::took(4);
+}
+
+Step Zookeeper::answer_to_word(const Input& in, Output& out) {
+  if (in.bytes.empty()) return Step::need();
+  if (word_ == nullptr) word_ = begin_orphan(kProtocol, out);
+  item::Message& answer = word_->response;
+  if (!answer.present) answer = {{}, in.time, 0, true};
+  answer.size += in.bytes.size();
+  const std::string_view more = as_text(in.bytes).substr(0, kMaxText - kept_);
+  if (more.size() < in.bytes.size()) out.count(Counter::kBodyCapped);
+  if (kept_ + more.size() > room_) {
+    room_ = std::max(kept_ + more.size(), room_ * 2);
+    char* const wider = static_cast<char*>(word_->arena.allocate(room_, 1));
+    std::copy(text_, text_ + kept_, wider);
+    text_ = wider;
+  }
+  std::copy(more.begin(), more.end(), text_ + kept_);
+  kept_ += more.size();
+  return Step::took(in.bytes.size());
+}
+
+void Zookeeper::close(bool reset, Output& out) {
+  Item* const item = std::exchange(word_, nullptr);
+  if (item != nullptr && item->response.present) {
+    MapOf map(item->arena);
+    map.add("status", "OK");
+    map.add("text", text_or_bytes({text_, kept_}, true));
+    if (kept_ < item->response.size) map.add("truncated", true);
+    item->response.payload = map.build();
+    out.finish(item);
+  } else if (item != nullptr) {
+    InOrderMatcher::finish_without_answer(item, out);
+  }
+  Framed::close(reset, out);
+}
+
 Step Zookeeper::message(const Frame& frame, Output& out) {
   return frame.to_server() ? request(frame, out) : reply(frame, out);
 }
@@ -196,46 +475,43 @@ Step Zookeeper::request(const Frame& frame, Output& out) {
     map.add("timeout", static_cast<int64_t>(r.be32()));
     map.add("sessionId", hex(r.bytes(8), arena));
     map.add("password", Value::bytes(as_bytes(buffer(r))));
+    if (!r.at_end()) map.add("readOnly", r.u8() != 0);
   } else {
     xid = r.be32();
     op = r.be32();
-    const std::string_view name = name_in(kOperations, op);
-    map.add("method", name.empty() ? decimal(op, arena) : name);
+    map.add("method", operation_name(op, arena));
     map.add("xid", static_cast<int64_t>(static_cast<int32_t>(xid)));
     if (has_path(op)) {
       summary = buffer(r);
       map.add("path", text_or_bytes(summary));
     }
+    describe_operation(op, r, frame.cut, map, arena);
     switch (op) {
-      case 1:
-      case 15:
-      case 19:
-      case 21: {
-        map.add("data", text_or_bytes(buffer(r), frame.cut));
-        const int32_t acls = static_cast<int32_t>(r.be32());
-        for (int32_t i = 0; i < acls && r.ok(); ++i) {
-          r.be32();
-          buffer(r);
-          buffer(r);
-        }
-        if (r.remaining() >= 4) map.add("flags", static_cast<int64_t>(r.be32()));
+      case 14:
+      case 22: {  // multi, multiRead
+        const Value operations = read_operations(r, frame.cut, arena);
+        map.add("operations", operations);
+        if (operations.size() > 0) summary = operations.elements()[0]["path"].text();
         break;
       }
-      case 5: map.add("data", text_or_bytes(buffer(r), frame.cut)); [[fallthrough]];
-      case 2:
-      case 13:
-        if (r.remaining() >= 4) map.add("version", static_cast<int64_t>(static_cast<int32_t>(r.be32())));
-        break;
-      case 3:
-      case 4:
-      case 8:
-      case 12:
-        if (!r.at_end()) map.add("watch", r.u8() != 0);
-        break;
       case 100:
         r.be32();
-        map.add("scheme", text_or_bytes(buffer(r)));
-        map.add("auth", text_or_bytes(buffer(r)));
+        map.add("scheme", text_of(r));
+        map.add("auth", text_of(r));
+        break;
+      case 101:
+      case 105: {  // setWatches: of data, of existence, of children
+        map.add("zxid", static_cast<int64_t>(r.be64()));
+        ListOf all(arena);
+        for (int kind = 0; kind < (op == 105 ? 5 : 3) && r.ok(); ++kind)
+          for (const Value& path : read_names(r, arena).elements()) all.push(path);
+        map.add("watches", all.build());
+        break;
+      }
+      case 102: map.add("auth", text_of(r)); break;
+      case 103:
+        summary = buffer(r);
+        map.add("path", text_or_bytes(summary));
         break;
       default: break;
     }
@@ -289,28 +565,14 @@ Step Zookeeper::reply(const Frame& frame, Output& out) {
     finish_single(item, out);
     return Step::took(frame.size);
   }
-  const std::string_view name = name_in(kErrors, static_cast<uint32_t>(-static_cast<int64_t>(error)));
   map.add("zxid", zxid);
   map.add("error", static_cast<int64_t>(error));
-  map.add("status", name.empty() ? decimal(static_cast<uint32_t>(-static_cast<int64_t>(error)), arena) : name);
-  if (error == 0 && item->request.present) {
-    switch (item->match_key >> 32) {
-      case 1:
-      case 15: map.add("path", text_or_bytes(buffer(r))); break;
-      case 4: map.add("data", text_or_bytes(buffer(r), frame.cut)); break;
-      case 8:
-      case 12: {
-        ListOf list(arena);
-        const int32_t n = static_cast<int32_t>(r.be32());
-        for (int32_t i = 0; i < n && r.ok(); ++i) {
-          const std::string_view child = buffer(r);
-          if (r.ok()) list.push(text_or_bytes(child));
-        }
-        map.add("children", list.build());
-        break;
-      }
-      default: break;
-    }
+  map.add("status", status_name(error, arena));
+  const auto op = static_cast<uint32_t>(item->match_key >> 32);
+  if (item->request.present && (op == 14 || op == 22)) {
+    map.add("results", read_results(r, frame.cut, arena));
+  } else if (error == 0 && item->request.present) {
+    describe_result(op, r, frame.cut, map, arena);
   }
   if (frame.cut) map.add("truncated", true);
   set(item->response, map.build(), frame);
