@@ -70,6 +70,8 @@ constexpr std::pair<std::string_view, std::string_view> kCommon[] = {{"src.ip", 
                                                                      {"passed", "bool"},
                                                                      {"failed", "bool"},
                                                                      {"index", "int"},
+                                                                     {"conn_id", "int"},
+                                                                     {"flow_id", "int"},
                                                                      {"worker", "string"}};
 
 struct Cursor {
