@@ -38,7 +38,9 @@ std::string_view suggest(std::string_view word, std::span<const std::string_view
   for (std::string_view candidate : candidates) {
     if (candidate.size() > kLongestWord) continue;
     const size_t d = distance(word, candidate);
-    if (d < best_distance) {
+    // Of two that are as near, the one that begins alike: people seldom mistake the first letter.
+    const auto begins_alike = [&](std::string_view c) { return !c.empty() && fold(c[0]) == fold(word[0]); };
+    if (d < best_distance || (d == best_distance && !best.empty() && begins_alike(candidate) && !begins_alike(best))) {
       best = candidate;
       best_distance = d;
     }

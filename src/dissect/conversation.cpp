@@ -321,6 +321,7 @@ Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, Timestamp time
       forget_candidates(flow);  // each datagram speaks for itself
       if (++flow.unknown_datagrams < kDatagramTries) return bytes;
       count(Counter::kUnknownProtocol, 1);
+      tell_undissected(flow);
       ignore(flow);
       return bytes;
     }

@@ -112,6 +112,7 @@ bool Engine::refuse(Flow& flow, int from) {
   const bool hopeless = (flow.candidates[0] & flow.candidates[1]) == 0 && answers_tell_ == 0;
   if (peer_is_done || hopeless) {
     count(Counter::kUnknownProtocol, 1);
+    tell_undissected(flow);
     ignore(flow);
     return true;
   }

@@ -76,7 +76,7 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
   if (!waiters_.empty()) look_for_secrets();
-  if (slot.status != net::DecodeStatus::kTransport) return;
+  if (slot.status != net::DecodeStatus::kTransport) return tell_loose(packet);
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
     case net::Transport::kUdp: on_udp(packet, slot); break;
@@ -185,6 +185,16 @@ void Engine::tell(const Flow& flow, const net::Packet& packet, const net::Decode
   if (options_.tell_packets) observer_.on_packet(stream_of(flow), packet, d);
 }
 
+void Engine::tell_loose(const net::Packet& packet) {
+  if (options_.tell_packets) observer_.on_loose_packet(packet);
+}
+
+/// What is inside another stream belongs to that one, which is understood.
+void Engine::tell_undissected(Flow& flow) {
+  if (flow.is_inner || is_channel(flow) || is_association(flow) || std::exchange(flow.undissected, true)) return;
+  observer_.on_undissected(stream_of(flow));
+}
+
 /// Puts a TCP flow where time does to it what its state asks for.
 void Engine::file(Flow& flow) {
   using enum Flow::List;
@@ -212,6 +222,8 @@ void Engine::close(Flow& flow, StreamEnd end) {
   flow.closed = true;
   close_inner(flow, end == StreamEnd::kReset);
   if (flow.session) flow.session->close(end == StreamEnd::kReset, *this);
+  const bool tried = flow.state == Flow::State::kDissecting || flow.unknown_datagrams != 0;
+  if (tried && flow.items == 0) tell_undissected(flow);
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   flow.blocked = 2;

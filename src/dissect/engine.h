@@ -30,7 +30,13 @@ class EngineObserver {
   virtual void on_item(item::ItemRef item) = 0;
   /// Every packet of every flow, before what it completes. Only called when EngineOptions::tell_packets is set.
   virtual void on_packet(StreamRef, const net::Packet&, const net::Decoded&) {}
+  /// The others: packets that belong to no flow (ARP, fragments before their last, ICMP that nobody asked for, what
+  /// cannot be decoded). Likewise.
+  virtual void on_loose_packet(const net::Packet&) {}
   virtual void on_stream_end(StreamRef, StreamEnd) {}
+  /// No dissector understands what it carries: said once, as soon as it is known, before its end at the latest. A
+  /// stream that carries nothing is not told.
+  virtual void on_undissected(StreamRef) {}
 };
 
 struct EngineOptions {
@@ -144,6 +150,8 @@ class Engine final : private Output {
   void touch_udp(Flow& flow, Timestamp time);
   Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
   void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
+  void tell_loose(const net::Packet& packet);
+  void tell_undissected(Flow& flow);
   void close(Flow& flow, StreamEnd end);
   void release(Flow& flow);
   void evict_one();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -23,7 +24,8 @@ using net::tcp_flag::kSyn;
 struct Told final : EngineObserver {
   std::vector<std::string> items;
   std::vector<StreamEnd> ends;
-  std::vector<uint64_t> streams;
+  std::vector<uint64_t> streams, undissected;
+  uint64_t packets = 0, loose = 0;
   int requests = 0, responses = 0;
   net::Endpoint client;
 
@@ -35,6 +37,9 @@ struct Told final : EngineObserver {
     items.push_back(std::string(item->protocol->name) + " " + std::to_string(item->request.size) + " " +
                     std::to_string(item->response.size));
   }
+  void on_packet(StreamRef, const net::Packet&, const net::Decoded&) override { ++packets; }
+  void on_loose_packet(const net::Packet&) override { ++loose; }
+  void on_undissected(StreamRef stream) override { undissected.push_back(stream.number); }
   void on_stream_end(StreamRef, StreamEnd end) override { ends.push_back(end); }
 };
 
@@ -208,6 +213,56 @@ TEST(Engine, gives_up_on_a_middle_that_never_begins) {
   EngineCounters counters;
   EXPECT_TRUE(run(wire.packets, options(), &counters).items.empty());
   EXPECT_EQ(counters.of(Counter::kUnknownProtocol), 1u);
+}
+
+TEST(Engine, tells_which_streams_nobody_understands) {
+  const struct {
+    const char* what;
+    std::function<void(Wire&)> say;
+    size_t told;
+  } rows[] = {
+      {"known", [](Wire& w) { w.say(0, kQuestion), w.say(1, kAnswer); }, 0},
+      {"a question without an answer", [](Wire& w) { w.say(0, kQuestion); }, 0},
+      {"nothing at all", [](Wire&) {}, 0},
+      {"unknown", [](Wire& w) { w.say(0, "\x01\x02 nobody"), w.say(1, "\x03\x04 knows this"); }, 1},
+      {"unknown, one side", [](Wire& w) { w.say(0, "\x01\x02 nobody"); }, 1},
+      {"unknown, and long", [](Wire& w) { w.say(0, std::string(100'000, '\x01')); }, 1},
+      {"known at the end", [](Wire& w) { w.say(0, "\x01\x02\x03\r\n\r\n"), w.say(1, kAnswer); }, 0},
+  };
+  for (const auto& row : rows) {
+    for (const bool ends : {true, false}) {
+      SCOPED_TRACE(row.what);
+      Wire wire;
+      wire.open();
+      row.say(wire);
+      if (ends) wire.fin(0), wire.fin(1);
+      const Told told = run(wire.packets);
+      EXPECT_EQ(told.undissected.size(), row.told);
+    }
+  }
+}
+
+TEST(Engine, tells_every_packet_once) {
+  Wire wire;
+  wire.open();
+  wire.say(0, kQuestion);
+  Wire stray(7, 8);
+  stray.reset(0);
+  wire.packets.insert(wire.packets.begin(), stray.packets[0]);
+  for (const std::string& bytes :
+       {std::string("not a packet"), std::string(12, '\2') + "\x08\x06" + std::string(28, '\0'),
+        wire.packets[1].bytes.substr(0, 30), std::string()})
+    wire.packets.push_back({wire.packets.back().time, bytes});
+  EngineOptions told_options = options();
+  told_options.tell_packets = true;
+  for (const int percent : {100, 0}) {
+    told_options.sample_percent = percent;
+    const Told told = run(wire.packets, told_options);
+    EXPECT_EQ(told.packets, 4u);
+    EXPECT_EQ(told.loose, 5u);
+    EXPECT_EQ(told.items.size(), percent == 0 ? 0u : 1u);
+    EXPECT_TRUE(told.undissected.empty());
+  }
 }
 
 TEST(Engine, shows_the_answer_to_a_malformed_question) {

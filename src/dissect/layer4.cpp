@@ -92,7 +92,7 @@ void Engine::on_icmp(const net::Packet& packet, const Slot& slot) {
     flow->connection->icmp_type = d.icmp.type;
     flow->connection->icmp_code = d.icmp.code;
   }
-  if (!options_.l4.icmp) return;
+  if (!options_.l4.icmp) return tell_loose(packet);
   if (!joined) {
     flow = table_.find(slot.key.key, slot.hash);
     if (flow == nullptr) flow = open(slot, Flow::List::kUdp, packet);

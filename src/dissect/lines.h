@@ -49,6 +49,21 @@ inline std::string_view next_word(std::string_view& line) {
   return word;
 }
 
+/// The word that a line begins with, as far as it is there; of more than `longest` bytes not all. Looks no further, so
+/// that every place of a stream can be asked for it.
+struct FirstWord {
+  std::string_view text;
+  bool whole;  // it ends within what is there, or is longer than `longest`
+
+  FirstWord(std::string_view t, size_t longest)
+      : text(t.substr(0, longest + 1)), whole(text.size() < t.size() || t.size() > longest) {
+    if (const size_t end = text.find_first_of(" \t\r\n"); end != std::string_view::npos) {
+      text = text.substr(0, end);
+      whole = true;
+    }
+  }
+};
+
 inline std::string_view trimmed(std::string_view s) {
   const size_t from = s.find_first_not_of(" \t");
   if (from == std::string_view::npos) return {};

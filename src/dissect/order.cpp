@@ -39,7 +39,7 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   if (flow == nullptr) {
     if ((tcp.flags & net::tcp_flag::kRst) != 0 && d.payload.empty()) {
       ++counters_.stray_packets;
-      return;
+      return tell_loose(packet);
     }
     flow = open(slot, Flow::List::kTcpOpening, packet);
   }

@@ -15,7 +15,9 @@ class ReplyScan {
       const size_t end = t.find('\n', std::max(line_, seen_));
       if (end == std::string_view::npos) {
         seen_ = static_cast<uint32_t>(t.size());
-        return t.size() >= kMost ? forget(Measure::bad()) : Measure::need(t.size() + 1);
+        if (t.size() < kMost) return Measure::need(t.size() + 1);
+        // Of a reply that goes on and on the lines so far are one: to look for another in each of them would take long.
+        return forget(line_ == 0 ? Measure::bad() : Measure::frame(line_));
       }
       const std::string_view line = t.substr(line_, end + 1 - line_);
       const bool coded =

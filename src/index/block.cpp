@@ -83,7 +83,12 @@ ObjectRecord object_of(const json& j) {
   X(packets_dropped_spool) \
   X(items_redacted) \
   X(packets_redacted) \
-  X(packets_blanked)
+  X(packets_blanked) \
+  X(streams_in_scope) \
+  X(streams_undissected) \
+  X(streams_dropped_queue) \
+  X(items_looked_back) \
+  X(packets_unseen)
 // clang-format on
 
 json ledger_json(const LossLedger& l) {

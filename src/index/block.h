@@ -35,6 +35,12 @@ struct LossLedger {
   uint64_t items_redacted = 0;
   uint64_t packets_redacted = 0;
   uint64_t packets_blanked = 0;  // of packets_redacted: whole payloads, because it was not known what is secret there
+  // How streams came to be recorded without an item that matched, and what looking back has found.
+  uint64_t streams_in_scope = 0;
+  uint64_t streams_undissected = 0;
+  uint64_t streams_dropped_queue = 0;  // that nobody understands, and the queue was full: they are not recorded for it
+  uint64_t items_looked_back = 0;      // of items_seen: found in packets from before a recording began, so seen twice
+  uint64_t packets_unseen = 0;         // overwritten before a scope, or looking back, could look at them
   bool items_balance() const {
     return items_seen == items_stored + items_not_matched + items_dropped_queue + items_in_flight + items_failed +
                              items_refused_spool;

@@ -263,6 +263,27 @@ Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const 
   return packets;
 }
 
+/// Of a scope, or that no dissector understood: no item leads to them. Of a window all that the blocks in it have.
+Result<> RecordingReader::add_streams_without_items(const std::vector<IndexedRecord>& chosen, const ReadQuery& query,
+                                                    Streams& wanted) {
+  Streams with_items;
+  ReadQuery any;
+  if (query.since != any.since || query.until != any.until)
+    BALEEN_TRY_DO(items_of(chosen, any, [&](const StoredItem& item, const BlockRecord& block) {
+      with_items.emplace(run_of(block), item.stream);
+      return true;
+    }));
+  for (const IndexedRecord& block : chosen) {
+    std::vector<IndexedRecord> fetched;
+    if (!block.whole) BALEEN_TRY_DO(fetch_records({block.key}, fetched));
+    if (!block.whole && fetched.empty()) continue;
+    const BlockRecord& record = block.whole ? block.record : fetched.front().record;
+    for (const StreamPlace& place : record.streams)
+      if (std::pair name(run_of(record), place.stream); !with_items.contains(name)) wanted.insert(std::move(name));
+  }
+  return {};
+}
+
 Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::function<void(std::string_view)>& write) {
   // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
   ReadQuery whole;
@@ -278,6 +299,7 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
     wanted.emplace(run_of(block), item.stream);
     return true;
   }));
+  if (query.filter.text().empty() && query.limit == 0) BALEEN_TRY_DO(add_streams_without_items(chosen, query, wanted));
   std::erase_if(all, [&](const IndexedRecord& block) {
     const std::string run = run_of(block.record);
     return std::none_of(wanted.begin(), wanted.end(),

@@ -9,6 +9,7 @@
 #include "base/suggest.h"
 #include "kfl/closed_sets.h"
 #include "kfl/complete.h"
+#include "kfl/macros_v1.h"
 #include "kfl/protocols.h"
 #include "kfl/variables.h"
 
@@ -35,7 +36,9 @@ std::shared_ptr<const Names> names_for(const Options& options) {
 class Reviewer {
  public:
   Reviewer(const Options& options, Diagnoser& d)
-      : d_(d), environment_(environment_for(options.protocols)), kept_(names_for(options)), names_(*kept_) {}
+      : d_(d), environment_(environment_for(options.protocols)), kept_(names_for(options)), names_(*kept_) {
+    for (const Macro& m : macros_of(options)) macros_.insert(m.name);
+  }
 
   void visit(const Node* n) {
     if (n->op == Op::kSelect) field(n);
@@ -49,7 +52,7 @@ class Reviewer {
     for (const Step& s : n->path.steps)
       if (s.kind != Step::Kind::kName || s.quoted || s.called) return;
     const std::string path = n->path.text();
-    if (is_known(path) || !said_.insert(path).second) return;
+    if (is_known(path) || macros_.contains(path) || !said_.insert(path).second) return;
     if (const Variable* v = environment_->find(path); v != nullptr && path.find('.') == std::string::npos) {
       if (v->sources.empty()) {
         d_.warning(n->begin, n->end, fmt::format("items have no field {}", shown(path)), "it is a name of KFL v2");
@@ -58,20 +61,38 @@ class Reviewer {
       suggest_field(n, path, v->sources[0].path.text(), fmt::format(" {} is its name in KFL v2", shown(path)));
     } else if (const std::string_view near = nearest(path); !near.empty()) {
       suggest_field(n, path, std::string(near), "");
-    } else if (path.size() > 5 && path.find('.') == std::string::npos) {
-      slip_of_v2(n, path);
+    } else if (!slip_of_v2(n, path)) {
+      unknown_root(n, path);
     }
   }
 
-  /// `status_cod`: near a name of v2, which an ambiguous text may have meant.
-  void slip_of_v2(const Node* n, const std::string& path) {
+  /// `htp`, `respnse.status`: nothing of an item begins like that.
+  void unknown_root(const Node* n, const std::string& path) {
+    const std::string_view root = std::string_view(path).substr(0, path.find('.'));
+    const auto next = names_.lower_bound(root);
+    if (next != names_.end() && next->starts_with(root) && (next->size() == root.size() || (*next)[root.size()] == '.'))
+      return;
+    std::vector<std::string_view> likely;
+    if (root.size() == path.size()) likely.assign(macros_.begin(), macros_.end());
+    for (const std::string_view name : names_)
+      if (const std::string_view begin = name.substr(0, name.find('.')); likely.empty() || likely.back() != begin)
+        likely.push_back(begin);
+    const std::string_view near = suggest(root, likely);
+    if (!near.empty()) return suggest_field(n, path, std::string(near) + path.substr(root.size()), "");
+    d_.warning(n->begin, n->end, fmt::format("items have no field {}", shown(path)), "it is never there");
+  }
+
+  /// `status_cod`: near a name of v2, which an ambiguous text may have meant. Whether it was one.
+  bool slip_of_v2(const Node* n, const std::string& path) {
+    if (path.size() <= 5 || path.find('.') != std::string::npos) return false;
     const std::string_view near = suggest(path, environment_->names());
-    if (near.empty()) return;
+    if (near.empty()) return false;
     const Variable* v = environment_->find(near);
     d_.warning(n->begin, n->end, fmt::format("items have no field {}", shown(path)),
                v->sources.empty()
                    ? fmt::format("did you mean \"{}\" of KFL v2?", near)
                    : fmt::format("did you mean \"{}\" (in KFL v2 \"{}\")?", v->sources[0].path.text(), near));
+    return true;
   }
 
   void suggest_field(const Node* n, const std::string& path, std::string meant, std::string_view why) {
@@ -122,6 +143,7 @@ class Reviewer {
   std::shared_ptr<const Environment> environment_;
   std::shared_ptr<const Names> kept_;
   const Names& names_;
+  Names macros_;
   std::set<std::string> said_;
 };
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +24,9 @@ struct FlightRecorderOptions {
   uint64_t segment_bytes = 64 << 20;        // at most half of the limit is used, so that the limit can hold
   Duration ttl = std::chrono::seconds(10);  // the least that packets stay, unless limit_bytes forbids it
 };
+
+/// The stream of packets that belong to none: ARP, fragments before their last, what cannot be decoded.
+constexpr uint64_t kNoStream = ~uint64_t{0};
 
 struct StreamKey {
   uint64_t number = 0;
@@ -43,27 +47,54 @@ struct Cursor {
   uint64_t packets = 0;
 };
 
-/// Keeps every captured packet for a short time: one sequential write into memory-mapped segment files, and a chain
-/// through each stream's packets. No file, no allocation per packet; 48 bytes of overhead each.
+/// Where reading of everything stands.
+struct Place {
+  uint64_t position = 0;
+  uint64_t packets = 0;  // kept since the start that lie before it, whether they were read or not
+  bool operator==(const Place&) const = default;
+};
+
+/// What a recorder holds at one moment.
+struct Extent {
+  uint64_t packets = 0, bytes = 0;  // bytes: on the disk
+  Timestamp oldest{}, newest{};     // of these packets; the epoch when there are none
+  bool complete = true;             // nothing that was captured has been overwritten yet
+};
+
+/// Keeps every captured packet for a short time: sequential writes into segment files, and a chain through each
+/// stream's packets. No file, no allocation per packet; 48 bytes of overhead each.
 ///
-/// append() is for one thread; reading is for any. A reader holds the segments that it walks: they are not overwritten
-/// under it.
+/// append() is for one thread; reading is for any. A reader holds the segment in which it reads, one at a time: that
+/// is not written over, counts against the limit when it is dropped meanwhile, and so must not be held for long.
 class FlightRecorder {
  public:
   static Result<std::unique_ptr<FlightRecorder>> open(const FlightRecorderOptions& options);
   ~FlightRecorder();
 
-  /// False when the packet is not kept: it is larger than a segment, or the disk is full and every segment in hand is
-  /// being read. It counts as one of its stream's packets that are lost.
+  /// False when the packet is not kept: it is larger than a segment, or there is no place (the disk or the limit) but
+  /// in segments that are being read. It counts as one of its stream's packets that are lost.
   bool append(StreamKey stream, const net::Packet& packet);
 
   /// Calls `each` for the packets of a stream that came after `cursor`, in the order of their capture, and moves it.
   /// Returns how many packets of it have been overwritten, or refused, since the last call. Packets appended meanwhile
   /// may be left for the next call.
   uint64_t read(uint64_t stream, Cursor& cursor, const std::function<void(const RecordedPacket&)>& each) const;
-  /// Every packet since `since`, in the order of their capture, of all streams.
-  void read_all(Timestamp since, const std::function<void(StreamKey, const RecordedPacket&)>& each) const;
+  /// Calls `each` for packets of all streams from `place` up to `end`, in the order of their capture, until they are
+  /// `most_bytes` or the segment ends, and moves `place`; it stays where it is when there are none. Returns how many
+  /// packets have been overwritten between `place` and the first one.
+  uint64_t read_on(Place& place, const Place& end, size_t most_bytes,
+                   const std::function<void(StreamKey, const RecordedPacket&)>& each) const;
+  /// Behind the newest packet.
+  Place end() const;
+  /// The beginning of the first segment that may have packets of that time or later.
+  Place place_of(Timestamp since) const;
+  Extent extent() const;
+  /// Every packet since `since` that is there now, in the order of their capture, of all streams. Returns how many were
+  /// overwritten before they could be read.
+  uint64_t read_all(Timestamp since, const std::function<void(StreamKey, const RecordedPacket&)>& each) const;
   bool knows(uint64_t stream) const;
+  /// Of the stream's newest packet; nothing when it has none.
+  std::optional<Timestamp> last_time(uint64_t stream) const;
   /// Streams that have packets now.
   std::vector<StreamKey> streams() const;
 
@@ -77,16 +108,22 @@ class FlightRecorder {
 
  private:
   struct Segment;
+  struct Chunk;
   struct Head {
     uint64_t last = ~uint64_t{0};  // position of the newest packet; all ones: none yet
     uint32_t packets = 0;
     item::StreamKind kind = item::StreamKind::kTcp;
   };
-  class Walk;
+  class Hold;
   explicit FlightRecorder(const FlightRecorderOptions& options) : options_(options) {}
   bool next_segment();
-  void drop_old(Timestamp time);
+  void begin_chunk(uint64_t at);
+  void write_out(uint64_t next);
+  bool drop_old(Timestamp time);
+  bool is_to_close(const Segment& segment, Timestamp time);
+  bool has_room() const;
   bool reuse_oldest();
+  std::shared_ptr<Segment> find(uint64_t number) const;
   bool refuse(uint64_t stream);
   void forget_before(uint64_t position);
   void remember_gone(uint64_t stream, uint32_t packets);
@@ -95,12 +132,15 @@ class FlightRecorder {
   // Guards what follows up to next_number_; held for a few instructions per packet, never while reading packets.
   mutable std::mutex mutex_;
   std::deque<std::shared_ptr<Segment>> segments_;
+  std::shared_ptr<Chunk> chunk_;
+  std::vector<std::shared_ptr<Segment>> retired_;  // dropped while they were read: on the disk until that is over
   std::unordered_map<uint64_t, Head> heads_;
   // How many packets streams had whose packets are all gone: a stream that goes on is numbered on, and what was not
   // read in time is counted. Bounded; what is forgotten here begins at one again.
   std::unordered_map<uint64_t, uint32_t> gone_;
   std::deque<uint64_t> gone_order_;
   uint64_t next_number_ = 0;
+  uint64_t kept_ = 0;  // packets_, under the mutex
   std::atomic<uint64_t> packets_{0}, overwritten_{0}, refused_{0}, failed_{0};
 };
 

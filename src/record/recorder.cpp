@@ -18,6 +18,9 @@ constexpr size_t kEndedStreams = 1 << 16;
 constexpr size_t kEventsPerTurn = 8192;
 constexpr size_t kFinishingWhileWaiting = 2;
 constexpr size_t kLeftRecordings = 64;
+constexpr size_t kMostFound = 1024;            // items found by looking back that wait to be taken in
+constexpr size_t kScannedAtOnce = 1 << 20;     // bytes for which a segment is held
+constexpr size_t kScannedPerTurn = 256 << 20;  // of a shard, for a scope
 constexpr uint64_t kRecordOverhead = 48;       // of a packet in a journal: header and the stream's name
 constexpr uint64_t kStreamOverhead = 96;       // of a stream in a block's record
 constexpr uint64_t kBlockOverhead = 64 << 10;  // of a block: metadata of its Parquet file, and its record
@@ -45,7 +48,8 @@ Recorder::Recorder(RecorderOptions options, std::vector<const FlightRecorder*> f
       flights_(std::move(flights)),
       numbers_(numbers),
       ring_(options_.ring_items),
-      generation_(std::make_shared<const Generation>()) {}
+      generation_(std::make_shared<const Generation>()),
+      pinned_(flights_.size()) {}
 
 Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, std::vector<const FlightRecorder*> flights,
                                                  const CaptureNumbers* numbers) {
@@ -105,8 +109,30 @@ void Recorder::set_recordings(std::vector<Recording> recordings) {
   next->number = generation_.load()->number + 1;
   if (recordings.size() > kMostRecordings) recordings.resize(kMostRecordings);
   next->recordings = std::move(recordings);
+  next->boundary = std::make_shared<Boundary>();
+  next->boundary->time = now();
+  for (const FlightRecorder* flight : flights_) {
+    next->boundary->begins.push_back(flight->end());
+    // Shards that pin say themselves where they stand.
+    next->boundary->ends.push_back(shards_pin_ ? std::nullopt : std::optional(flight->end()));
+  }
+  if (!next->boundary->is_known()) boundaries_.push_back(next->boundary);
   coming_.push_back(next);
+  newest_.store(next->number, std::memory_order_relaxed);
   generation_.store(std::move(next));
+}
+
+/// Between two batches the shard's packets are in its flight recorder and its items are offered: what lies before that
+/// place is of the time before the change.
+void Recorder::at_batch(size_t shard) {
+  const auto& pinned = pinned_[shard];
+  if (pinned && pinned->number == newest_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(mutex_);
+  shards_pin_ = true;
+  pinned_[shard] = generation_.load();
+  for (const auto& boundary : boundaries_)
+    if (!boundary->ends[shard]) boundary->ends[shard] = flights_[shard]->end();
+  std::erase_if(boundaries_, [](const auto& boundary) { return boundary->is_known(); });
 }
 
 void Recorder::set_interfaces(std::vector<InterfaceName> interfaces) {
@@ -115,18 +141,28 @@ void Recorder::set_interfaces(std::vector<InterfaceName> interfaces) {
 }
 
 void Recorder::offer(const item::ItemRef& item) {
-  const auto generation = generation_.load(std::memory_order_acquire);
+  const auto& pinned = pinned_[item->stream % pinned_.size()];
+  const auto generation = pinned ? pinned : generation_.load(std::memory_order_acquire);
   Event event;
-  for (size_t i = 0; i < generation->recordings.size(); ++i)
-    if (generation->recordings[i].filter.matches(*item) && !generation->recordings[i].is_full())
+  bool scoped = false;
+  for (size_t i = 0; i < generation->recordings.size(); ++i) {
+    const Recording& r = generation->recordings[i];
+    if (r.is_full()) continue;
+    if (r.by_filter && r.filter.matches(*item)) {
       event.recordings |= 1u << i;
+    } else {
+      scoped |= r.scope.any();
+    }
+  }
   // Seen before anything else is said of it: see ledger().
   items_seen_.fetch_add(1, std::memory_order_relaxed);
-  if (event.recordings == 0) {
+  // Which streams are in a scope the recorder's thread knows.
+  if (event.recordings == 0 && !scoped) {
     items_not_matched_.fetch_add(1, std::memory_order_release);
     return;
   }
-  if (item::Item* const own = item.sole()) name_recordings(*own, *generation, event.recordings);
+  if (item::Item* const own = item.sole(); own != nullptr && event.recordings != 0)
+    name_recordings(*own, *generation, event.recordings);
   event.item = item;
   event.generation = generation->number;
   if (!ring_.push(std::move(event))) items_dropped_.fetch_add(1, std::memory_order_release);
@@ -149,9 +185,16 @@ void Recorder::name_recordings(item::Item& item, const Generation& generation, u
 
 void Recorder::stream_ended(uint64_t stream) {
   Event event;
-  event.ended = true;
-  event.ended_stream = stream;
+  event.kind = Event::Kind::kStreamEnd;
+  event.stream.number = stream;
   ring_.push(std::move(event));  // when it is full the stream is followed until the block's recording stops
+}
+
+void Recorder::stream_undissected(StreamKey stream) {
+  Event event;
+  event.kind = Event::Kind::kUndissected;
+  event.stream = stream;
+  if (!ring_.push(std::move(event))) streams_dropped_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Recorder::run() {
@@ -159,13 +202,16 @@ void Recorder::run() {
   auto next_turn = std::chrono::steady_clock::now(), finish_again = next_turn;
   while (true) {
     const bool last = stopping_.load(std::memory_order_acquire);
-    const bool busy = take_events();
+    look_back_when_known(last);
+    const bool found = take_found();
+    const bool busy = take_events() || found || (last && looker_.unfinished() != 0);
     if (std::chrono::steady_clock::now() >= next_turn || last || hurry_.load(std::memory_order_relaxed)) {
       // Loaded before the look at the ring: what was offered before that change is in the ring, or taken in.
       spool_is_full_ = false;
       const uint64_t newest = generation_.load()->number;
       if (ring_.size() == 0) adopt_until(newest);
       for (auto& [name, open] : open_) {
+        for (size_t shard = 0; shard < flights_.size(); ++shard) scan(open, shard, kScannedPerTurn);
         follow_streams(open, false);
         check_age(open);
       }
@@ -177,10 +223,11 @@ void Recorder::run() {
       finish_again = std::chrono::steady_clock::now() + kFinishAgain;
       finisher_.run([this] { finish_blocks(); });
     }
-    if (last && !busy) break;
+    if (last && !busy && looking_.empty()) break;
     if (!busy) std::this_thread::sleep_for(std::chrono::milliseconds(hurry_ ? 1 : 20));
   }
   for (auto& [name, open] : open_) {
+    for (size_t shard = 0; shard < flights_.size(); ++shard) scan(open, shard, SIZE_MAX);
     follow_streams(open, true);
     close_block(open);
   }
@@ -190,38 +237,71 @@ bool Recorder::take_events() {
   Event event;
   size_t n = 0;
   for (; n < kEventsPerTurn && ring_.pop(event); ++n) {
-    if (event.ended) {
-      for (auto& [name, open] : open_) {
-        if (const auto stream = open.streams.find(event.ended_stream); stream != open.streams.end())
-          stream->second.until = std::chrono::steady_clock::now() + kLate;
-        if (const auto before = open.ended.find(event.ended_stream); before != open.ended.end())
-          before->second.over = true;
-      }
-      for (auto& [place, streams] : left_)
-        if (const auto before = streams.find(event.ended_stream); before != streams.end()) before->second.over = true;
-      continue;
+    switch (event.kind) {
+      case Event::Kind::kItem: take_item_event(event); break;
+      case Event::Kind::kStreamEnd: stream_over(event.stream.number); break;
+      case Event::Kind::kUndissected: note_undissected(event.stream); break;
     }
-    // An item was matched under the recordings of its time: what came before a change is kept before the change.
-    if (event.generation > adopted_) adopt_until(event.generation);
-    bool stored = false, failed = false, refused = false;
-    for (auto& [name, open] : open_) {
-      // Bits number the recordings of the item's generation; after a change the filters are asked again.
-      bool wanted = false;
-      if (event.generation == adopted_) {
-        for (size_t i = 0; i < in_force_->recordings.size(); ++i)
-          wanted |= (event.recordings >> i & 1) != 0 && in_force_->recordings[i].name == name;
-      } else {
-        wanted = open.recording.filter.matches(*event.item);
-      }
-      if (!wanted || open.recording.is_full()) continue;
-      const Outcome outcome = take_item(open, *event.item);
-      (outcome == Outcome::kStored ? stored : outcome == Outcome::kFailed ? failed : refused) = true;
-    }
-    auto& outcome = stored ? items_stored_ : failed ? items_failed_ : refused ? items_refused_ : items_not_matched_;
-    outcome.fetch_add(1, std::memory_order_release);
     event = {};
   }
   return n != 0;
+}
+
+void Recorder::stream_over(uint64_t number) {
+  if (over_.insert(number).second) over_order_.push_back(number);
+  for (; over_order_.size() > kEndedStreams; over_order_.pop_front()) over_.erase(over_order_.front());
+  for (auto& [name, open] : open_) {
+    (void)is_in_scope(open, number);  // if it is, it is followed from now on
+    if (const auto stream = open.streams.find(number); stream != open.streams.end())
+      stream->second.until = std::chrono::steady_clock::now() + kLate;
+    if (const auto before = open.ended.find(number); before != open.ended.end()) before->second.over = true;
+  }
+  for (auto& [place, left] : left_)
+    if (const auto before = left.streams.find(number); before != left.streams.end()) before->second.over = true;
+}
+
+void Recorder::note_undissected(StreamKey stream) {
+  undissected_.emplace(stream.number, stream.kind);
+  if (undissected_.size() > kEndedStreams) undissected_.erase(undissected_.begin());
+  for (auto& [name, open] : open_) {
+    if (!open.recording.undissected || open.recording.is_full()) continue;
+    if (!open.streams.contains(stream.number)) streams_undissected_.fetch_add(1, std::memory_order_relaxed);
+    follow(open, stream, /*whole=*/false);
+  }
+}
+
+void Recorder::take_item_event(const Event& event) {
+  // An item was matched under the recordings of its time: what came before a change is kept before the change.
+  if (event.generation > adopted_) adopt_until(event.generation);
+  bool stored = false, failed = false, refused = false;
+  for (auto& [name, open] : open_) {
+    if (event.generation < open.looks_back_from_before) continue;  // it is found by looking back
+    // Bits number the recordings of the item's generation; after a change the filters are asked again.
+    bool wanted = false;
+    if (event.generation == adopted_) {
+      for (size_t i = 0; i < in_force_->recordings.size(); ++i)
+        wanted |= (event.recordings >> i & 1) != 0 && in_force_->recordings[i].name == name;
+    } else {
+      wanted = open.recording.by_filter && open.recording.filter.matches(*event.item);
+    }
+    if (open.recording.is_full() || !(wanted || is_in_scope(open, event.item->stream))) continue;
+    const Outcome outcome = take_item(open, *event.item);
+    (outcome == Outcome::kStored ? stored : outcome == Outcome::kFailed ? failed : refused) = true;
+  }
+  using enum Outcome;
+  take_outcome(stored    ? std::optional(kStored)
+               : failed  ? std::optional(kFailed)
+               : refused ? std::optional(kRefused)
+                         : std::nullopt);
+}
+
+/// Of an item; none: no recording wanted it.
+void Recorder::take_outcome(std::optional<Outcome> outcome) {
+  auto& counter = !outcome                       ? items_not_matched_
+                  : *outcome == Outcome::kStored ? items_stored_
+                  : *outcome == Outcome::kFailed ? items_failed_
+                                                 : items_refused_;
+  counter.fetch_add(1, std::memory_order_release);
 }
 
 /// One change after the other: an item that was offered between two of them finds its recordings in force.
@@ -250,7 +330,8 @@ void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
       const bool alike = r.redaction && before.redaction ? r.redaction->rules() == before.redaction->rules()
                                                          : r.redaction == before.redaction;
       return r.name == it->first && r.destination == before.destination && r.filter.text() == before.filter.text() &&
-             alike;
+             r.by_filter == before.by_filter && r.scope.text() == before.scope.text() &&
+             r.undissected == before.undissected && alike;
     };
     if (std::any_of(generation->recordings.begin(), generation->recordings.end(), same)) {
       ++it;
@@ -259,17 +340,169 @@ void Recorder::adopt(const std::shared_ptr<const Generation>& generation) {
     follow_streams(it->second, true);
     close_block(it->second);
     if (left_.size() >= kLeftRecordings) left_.erase(left_.begin());
-    left_[place_of(it->second.recording)] = std::move(it->second.ended);
+    left_[place_of(it->second.recording)] = {std::move(it->second.ended), generation->boundary};
     it = open_.erase(it);
   }
   for (const Recording& recording : generation->recordings) {
     const auto [open, fresh] = open_.try_emplace(recording.name);
     open->second.recording = recording;
+    std::shared_ptr<Boundary> before;
     if (const auto left = left_.find(place_of(recording)); fresh && left != left_.end()) {
-      open->second.ended = std::move(left->second);
+      open->second.ended = std::move(left->second.streams);
+      before = std::move(left->second.boundary);
       left_.erase(left);
     }
+    if (fresh) begin_open(open->second, *generation, std::move(before));
   }
+}
+
+/// What lies before its beginning and is wanted all the same.
+void Recorder::begin_open(Open& open, const Generation& generation, std::shared_ptr<Boundary> before) {
+  const Recording& recording = open.recording;
+  const bool looks_back =
+      recording.look_back > Duration{0} && looked_back_.emplace(place_of(recording), recording.beginning).second;
+  const Timestamp since = generation.boundary->time - recording.look_back;
+  if (recording.scope.any())
+    for (size_t i = 0; i < flights_.size(); ++i)
+      open.scanned.push_back(looks_back ? flights_[i]->place_of(since) : generation.boundary->begins[i]);
+  if (recording.undissected) {
+    for (const auto& [number, kind] : undissected_) {
+      const FlightRecorder& flight = *flights_[number % flights_.size()];
+      const std::optional<Timestamp> last = flight.last_time(number);
+      if (!last || (over_.contains(number) && !(looks_back && *last >= since))) continue;
+      streams_undissected_.fetch_add(1, std::memory_order_relaxed);
+      follow(open, {number, kind}, /*whole=*/false);
+    }
+  }
+  if (!looks_back) return;
+  if (looked_back_.size() > kEndedStreams) looked_back_.erase(looked_back_.begin());
+  open.looks_back_from_before = generation.number;
+  looking_.push_back(
+      {recording.name, recording.beginning, recording.look_back, generation.boundary, std::move(before)});
+}
+
+/// Looks at packets that came since, and follows the streams of those that are in the scope.
+void Recorder::scan(Open& open, size_t shard, size_t most_bytes) {
+  if (open.scanned.empty()) return;
+  Place& place = open.scanned[shard];
+  const FlightRecorder& flight = *flights_[shard];
+  const Place end = flight.end();
+  size_t scanned = 0;
+  while (place.position < end.position && scanned < most_bytes) {
+    const Place before = place;
+    uint64_t last = kNoStream;
+    const uint64_t lost =
+        flight.read_on(place, end, kScannedAtOnce, [&](StreamKey stream, const RecordedPacket& packet) {
+          if (stream.number == kNoStream || stream.number == last || open.recording.is_full()) return;
+          if (const auto followed = open.streams.find(stream.number);
+              followed != open.streams.end() && followed->second.whole) {
+            last = stream.number;
+          } else if (open.recording.scope.has(packet)) {
+            // Late packets of one that is copied already bring it back.
+            const bool known = open.ended.contains(stream.number) || followed != open.streams.end();
+            if (!known) streams_scope_.fetch_add(1, std::memory_order_relaxed);
+            follow(open, stream, /*whole=*/true);
+            last = stream.number;
+          }
+        });
+    packets_unseen_.fetch_add(lost, std::memory_order_relaxed);
+    scanned += kScannedAtOnce;
+    if (place == before) break;
+  }
+}
+
+/// Its packets came before its items: they are looked at first.
+bool Recorder::is_in_scope(Open& open, uint64_t stream) {
+  if (open.scanned.empty()) return false;
+  const auto known = [&] {
+    if (const auto followed = open.streams.find(stream); followed != open.streams.end()) return followed->second.whole;
+    const auto ended = open.ended.find(stream);
+    return ended != open.ended.end() && ended->second.whole;
+  };
+  if (known()) return true;
+  scan(open, stream % flights_.size(), SIZE_MAX);
+  return known();
+}
+
+/// As soon as every shard has said where the time before ends.
+void Recorder::look_back_when_known(bool last) {
+  for (auto it = looking_.begin(); it != looking_.end();) {
+    const auto open = open_.find(it->name);
+    LookBack what;
+    bool known = true;
+    {
+      const std::lock_guard lock(mutex_);
+      const Boundary& boundary = *it->boundary;
+      what.since = boundary.time - it->length;
+      for (size_t i = 0; i < flights_.size(); ++i) {
+        known &= boundary.ends[i].has_value() || last;
+        Place begin = flights_[i]->place_of(what.since);
+        if (it->before && it->before->ends[i] && it->before->ends[i]->position > begin.position)
+          begin = *it->before->ends[i];
+        what.stretches.push_back({flights_[i], begin, boundary.ends[i] ? *boundary.ends[i] : flights_[i]->end()});
+      }
+    }
+    if (!known) {
+      ++it;
+      continue;
+    }
+    if (open != open_.end() && (open->second.recording.by_filter || open->second.recording.scope.any())) {
+      // Which streams are in the scope the recorder's thread knows.
+      if (!open->second.recording.scope.any()) what.filter = open->second.recording.filter;
+      what.engine = options_.engine;
+      looking_back_.fetch_add(1);
+      looker_.run([this, what = std::move(what), looking = *it] { look(what, looking); });
+    }
+    it = looking_.erase(it);
+  }
+}
+
+/// On a thread of its own; what it finds is handed to the recorder's, a bounded number at a time.
+void Recorder::look(const LookBack& what, const Looking& looking) {
+  const auto give = [&](const item::ItemRef& item) {
+    std::unique_lock lock(found_mutex_);
+    found_taken_.wait(lock, [this] { return found_.size() < kMostFound; });
+    found_.push_back({looking.name, looking.beginning, item});
+  };
+  const auto let_go = [&] {
+    std::unique_lock lock(found_mutex_);
+    found_taken_.wait(lock, [this] { return found_.empty() && !taking_found_; });
+  };
+  const LookedBack done = look_back(what, give_up_looking_, give, let_go);
+  packets_unseen_.fetch_add(done.overwritten, std::memory_order_relaxed);
+  log::info("recording '{}' looked back at {} packets: {} items match, {} packets were overwritten meanwhile",
+            looking.name, done.packets, done.items, done.overwritten);
+  looking_back_.fetch_sub(1);
+}
+
+bool Recorder::is_wanted(Open& open, const item::Item& item) {
+  return (open.recording.by_filter && open.recording.filter.matches(item)) || is_in_scope(open, item.stream);
+}
+
+bool Recorder::take_found() {
+  std::deque<Found> found;
+  {
+    const std::lock_guard lock(found_mutex_);
+    if (found_.empty()) return false;
+    found.swap(found_);
+    taking_found_ = true;
+  }
+  for (const Found& f : found) {
+    const auto open = open_.find(f.name);
+    // Seen for the second time: the first time nobody wanted it.
+    items_seen_.fetch_add(1, std::memory_order_relaxed);
+    const bool wanted = open != open_.end() && open->second.recording.beginning == f.beginning &&
+                        !open->second.recording.is_full() && is_wanted(open->second, *f.item);
+    if (wanted) items_looked_back_.fetch_add(1, std::memory_order_relaxed);
+    take_outcome(wanted ? std::optional(take_item(open->second, *f.item)) : std::nullopt);
+  }
+  found.clear();
+  {
+    const std::lock_guard lock(found_mutex_);
+    taking_found_ = false;
+  }
+  found_taken_.notify_all();
+  return true;
 }
 
 /// Whether the open block may grow by `more` bytes; asks the spool for a little more each time.
@@ -341,14 +574,17 @@ Result<> Recorder::add_item(Open& open, BlockWriter& block, const item::Item& it
   return {};
 }
 
-/// Its stream is followed all the same, whether the item could be kept or not.
-Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
-  const auto [entry, fresh] = open.streams.try_emplace(item.stream);
+/// From its first packet that is still there, or from where copying it stood. `whole`: all its items are wanted.
+Recorder::Followed& Recorder::follow(Open& open, StreamKey key, bool whole) {
+  const auto [entry, fresh] = open.streams.try_emplace(key.number);
   Followed& stream = entry->second;
+  stream.whole |= whole;
   if (fresh) {
-    stream.name = name_of(item.stream, item.stream_kind);
-    if (const auto before = open.ended.find(item.stream); before != open.ended.end()) {
+    stream.name = name_of(key.number, key.kind);
+    if (over_.contains(key.number)) stream.until = std::chrono::steady_clock::now() + kLate;
+    if (const auto before = open.ended.find(key.number); before != open.ended.end()) {
       stream.cursor = before->second.cursor;
+      stream.whole |= before->second.whole;
       if (before->second.over) stream.until = std::chrono::steady_clock::now() + kLate;
       open.ended.erase(before);
       stream.redactor = redactor_for(open, /*blind=*/true);
@@ -362,6 +598,12 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
     const bool before = std::exchange(stream.refused, !spool_->takes_new_streams());
     if (stream.refused && !before) streams_refused_.fetch_add(1, std::memory_order_relaxed);
   }
+  return stream;
+}
+
+/// Its stream is followed all the same, whether the item could be kept or not.
+Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
+  const Followed& stream = follow(open, {item.stream, item.stream_kind}, /*whole=*/false);
   if (stream.refused) return Outcome::kRefused;
   bool refused = false;
   BlockWriter* const block = block_of(open, refused);
@@ -408,7 +650,7 @@ void Recorder::count(Outcome outcome, const RecordedPacket& packet) {
 }
 
 void Recorder::end_stream(Open& open, uint64_t number, const Followed& stream) {
-  open.ended[number] = {stream.cursor, stream.until.has_value()};
+  open.ended[number] = {stream.cursor, stream.until.has_value(), stream.whole};
   if (open.ended.size() > kEndedStreams) open.ended.erase(open.ended.begin());
 }
 
@@ -533,6 +775,11 @@ index::LossLedger Recorder::ledger() const {
   l.packets_in_flight =
       l.packets_matched - l.packets_stored - l.packets_lost_recorder - l.packets_failed - l.packets_refused_spool;
   l.streams_refused_spool = streams_refused_;
+  l.streams_in_scope = streams_scope_;
+  l.streams_undissected = streams_undissected_;
+  l.streams_dropped_queue = streams_dropped_;
+  l.items_looked_back = items_looked_back_;
+  l.packets_unseen = packets_unseen_;
   const SpoolProgress spool = spool_->progress();
   l.blocks_dropped_spool = spool.dropped_blocks;
   l.bytes_dropped_spool = spool.dropped_bytes;
@@ -558,8 +805,10 @@ void Recorder::settle() {
 
 void Recorder::stop(Duration patience) {
   if (!thread_.joinable()) return;
+  if (patience <= Duration{0}) give_up_looking_ = true;
   stopping_.store(true, std::memory_order_release);
   thread_.join();
+  looker_.finish();
   syncer_.finish();
   finisher_.run([this] { finish_blocks(); });
   finisher_.finish();
@@ -572,6 +821,7 @@ Recorder::Status Recorder::status() const {
   s.spool = spool_->progress();
   s.waiting = spool_->waiting();
   s.streams = streams_;
+  s.looking_back = looking_back_;
   s.write_errors = write_errors_;
   s.finishing_blocks = finisher_.unfinished() + unfinished_;
   const std::lock_guard lock(mutex_);

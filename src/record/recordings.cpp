@@ -79,6 +79,9 @@ Result<> Definition::check() const {
   if (const auto location = store::Location::parse(destination); !location)
     return location.error().in(fmt::format("recording '{}'", name));
   if (expiration < Duration{0}) return Error{Code::kInvalid, "an expiration is not negative"};
+  if (look_back < Duration{0}) return Error{Code::kInvalid, "look_back is how long before the beginning: not negative"};
+  if (const auto compiled = Scope::compile(scope); !compiled)
+    return compiled.error().in(fmt::format("recording '{}': scope", name));
   if (const auto checked = schedule.check(); !checked) return checked.error().in(fmt::format("recording '{}'", name));
   return {};
 }
@@ -143,6 +146,9 @@ void Recordings::compile(Known& known) const {
   if (!redaction) known.problem = redaction.error().message;
   if (filter && redaction) known.filter = *std::move(filter);
   known.redaction = redaction ? *std::move(redaction) : nullptr;
+  auto scope = Scope::compile(known.definition.scope);
+  if (!scope) known.problem = scope.error().message;
+  known.scope = scope ? *std::move(scope) : Scope();
 }
 
 void Recordings::begin(Known& known, Definition definition) {
@@ -159,8 +165,8 @@ void Recordings::change(Known& known, Definition definition) {
     known.progress.created = options_.clock().wall;
   }
   known.progress.full = false;  // if it still is, that is seen at once
-  const bool anew =
-      definition.pattern != known.definition.pattern || definition.redact != known.definition.redact || !known.filter;
+  const bool anew = definition.pattern != known.definition.pattern || definition.redact != known.definition.redact ||
+                    definition.scope != known.definition.scope || !known.filter;
   known.definition = std::move(definition);
   if (anew) compile(known);
 }
@@ -374,8 +380,9 @@ void Recordings::hand_over(std::vector<Known*> candidates) {
   for (auto& [name, known] : known_) {
     if (!known.in_force) continue;
     const Definition& d = known.definition;
-    applied += fmt::format("{}\n{}\n{}\n{} {} {}\n", name, d.pattern, d.destination, d.limit_items, d.limit_bytes,
-                           known.redaction ? to_json(known.redaction->rules()) : "");
+    applied += fmt::format("{}\n{}\n{}\n{} {} {}\n{} {} {}\n", name, d.pattern, d.destination, d.limit_items,
+                           d.limit_bytes, known.redaction ? to_json(known.redaction->rules()) : "", d.scope,
+                           d.undissected, beginning_of(known));
     running.push_back(recording_of(known));
   }
   if (applied == applied_ || !options_.apply) return;
@@ -385,9 +392,26 @@ void Recordings::hand_over(std::vector<Known*> candidates) {
 
 Recording Recordings::recording_of(const Known& known) {
   const Definition& d = known.definition;
-  return {
-      d.name,         known.filter.value_or(kfl::Filter()), d.destination, known.tally, d.limit_items, d.limit_bytes,
-      known.redaction};
+  Recording r;
+  r.name = d.name;
+  r.filter = known.filter.value_or(kfl::Filter());
+  r.destination = d.destination;
+  r.tally = known.tally;
+  r.limit_items = d.limit_items;
+  r.limit_bytes = d.limit_bytes;
+  r.redaction = known.redaction;
+  // Who asks for a scope, or for what nobody understands, and names no pattern does not mean every item.
+  r.by_filter = !d.pattern.empty() || (!known.scope.any() && !d.undissected);
+  r.scope = known.scope;
+  r.undissected = d.undissected;
+  r.look_back = d.look_back;
+  r.beginning = beginning_of(known);
+  return r;
+}
+
+/// Another word for each iteration: what lies before its beginning is looked at once, also after a pause.
+std::string Recordings::beginning_of(const Known& known) {
+  return fmt::format("{} {}", to_ns(known.progress.created), known.progress.next);
 }
 
 /// REQUIRES: the mutex is held.

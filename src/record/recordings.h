@@ -30,6 +30,9 @@ struct Definition {
   Duration expiration{0};                     // age at which its blocks may be removed from the bucket; 0: never
   uint64_t limit_bytes = 0, limit_items = 0;  // of packets, of items; 0: none
   RedactionRules redact{};                    // beside those that hold for all recordings of the node
+  Duration look_back{0};                      // what was captured so long before an iteration begins is recorded, too
+  std::string scope;         // pcap-filter: every stream with such a packet, matched or not; "everything"; empty: none
+  bool undissected = false;  // streams that no dissector understands
   Origin origin = Origin::kControl;
   bool operator==(const Definition&) const = default;
   /// What is wrong with it, but for its pattern.
@@ -116,6 +119,7 @@ class Recordings {
     std::shared_ptr<Tally> tally = std::make_shared<Tally>();
     std::optional<kfl::Filter> filter;           // none: it records nothing, see `problem`
     std::shared_ptr<const Redaction> redaction;  // null: no rules
+    Scope scope;
     std::string problem;
     bool in_force = false;  // the recorder has it
   };
@@ -128,6 +132,7 @@ class Recordings {
   Result<Known*> find(const std::string& name);
   RecordingStatus status_of(const Known& known) const;
   static Recording recording_of(const Known& known);
+  static std::string beginning_of(const Known& known);
   void update(bool must_save);
   void hand_over(std::vector<Known*> candidates);
   Result<RecordingStatus> changed(Known& known);

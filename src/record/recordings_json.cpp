@@ -13,9 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kMembers[] = {"name",        "description", "pattern",  "destination", "start",
-                                         "duration",    "iterations",  "timezone", "expiration",  "limit_bytes",
-                                         "limit_items", "redact",      "origin"};
+constexpr std::string_view kMembers[] = {
+    "name",       "description", "pattern",     "destination", "start",  "duration",  "iterations", "timezone",
+    "expiration", "limit_bytes", "limit_items", "redact",      "origin", "look_back", "scope",      "undissected"};
 constexpr std::string_view kOrigins[] = {"config", "command", "control"};
 
 json time_json(Timestamp t) { return t == Timestamp{} ? json(nullptr) : json(to_rfc3339(t)); }
@@ -81,6 +81,9 @@ std::string to_json(const RecordingStatus& s) {
             {"limit_items", d.limit_items},
             {"origin", kOrigins[static_cast<int>(d.origin)]}};
   if (!d.redact.empty()) j["redact"] = rules_json(d.redact);
+  if (d.look_back != Duration{0}) j["look_back"] = baleen::to_string(d.look_back);
+  if (!d.scope.empty()) j["scope"] = d.scope;
+  if (d.undissected) j["undissected"] = true;
   const Progress& p = s.progress;
   j["state"] = {{"phase", to_string(s.phase)},
                 {"created", time_json(p.created)},
@@ -126,6 +129,9 @@ Result<Definition> definition_from_json(std::string_view text) try {
   d.limit_bytes = size_of(j, "limit_bytes");
   d.limit_items = size_of(j, "limit_items");
   if (const auto redact = j.find("redact"); redact != j.end()) d.redact = rules_of(*redact);
+  d.look_back = duration_of(j, "look_back");
+  d.scope = j.value("scope", "");
+  d.undissected = j.value("undissected", false);
   const std::string origin = j.value("origin", "control");
   for (size_t i = 0; i < std::size(kOrigins); ++i)
     if (kOrigins[i] == origin) d.origin = static_cast<Definition::Origin>(i);

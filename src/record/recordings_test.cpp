@@ -370,6 +370,68 @@ TEST_F(RecordingsTest, RulesOfRedactionHoldForAllAndSurviveARestart) {
   EXPECT_EQ(running_[0].redaction->rules().headers, own.redact.headers);
 }
 
+TEST_F(RecordingsTest, WhatLiesBeyondMatchesIsHandedOverAndSurvivesARestart) {
+  auto r = open();
+  Definition d = definition("a", "");
+  d.look_back = minutes(5);
+  d.scope = "tcp port 80";
+  d.undissected = true;
+  d.schedule = {now_.wall + minutes(1), minutes(2), 2, ""};
+  ASSERT_TRUE(r->create(d));
+  Definition all = definition("all", "");
+  ASSERT_TRUE(r->create(all));
+  pass(*r, minutes(1));
+  ASSERT_EQ(running(), "a all");
+  const Recording first = running_[0];
+  EXPECT_EQ(first.look_back, minutes(5));
+  EXPECT_EQ(first.scope.text(), "tcp port 80");
+  EXPECT_TRUE(first.undissected);
+  EXPECT_FALSE(first.by_filter) << "no pattern beside a scope: nothing matches by itself";
+  EXPECT_TRUE(running_[1].by_filter) << "no pattern and no scope: everything";
+  restart(r);
+  ASSERT_EQ(running(), "a all");
+  EXPECT_EQ(running_[0].scope.text(), "tcp port 80");
+  EXPECT_EQ(running_[0].look_back, minutes(5));
+  EXPECT_TRUE(running_[0].undissected);
+  EXPECT_EQ(r->show("a")->definition, d);
+  // It begins once for each iteration, whatever happens in it.
+  ASSERT_TRUE(r->pause("a"));
+  ASSERT_TRUE(r->resume("a"));
+  EXPECT_EQ(running_[0].beginning, first.beginning);
+  pass(*r, hours(24));
+  ASSERT_EQ(running(), "a all");
+  EXPECT_NE(running_[0].beginning, first.beginning);
+}
+
+TEST_F(RecordingsTest, AScopeOfTheConfigurationIsReloaded) {
+  auto r = open();
+  Definition d = definition("a", "");
+  d.origin = Definition::Origin::kConfig;
+  d.scope = "port 80";
+  ASSERT_TRUE(r->configure({d}));
+  ASSERT_EQ(running_[0].scope.text(), "port 80");
+  const int before = applied_;
+  ASSERT_TRUE(r->configure({d}));
+  EXPECT_EQ(applied_, before);
+  d.scope = "port 81";
+  d.pattern = "http";
+  ASSERT_TRUE(r->configure({d}));
+  EXPECT_EQ(running_[0].scope.text(), "port 81");
+  EXPECT_TRUE(running_[0].by_filter);
+  d.scope = "port of call";
+  const auto refused = r->configure({d});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("scope"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(running_[0].scope.text(), "port 81") << "nothing has changed";
+  d.scope = "";
+  d.undissected = true;
+  ASSERT_TRUE(r->configure({d}));
+  EXPECT_TRUE(running_[0].undissected);
+  EXPECT_FALSE(running_[0].scope.any());
+  d.look_back = -seconds(1);
+  EXPECT_FALSE(r->configure({d}));
+}
+
 TEST_F(RecordingsTest, WithoutItsRulesNothingIsRecorded) {
   {
     auto r = open();

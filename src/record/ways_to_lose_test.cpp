@@ -191,13 +191,24 @@ TEST_F(WaysToLose, Way08_NoSecretIsWrittenDown) {
 
 TEST_F(WaysToLose, Way09_PacketsThatNobodyDissectedAreThereToo) {
   Shard shard(folder_.path(), options());
+  Recording unknown;
+  unknown.name = "unknown";
+  unknown.destination = "file://" + bucket();
+  unknown.by_filter = false;
+  unknown.undissected = true;
+  shard->set_recordings({unknown});
   for (uint64_t stream = 1; stream <= 5; ++stream) shard.packets(stream, 10);  // no item of any
+  shard->stream_undissected({2});
   std::set<PacketName> found;
   shard.flight().read_all(timestamp_from_ns(0), [&](StreamKey key, const RecordedPacket& packet) {
     found.insert(name_of(as_text(packet.bytes)));
     EXPECT_EQ(key.number, name_of(as_text(packet.bytes)).stream);
   });
   EXPECT_EQ(found.size(), 50u) << "the last minutes of everything, matched or not";
+  finish(shard);
+  const Kept kept = read_kept(bucket());
+  EXPECT_EQ(kept.packets.size(), 10u) << "and in the bucket, when they are asked for";
+  for (const auto& [name, times] : kept.packets) EXPECT_EQ(name.stream, 2u);
 }
 
 TEST_F(WaysToLose, Way10_TheBucketSaysWhatIsInItAndWhetherItIsWhole) {

@@ -10,6 +10,7 @@
 #include "base/crc32c.h"
 #include "base/unique_fd.h"
 #include "io/http_client.h"
+#include "store/upload_body.h"
 
 namespace baleen::store {
 
@@ -97,9 +98,7 @@ Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes con
 Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path,
                                   PutOptions options) {
   options.only_if_absent = true;
-  BALEEN_TRY(const FileSum sum, sum_file(path));
-  if (options.crc32c && *options.crc32c != sum.crc32c)
-    return Error{Code::kInvalid, path + ": its CRC is not the one that was expected"};
+  BALEEN_TRY(const FileSum sum, known_sum(path, options.crc32c));  // what is said and is wrong, the store finds out
   options.crc32c = sum.crc32c;
   auto result = store.put_file(key, path, options);
   if (result || result.error().code != Code::kConflict) return result;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/crc32c.h"
+#include "store/upload_body.h"
 
 namespace baleen::store {
 
@@ -95,8 +96,8 @@ Result<ObjectFacts> RetryingStore::put(std::string_view key, Bytes content, cons
 
 Result<ObjectFacts> RetryingStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
   PutOptions ours = options;
-  BALEEN_TRY(const FileSum sum, sum_file(path));
-  if (!ours.crc32c) ours.crc32c = sum.crc32c;
+  BALEEN_TRY(const FileSum sum, known_sum(path, options.crc32c));
+  ours.crc32c = sum.crc32c;
   return retry_put(key, ours, sum.size, [&](const PutOptions& now) { return inner_->put_file(key, path, now); });
 }
 

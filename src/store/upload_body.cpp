@@ -4,8 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
-
-#include "store/object_store.h"
+#include <filesystem>
 
 namespace baleen::store {
 
@@ -23,6 +22,14 @@ Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length) co
   if (file >= 0) return io::digest_part(file, offset, length);
   const Bytes part = bytes.subspan(offset, length);
   return io::PartDigests{io::sha256(part), io::md5(part)};
+}
+
+Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c) {
+  if (!crc32c) return sum_file(path);
+  std::error_code failed;
+  const uint64_t size = std::filesystem::file_size(path, failed);
+  if (failed) return errno_error("look at " + path, failed.value());
+  return FileSum{size, *crc32c};
 }
 
 Result<OpenBody> open_body(const std::string& path) {

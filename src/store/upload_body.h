@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "io/crypto.h"
 #include "io/http_client.h"
+#include "store/object_store.h"
 
 namespace baleen::store {
 
@@ -30,6 +31,9 @@ struct OpenBody {
   UploadBody body;
 };
 Result<OpenBody> open_body(const std::string& path);
+
+/// A file's size and sum; when the sum is said, the file is not read for it.
+Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c);
 
 /// Bytes of a part: `wanted`, or `usual` when that is zero, at least `least`, and so many that the parts are at most
 /// `most_parts`; a multiple of 1 MiB unless there is one part only.

@@ -78,6 +78,7 @@ async function main() {
   let received = 0; // bytes of bodies, also of those that were cut
   const created = {};
   const sessions = new Map(); // upload_id -> {name, onlyIfAbsent}
+  const buckets = new Map(); // name -> {lifecycle, metageneration}: the emulator keeps no settings of buckets
   let inner = 0;
   let publicRead = false; // as a bucket that allUsers may view
 
@@ -160,6 +161,25 @@ async function main() {
     return answer;
   }
 
+  /// Settings of a bucket: reading them, and changing them on the condition that nobody else has. Null for other paths.
+  async function settings(request) {
+    const url = new URL(request.url, 'http://front');
+    const name = /^\/storage\/v1\/b\/([^/]+)$/.exec(url.pathname)?.[1];
+    if (name === undefined || !['GET', 'PATCH'].includes(request.method)) return null;
+    if (!buckets.has(name)) buckets.set(name, { metageneration: 1 });
+    const bucket = buckets.get(name);
+    if (request.method === 'PATCH') {
+      const wanted = JSON.parse((await readBody(request)).toString());
+      const seen = url.searchParams.get('ifMetagenerationMatch');
+      if (seen !== null && seen !== String(bucket.metageneration))
+        return { status: 412, headers: {}, body: errorBody(412, 'At least one of the pre-conditions you specified did not hold.') };
+      if (wanted.lifecycle !== undefined) bucket.lifecycle = wanted.lifecycle;
+      bucket.metageneration += 1;
+    }
+    const body = { kind: 'storage#bucket', name, metageneration: String(bucket.metageneration), lifecycle: bucket.lifecycle };
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  }
+
   const server = http.createServer(async (request, response) => {
     try {
       if (request.url.startsWith('/__control')) return await control(request, response);
@@ -183,7 +203,7 @@ async function main() {
         await readBody(request);
         return response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end(errorBody(401, 'Invalid Credentials'));
       }
-      const { status, headers, body } = await store(request, fault);
+      const { status, headers, body } = (await settings(request)) || (await store(request, fault));
       if (fault && fault.cut === 'after') return request.socket.destroy();
       delete headers['transfer-encoding'];
       response.writeHead(status, headers).end(body);

@@ -79,6 +79,7 @@ function listPage(query, objects) {
 
 /// What permission a request needs.
 function actionOf(method, url) {
+  if (url.searchParams.has('lifecycle')) return method === 'PUT' ? 's3:PutLifecycleConfiguration' : 's3:GetLifecycleConfiguration';
   const object = url.pathname.split('/').length > 2 && url.pathname.split('/')[2] !== '';
   if (!object) return 's3:ListBucket';
   if (method === 'GET' && url.searchParams.has('uploadId')) return 's3:ListMultipartUploadParts';
@@ -107,6 +108,7 @@ async function main() {
   const log = [], options = [];
   let received = 0; // bytes of bodies that came whole
   const refused = [];
+  let lifecycle = null; // the bucket's rules, as they were put
   let deny = [];
   let lifetime = 3600;
   let clock = 0;
@@ -196,6 +198,11 @@ async function main() {
       for (const [, number, etag] of wanted)
         if (!known.has(Number(number)) || known.get(Number(number)).etag !== etag)
           return { status: 400, headers: {}, body: errorXml('InvalidPart', 'One or more of the specified parts could not be found.') };
+    }
+    if (url.searchParams.has('lifecycle')) {
+      if (request.method === 'PUT') lifecycle = body.toString();
+      else if (lifecycle === null) return { status: 404, headers: {}, body: errorXml('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist') };
+      return { status: 200, headers: { 'content-type': 'application/xml' }, body: request.method === 'GET' ? lifecycle : '' };
     }
     if (request.method === 'GET' && url.searchParams.get('list-type') === '2' && url.pathname === `/${bucket}`) {
       const { objects } = await inner.store.listObjects(bucket, {});

@@ -258,8 +258,7 @@ Shape survey(Bytes m) {
       s.netbios = is_netbios(m, s.question_type);
     }
     // A name that cannot be read (a loop, too long) makes the message malformed.
-    std::string& text = scratch();
-    if (append_name(m, at, text) == 0) return s;
+    if (!is_name(m, at)) return s;
     at = s.size = behind + 4;
   }
   s.key = hash << 16 | s.header.id;
@@ -278,8 +277,7 @@ Shape survey(Bytes m) {
       if (behind == 0 || behind + 10 > m.size()) return s;
       const size_t end = behind + 10 + load_be16(&m[behind + 8]);
       if (end > m.size()) return s;
-      std::string& text = scratch();
-      if (m[at] != 0 && append_name(m, at, text) == 0) return s;
+      if (m[at] != 0 && !is_name(m, at)) return s;
       at = s.size = end;
     }
   }

@@ -44,6 +44,8 @@ size_t skip_name(Bytes message, size_t at);
 /// Follows compression (RFC 1035 4.1.4) strictly backwards, so that it ends. Returns the offset behind the name where
 /// it stands, zero when it is malformed or longer than 255 bytes.
 size_t append_name(Bytes message, size_t at, std::string& out);
+/// Whether append_name() could read it.
+bool is_name(Bytes message, size_t at);
 
 /// Appends the RDATA at [at, at + size) in presentation form: that of its type's RFC where we know it and it is well
 /// formed, otherwise that of RFC 3597 section 5.

@@ -1,4 +1,3 @@
-#include "dissect/allocations.h"
 #include "dissect/bench.h"
 #include "dissect/http/http.h"
 
@@ -22,26 +21,20 @@ std::string answer(size_t size) {
          std::to_string(size) + "\r\nConnection: keep-alive\r\nCache-Control: no-store\r\n\r\n" + body;
 }
 
-/// Runs rounds of one exchange and says how often malloc was called for each item.
-void run(benchmark::State& state, const std::vector<Said>& round, size_t items) {
-  const uint64_t before = allocations;
-  bench_exchanges<Http>(state, round, items);
-  // The pools and the session itself are made once: of many thousand items that is nothing.
-  state.counters["allocations_per_item"] =
-      static_cast<double>(allocations - before) / static_cast<double>(state.iterations() * items);
+void get(benchmark::State& state) {
+  bench_exchanges<Http>(state, {c(kGet), s(answer(static_cast<size_t>(state.range(0))))}, 1);
 }
-
-void get(benchmark::State& state) { run(state, {c(kGet), s(answer(static_cast<size_t>(state.range(0))))}, 1); }
 BENCHMARK(get)->Arg(100)->Arg(1500)->Arg(16384)->Arg(262144);
 
 void small(benchmark::State& state) {
-  run(state, {c(kSmallGet), s("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")}, 1);
+  bench_exchanges<Http>(state, {c(kSmallGet), s("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")}, 1);
 }
 BENCHMARK(small);
 
 void post(benchmark::State& state) {
   const std::string body = "{\"name\":\"a thing\",\"price\":12.5,\"tags\":[\"x\",\"y\"]}";
-  run(state,
+  bench_exchanges<Http>(
+      state,
       {c("POST /api/v1/items HTTP/1.1\r\nHost: shop.example.com\r\nContent-Type: application/json\r\nContent-Length: " +
          std::to_string(body.size()) + "\r\n\r\n" + body),
        s("HTTP/1.1 201 Created\r\nLocation: /api/v1/items/43\r\nContent-Length: 0\r\n\r\n")},
@@ -52,7 +45,8 @@ BENCHMARK(post);
 void graphql(benchmark::State& state) {
   const std::string body =
       R"({"operationName":"GetUser","query":"query GetUser($id: ID!) { user(id: $id) { id name } }","variables":{"id":"2"}})";
-  run(state,
+  bench_exchanges<Http>(
+      state,
       {c("POST /graphql HTTP/1.1\r\nHost: shop.example.com\r\nContent-Type: application/json\r\nContent-Length: " +
          std::to_string(body.size()) + "\r\n\r\n" + body),
        s(answer(200))},
@@ -63,7 +57,8 @@ BENCHMARK(graphql);
 void chunked(benchmark::State& state) {
   std::string chunks;
   for (int i = 0; i < 16; ++i) chunks += "100\r\n" + std::string(256, 'x') + "\r\n";
-  run(state, {c(kGet), s("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + "0\r\n\r\n")}, 1);
+  bench_exchanges<Http>(
+      state, {c(kGet), s("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + "0\r\n\r\n")}, 1);
 }
 BENCHMARK(chunked);
 

@@ -91,10 +91,13 @@ void unary(benchmark::State& state) {
   feed(session, out, Direction::kToServer, call.request());
   feed(session, out, Direction::kToClient, call.response());
   const std::string request = call.request(), response = call.response();
+  SteadyAllocations allocated;
   for (auto _ : state) {
+    allocated.round();
     feed(session, out, Direction::kToServer, request);
     feed(session, out, Direction::kToClient, response);
   }
+  allocated.report(state, 1);
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (request.size() + response.size())));
   session.close(false, out);
@@ -118,10 +121,13 @@ void changing_headers(benchmark::State& state) {
                                            {":authority", "shop"},
                                            {"x-request-id", "0123456789abcdef" + std::to_string(i)}})));
   size_t next = 0;
+  SteadyAllocations allocated;
   for (auto _ : state) {
+    allocated.round();
     feed(session, out, Direction::kToServer, requests[next++ % requests.size()]);
     feed(session, out, Direction::kToClient, answer);
   }
+  allocated.report(state, 1);
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations()));
   session.close(false, out);
 }

@@ -9,14 +9,14 @@ namespace {
 constexpr int16_t kNever = INT16_MAX;
 
 constexpr ApiText kTexts[] = {
-    {0, "Produce", 12, 9, true,
+    {0, "Produce", 13, 9, true,
      "transactionalId:s@3+ acks:i16 timeoutMs:i32 topicData[*name:s@0-12 *topicId:uuid@13+ partitionData[index:i32 "
      "records:r]]",
      "responses[*name:s@0-12 *topicId:uuid@13+ partitionResponses[index:i32 errorCode:i16 baseOffset:i64 "
      "logAppendTimeMs:i64@2+ logStartOffset:i64@5+ recordErrors[batchIndex:i32 batchIndexErrorMessage:s]@8+ "
      "errorMessage:s@8+ currentLeader(leaderId:i32 leaderEpoch:i32)@10+%0]] throttleTimeMs:i32@1+ "
      "nodeEndpoints[nodeId:i32 host:s port:i32 rack:s]@10+%0"},
-    {1, "Fetch", 17, 12, true,
+    {1, "Fetch", 18, 12, true,
      "clusterId:s@12+%0 replicaId:i32@0-14 replicaState(replicaId:i32 replicaEpoch:i64)@15+%1 maxWaitMs:i32 "
      "minBytes:i32 maxBytes:i32@3+ isolationLevel:i8@4+ sessionId:i32@7+ sessionEpoch:i32@7+ topics[*topic:s@0-12 "
      "*topicId:uuid@13+ partitions[partition:i32 currentLeaderEpoch:i32@9+ fetchOffset:i64 lastFetchedEpoch:i32@12+ "
@@ -27,7 +27,7 @@ constexpr ApiText kTexts[] = {
      "divergingEpoch(epoch:i32 endOffset:i64)@12+%0 currentLeader(leaderId:i32 leaderEpoch:i32)@12+%1 "
      "snapshotId(endOffset:i64 epoch:i32)@12+%2 abortedTransactions[producerId:i64 firstOffset:i64]@4+ "
      "preferredReadReplica:i32@11+ records:r]] nodeEndpoints[nodeId:i32 host:s port:i32 rack:s]@16+%0"},
-    {2, "ListOffsets", 10, 6, true,
+    {2, "ListOffsets", 11, 6, true,
      "replicaId:i32 isolationLevel:i8@2+ topics[*name:s partitions[partitionIndex:i32 currentLeaderEpoch:i32@4+ "
      "timestamp:i64 maxNumOffsets:i32@0]] timeoutMs:i32@10+",
      "throttleTimeMs:i32@2+ topics[*name:s partitions[partitionIndex:i32 errorCode:i16 oldStyleOffsets:[]i64@0 "
@@ -43,12 +43,12 @@ constexpr ApiText kTexts[] = {
     {5, "StopReplica", 4, 2, false, "", ""},
     {6, "UpdateMetadata", 8, 6, false, "", ""},
     {7, "ControlledShutdown", 3, 3, false, "", ""},
-    {8, "OffsetCommit", 9, 8, true,
+    {8, "OffsetCommit", 10, 8, true,
      "groupId:s generationIdOrMemberEpoch:i32@1+ memberId:s@1+ groupInstanceId:s@7+ retentionTimeMs:i64@2-4 "
      "topics[*name:s@0-9 *topicId:uuid@10+ partitions[partitionIndex:i32 committedOffset:i64 "
      "committedLeaderEpoch:i32@6+ commitTimestamp:i64@1 committedMetadata:s]]",
      "throttleTimeMs:i32@3+ topics[*name:s@0-9 *topicId:uuid@10+ partitions[partitionIndex:i32 errorCode:i16]]"},
-    {9, "OffsetFetch", 9, 6, true,
+    {9, "OffsetFetch", 10, 6, true,
      "groupId:s@0-7 topics[*name:s partitionIndexes:[]i32]@0-7 groups[groupId:s memberId:s@9+ memberEpoch:i32@9+ "
      "topics[*name:s@8-9 *topicId:uuid@10+ partitionIndexes:[]i32]]@8+ requireStable:b@7+",
      "throttleTimeMs:i32@3+ topics[*name:s partitions[partitionIndex:i32 committedOffset:i64 "
@@ -236,6 +236,23 @@ constexpr ApiText kTexts[] = {
      "partitionIndex:i32 leaderId:i32 leaderEpoch:i32 replicaNodes:[]i32 isrNodes:[]i32 eligibleLeaderReplicas:[]i32 "
      "lastKnownElr:[]i32 offlineReplicas:[]i32] topicAuthorizedOperations:i32] nextCursor(topicName:s "
      "partitionIndex:i32)"},
+    {76, "ShareGroupHeartbeat", 1, 0, false, "", ""},
+    {77, "ShareGroupDescribe", 1, 0, false, "", ""},
+    {78, "ShareFetch", 1, 0, false, "", ""},
+    {79, "ShareAcknowledge", 1, 0, false, "", ""},
+    {80, "AddRaftVoter", 0, 0, false, "", ""},
+    {81, "RemoveRaftVoter", 0, 0, false, "", ""},
+    {82, "UpdateRaftVoter", 0, 0, false, "", ""},
+    {83, "InitializeShareGroupState", 0, 0, false, "", ""},
+    {84, "ReadShareGroupState", 0, 0, false, "", ""},
+    {85, "WriteShareGroupState", 0, 0, false, "", ""},
+    {86, "DeleteShareGroupState", 0, 0, false, "", ""},
+    {87, "ReadShareGroupStateSummary", 0, 0, false, "", ""},
+    {88, "StreamsGroupHeartbeat", 0, 0, false, "", ""},
+    {89, "StreamsGroupDescribe", 0, 0, false, "", ""},
+    {90, "DescribeShareGroupOffsets", 0, 0, false, "", ""},
+    {91, "AlterShareGroupOffsets", 0, 0, false, "", ""},
+    {92, "DeleteShareGroupOffsets", 0, 0, false, "", ""},
 };
 
 }  // namespace

@@ -49,6 +49,7 @@ constexpr Field kFields[] = {
 };
 
 constexpr size_t kMaxLine = 8192, kBinaryHead = 24;
+constexpr uint8_t kBinaryStat = 0x10;
 constexpr uint64_t kMaxValue = 128 << 20;
 
 enum class Shape : uint8_t { kKeys, kStore, kCas, kCount, kKeyOnly, kPlain, kTouchGet, kMetaStore, kMeta };
@@ -72,6 +73,20 @@ const Verb* verb_of(std::string_view word) {
   for (const Verb& v : kVerbs)
     if (v.text == word) return &v;
   return nullptr;
+}
+
+/// Whether the first word, as far as it is there, is a verb, or begins a reply that is like no other protocol's.
+bool may_begin_line(std::string_view t, Direction d) {
+  const FirstWord word(t, 11);
+  const auto is = [&](std::string_view other) {
+    return word.whole ? other == word.text : other.starts_with(word.text);
+  };
+  if (d == Direction::kToServer)
+    return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& v) { return is(v.text); });
+  for (const std::string_view reply :
+       {"VALUE", "STORED", "NOT_STORED", "NOT_FOUND", "DELETED", "TOUCHED", "STAT", "ITEM", "EXISTS", "END"})
+    if (is(reply)) return true;
+  return false;
 }
 
 struct Command {
@@ -202,6 +217,46 @@ Probe binary_at(Direction d, Bytes b) {
   return extras == 0 || extras == 4 || extras == 8 || extras == 20 ? Probe::kYes : Probe::kNo;
 }
 
+/// The head of a datagram (protocol.txt, "UDP protocol").
+constexpr size_t kDatagramHead = 8;
+struct DatagramHead {
+  uint16_t request, part, parts;
+};
+std::optional<DatagramHead> datagram_at(Bytes b) {
+  if (b.size() <= kDatagramHead || load_be16(&b[6]) != 0) return std::nullopt;
+  const DatagramHead head{load_be16(&b[0]), load_be16(&b[2]), load_be16(&b[4])};
+  return head.part < head.parts ? std::optional(head) : std::nullopt;
+}
+
+constexpr uint64_t kQuietMeta = 1ull << 48;  // Item::match_key: a meta command that does not want all answers
+
+/// The words of a meta command or its answer that begin with a flag's letter: "q", "Oabc".
+std::string_view flag_of(std::string_view words, char flag) {
+  for (std::string_view word = next_word(words); !word.empty(); word = next_word(words))
+    if (word[0] == flag) return word;
+  return {};
+}
+
+/// Whether a reply can be the one to a quiet meta command, which does not get the usual ones (protocol.txt, "The "q"
+/// flag will hide the return line").
+bool answers_quiet(const Item* item, std::string_view line) {
+  const item::Value& request = item->request.payload;
+  const std::string_view command = request["command"].text(), key = request["key"].text();
+  std::string_view words = without_end(line), asked = request["args"].text();
+  const std::string_view word = next_word(words);
+  next_word(asked);
+  if (word == "MN") return false;
+  if (word == "EN") return false;
+  // A plain ms always stores; whether md and ma hide what they did not find depends on the server's version.
+  if (word == "NF") return command == "md" || command == "ma" || !flag_of(asked, 'M').empty();
+  if (word == "HD" && command != "mg") return false;
+  if (word == "VA") next_word(words);
+  if (!flag_of(asked, 'k').empty() && flag_of(words, 'k').substr(0, 1) == "k" && flag_of(words, 'k').substr(1) != key)
+    return false;
+  const std::string_view opaque = flag_of(asked, 'O');
+  return opaque.empty() || flag_of(words, 'O').empty() || flag_of(words, 'O') == opaque;
+}
+
 }  // namespace
 
 const item::Protocol Memcached::kProtocol = {
@@ -226,15 +281,11 @@ const item::Protocol Memcached::kProtocol = {
 Probe Memcached::begins(Direction d, Bytes b) {
   if (b[0] >= 0x80) return binary_at(d, b);
   const std::string_view t = as_text(b.first(std::min(b.size(), kMaxLine)));
+  // Before the line's end is looked for, its first word must be one: resync() asks for every byte.
+  if (!may_begin_line(t, d)) return Probe::kNo;
   const size_t end = t.find('\n');
   if (d == Direction::kToServer) {
-    if (end == std::string_view::npos) {
-      if (t.size() >= kMaxLine) return Probe::kNo;
-      const std::string_view word = t.substr(0, t.find_first_of(" \r"));
-      for (const Verb& v : kVerbs)
-        if (word.size() == t.size() ? v.text.starts_with(word) : v.text == word) return Probe::kUnsure;
-      return Probe::kNo;
-    }
+    if (end == std::string_view::npos) return t.size() >= kMaxLine ? Probe::kNo : Probe::kUnsure;
     if (end == 0 || t[end - 1] != '\r' || !is_printable(t.substr(0, end - 1))) return Probe::kNo;
     const Command c = read_command(t.substr(0, end + 1));
     if (c.verb == nullptr || !c.ok) return Probe::kNo;
@@ -265,10 +316,59 @@ Probe Memcached::begins(Direction d, Bytes b) {
 
 Probe Memcached::probe(const Input& in) {
   if (in.bytes.empty()) return Probe::kUnsure;
+  if (in.datagram) {
+    const auto head = datagram_at(in.bytes);
+    return head && head->part == 0 ? begins(in.direction, in.bytes.subspan(kDatagramHead)) : Probe::kNo;
+  }
   const Probe p = begins(in.direction, in.bytes);
   // "END" answers what somebody asked before; alone it says too little for a claim that is final.
   return p == Probe::kYes && in.direction == Direction::kToClient && as_text(in.bytes).starts_with("END") ? Probe::kNo
                                                                                                           : p;
+}
+
+Step Memcached::dissect(const Input& in, Output& out) {
+  return in.datagram ? datagram(in, out) : Framed::dissect(in, out);
+}
+
+/// Messages of one datagram. Of an answer in several datagrams the first is read: they may come in any order.
+Step Memcached::datagram(const Input& in, Output& out) {
+  const auto head = datagram_at(in.bytes);
+  if (!head) return Step::lost();
+  if (head->part != 0) {
+    out.count(Counter::kSkippedBytes, in.bytes.size());
+    return Step::took(in.bytes.size());
+  }
+  request_ = head->request;
+  lines_ = {};
+  for (Bytes rest = in.bytes.subspan(kDatagramHead); !rest.empty();) {
+    const Step step = Framed::dissect({in.direction, rest, in.time, true}, out);
+    if (step.kind != Step::Kind::kTook && step.kind != Step::Kind::kSkip) break;
+    rest = rest.subspan(static_cast<size_t>(std::min<uint64_t>(step.bytes, rest.size())));
+  }
+  if (reply_ != nullptr) {
+    reply_->capped = true;
+    finish_reply(reply_->values.empty() ? "OK" : "HIT", out);
+  }
+  request_.reset();
+  return Step::took(in.bytes.size());
+}
+
+void Memcached::expire(Timestamp before, Output& out) {
+  datagrams_.expire(before, out);
+  Framed::expire(before, out);
+}
+
+void Memcached::ask(Item* item, Output& out) {
+  request_ ? datagrams_.push(*request_, item, out) : waiting_.ask(item, out);
+}
+Item* Memcached::answer() { return request_ ? datagrams_.take(*request_) : waiting_.answer(); }
+
+Item* Memcached::answer_to_text(std::string_view line, Output& out) {
+  if (!request_)
+    for (const Item* i = waiting_.front(); i != nullptr && i->match_key == kQuietMeta && !answers_quiet(i, line);
+         i = waiting_.front())
+      out.finish(waiting_.answer());
+  return answer();
 }
 
 Measure Memcached::measure(Direction d, Bytes b) {
@@ -331,10 +431,12 @@ Step Memcached::text_request(const Frame& frame, Output& out) {
   }
   if (c.no_reply) map.add("noReply", true);
   set(item->request, map.build(), frame);
+  const bool meta = c.verb != nullptr && (c.verb->shape == Shape::kMeta || c.verb->shape == Shape::kMetaStore);
+  if (meta && flag_of(c.rest.substr(c.key.size()), 'q') == "q") item->match_key = kQuietMeta;
   if (c.no_reply || (c.verb != nullptr && c.verb->text == "quit")) {
     out.finish(item);
   } else {
-    waiting_.ask(item, out);
+    ask(item, out);
   }
   return Step::took(frame.size);
 }
@@ -359,7 +461,7 @@ Step Memcached::text_reply(const Frame& frame, Output& out) {
   uint64_t value = 0;
   const Got got = reply_kind(seen.substr(0, seen.find('\n') + 1), value);
   const bool fresh = reply_ == nullptr;
-  Item* item = fresh ? waiting_.answer() : reply_->item;
+  Item* item = fresh ? answer_to_text(seen.substr(0, seen.find('\n') + 1), out) : reply_->item;
   if (item == nullptr) item = begin_orphan(kProtocol, out);
   Arena& arena = item->arena;
   const bool parts = got == Got::kValue || got == Got::kStat || got == Got::kEnd;
@@ -424,6 +526,36 @@ Step Memcached::text_reply(const Frame& frame, Output& out) {
   return Step::took(frame.size);
 }
 
+/// The request that a binary reply answers; null when it cannot be known.
+Item* Memcached::answer_to_binary(uint64_t key, Output& out) {
+  if (request_) return datagrams_.take(*request_);
+  // Quiet commands before the one that this answers had nothing to say.
+  for (const Item* i = waiting_.front(); i != nullptr; i = waiting_.front()) {
+    if (i->match_key == key) return waiting_.answer();
+    if (!is_quiet(static_cast<uint8_t>(i->match_key))) break;
+    out.finish(waiting_.answer());
+  }
+  return nullptr;
+}
+
+/// One of the replies to a stat command; the last has no key (protocol-binary.txt, "Stat").
+Step Memcached::binary_stat(const Frame& frame, Output& out) {
+  reply_->size += frame.size;
+  reply_->bytes += frame.bytes.size();
+  ByteReader r(frame.bytes.subspan(kBinaryHead));
+  r.skip(frame.bytes[4]);
+  const std::string_view name = r.text(load_be16(&frame.bytes[2])), value = as_text(r.rest());
+  if (!r.ok() || name.empty()) {
+    finish_reply("OK", out);
+  } else if (reply_->bytes <= out.settings().body_cap && is_text(name)) {
+    Arena& arena = reply_->item->arena;
+    reply_->stats.add(arena.copy(name), text_or_bytes(arena.copy(value), frame.cut));
+  } else {
+    reply_->capped = true;
+  }
+  return Step::took(frame.size);
+}
+
 Step Memcached::binary(const Frame& frame, Output& out) {
   if (frame.bytes.size() < kBinaryHead) return Step::lost();
   const bool asks = frame.bytes[0] == 0x80;
@@ -435,14 +567,12 @@ Step Memcached::binary(const Frame& frame, Output& out) {
   if (asks) {
     item = out.begin(kProtocol);
   } else {
-    // Quiet commands before the one that this answers had nothing to say.
-    for (const Item* i = waiting_.front(); i != nullptr; i = waiting_.front()) {
-      if (i->match_key == key) {
-        item = waiting_.answer();
-        break;
-      }
-      if (!is_quiet(static_cast<uint8_t>(i->match_key))) break;
-      out.finish(waiting_.answer());
+    if (opcode == kBinaryStat && reply_ != nullptr && reply_->item->match_key == key) return binary_stat(frame, out);
+    item = answer_to_binary(key, out);
+    if (item != nullptr && opcode == kBinaryStat && load_be16(&frame.bytes[2]) != 0) {
+      reply_ = new (item->arena.allocate(sizeof(Reply), alignof(Reply))) Reply(item);
+      reply_->time = frame.time;
+      return binary_stat(frame, out);
     }
     if (item == nullptr) item = begin_orphan(kProtocol, out);
   }
@@ -494,7 +624,7 @@ Step Memcached::binary(const Frame& frame, Output& out) {
   set(asks ? item->request : item->response, map.build(), frame);
   if (asks) {
     item->match_key = key;
-    waiting_.ask(item, out);
+    ask(item, out);
   } else {
     out.finish(item);
   }
@@ -502,6 +632,7 @@ Step Memcached::binary(const Frame& frame, Output& out) {
 }
 
 void Memcached::forget(Direction, Output& out) {
+  datagrams_.finish_all(out);
   if (reply_ != nullptr) finish_reply("INCOMPLETE", out);
 }
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "dissect/framed.h"
 #include "dissect/lines.h"
 
@@ -7,14 +9,17 @@ namespace baleen::dissect::memcached {
 
 struct Reply;
 
-/// memcached's text protocol (classic and meta commands) and its binary protocol, over TCP. Text replies come in order,
-/// binary ones by their opaque number; quiet binary commands that are not answered count as answered by the next.
+/// memcached's text protocol (classic and meta commands) and its binary protocol, over TCP and UDP. Text replies come
+/// in order, binary ones by their opaque number, those of datagrams by the number of their request; quiet commands that
+/// are not answered count as answered by the next.
 class Memcached final : public Framed<Memcached, InOrderPairs> {
  public:
   static const item::Protocol kProtocol;
-  static constexpr bool kTcp = true, kUdp = false;
+  static constexpr bool kTcp = true, kUdp = true;
   static Probe probe(const Input& in);
 
+  Step dissect(const Input& in, Output& out) override;
+  void expire(Timestamp before, Output& out) override;
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
@@ -24,10 +29,18 @@ class Memcached final : public Framed<Memcached, InOrderPairs> {
   Step text_request(const Frame& frame, Output& out);
   Step text_reply(const Frame& frame, Output& out);
   Step binary(const Frame& frame, Output& out);
+  Step binary_stat(const Frame& frame, Output& out);
+  Step datagram(const Input& in, Output& out);
+  void ask(item::Item* item, Output& out);
+  item::Item* answer();
+  item::Item* answer_to_text(std::string_view line, Output& out);
+  item::Item* answer_to_binary(uint64_t key, Output& out);
   void finish_reply(std::string_view status, Output& out);
 
   LineScan lines_;
-  Reply* reply_ = nullptr;  // values that wait for their END; in its item's arena
+  KeyedMatcher datagrams_;             // by request number
+  std::optional<uint16_t> request_{};  // of the datagram in hand
+  Reply* reply_ = nullptr;             // values that wait for their END; in its item's arena
 };
 
 }  // namespace baleen::dissect::memcached

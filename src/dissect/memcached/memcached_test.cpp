@@ -24,6 +24,24 @@ std::vector<Row> rows() {
       {"meta",
        {c("mg k v\r\nms k 1\r\nz\r\n"), s("VA 2 f1\r\nab\r\nHD\r\n")},
        {R"~("command":"mg"|"value":"ab")~", R"~("status":"HD")~"}},
+      {"quiet meta commands that miss",
+       {c("mg a v q k\r\nmg b v q k\r\nmg c v q\r\nms d 1 q\r\nx\r\nmd e q\r\nmg f v\r\nmn\r\n"),
+        s("VA 1 kb\r\n1\r\nEN\r\nMN\r\n")},
+       {R"~(0 req|"key":"a")~", R"~("key":"b"|"status":"HIT","value":"1")~", R"~(0 req|"key":"c")~",
+        R"~(0 req|"command":"ms")~", R"~(0 req|"command":"md")~", R"~("key":"f"|"status":"EN")~",
+        R"~("command":"mn"|"status":"MN")~"}},
+      {"quiet meta commands of an older server",
+       {c("ms d 1 q\r\nx\r\nmd e q\r\nmd d q\r\nmn\r\n"), s("NF\r\nMN\r\n")},
+       {R"~(0 req|"command":"ms")~", R"~("key":"e"|"status":"NF")~", R"~(0 req|"key":"d")~", R"~("status":"MN")~"}},
+      {"quiet meta command by its opaque",
+       {c("mg a v q O1\r\nmg a v q O2\r\nmn\r\n"), s("VA 1 O2\r\n1\r\nMN\r\n")},
+       {R"~(0 req|"args":"a v q O1")~", R"~("args":"a v q O2"|"value":"1")~", R"~("status":"MN")~"}},
+      {"binary statistics",
+       {c(unhex("80 10 0000 00 00 0000 00000000 00000009 0000000000000000")),
+        s(unhex("81 10 0003 00 00 0000 00000004 00000009 0000000000000000 'pid' '7'"
+                "81 10 0002 00 00 0000 00000003 00000009 0000000000000000 'up' '1'"
+                "81 10 0000 00 00 0000 00000000 00000009 0000000000000000"))},
+       {R"~("command":"stats"|"status":"OK","stats":{"pid":"7","up":"1"})~"}},
       {"binary",
        {c(unhex("80 00 0001 00 00 0000 00000001 00000009 0000000000000000 'k'")),
         s(unhex("81 00 0000 04 00 0000 00000006 00000009 0000000000000001 00000005 'ab'"))},
@@ -50,6 +68,26 @@ TEST(Memcached, AfterAGapNothingIsPairedWrongly) {
   session.close(false, out);
   EXPECT_THAT(out.items, ::testing::ElementsAre(::testing::HasSubstr("2 req"), ::testing::HasSubstr("3 res"),
                                                 ::testing::HasSubstr("3 res"), ::testing::HasSubstr("0 req")));
+}
+
+TEST(Memcached, DatagramsAreAnsweredByTheirNumbers) {
+  const auto head = [](int request, int part, int parts) {
+    return be(request, 2) + be(part, 2) + be(parts, 2) + be(0, 2);
+  };
+  const std::vector<Said> script = {
+      c(head(1, 0, 1) + "get a\r\n"),
+      c(head(2, 0, 1) + "get b\r\n"),
+      s(head(2, 0, 1) + "VALUE b 0 1\r\nx\r\nEND\r\n"),
+      s(head(1, 0, 2) + "VALUE a 0 20\r\nhalf of i"),
+      s(head(1, 1, 2) + "t is here..\r\nEND\r\n"),
+      c(head(3, 0, 1) + "get c\r\n"),
+  };
+  EXPECT_THAT(play_datagrams<Memcached>(script),
+              ::testing::ElementsAre(
+                  ::testing::AllOf(::testing::HasSubstr(R"("key":"b")"), ::testing::HasSubstr(R"("value":"x")")),
+                  ::testing::AllOf(::testing::HasSubstr(R"("key":"a")"), ::testing::HasSubstr("half of i"),
+                                   ::testing::HasSubstr(R"("truncated":true)")),
+                  ::testing::AllOf(::testing::HasSubstr("2 req"), ::testing::HasSubstr(R"("key":"c")"))));
 }
 
 TEST(Memcached, Probe) {

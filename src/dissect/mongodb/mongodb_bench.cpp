@@ -1,10 +1,8 @@
-#include <benchmark/benchmark.h>
-
 #include <cstdlib>
 #include <string>
 
+#include "dissect/bench.h"
 #include "dissect/mongodb/mongodb.h"
-#include "dissect/play.h"
 
 namespace baleen::dissect::mongodb {
 namespace {
@@ -40,10 +38,13 @@ void find(benchmark::State& state) {
     const Step step = session.dissect({d, as_bytes(bytes), Timestamp{}, false}, out);
     if (step.kind != Step::Kind::kTook || step.bytes != bytes.size()) std::abort();
   };
+  SteadyAllocations allocated;
   for (auto _ : state) {
+    allocated.round();
     feed(Direction::kToServer, request);
     feed(Direction::kToClient, answer);
   }
+  allocated.report(state, 1);
   if (out.finished != static_cast<uint64_t>(state.iterations())) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(out.finished));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (request.size() + answer.size())));

@@ -1,10 +1,8 @@
-#include <benchmark/benchmark.h>
-
 #include <cstdlib>
 #include <string>
 
+#include "dissect/bench.h"
 #include "dissect/mysql/mysql.h"
-#include "dissect/play.h"
 
 namespace baleen::dissect::mysql {
 namespace {
@@ -30,10 +28,13 @@ void text_query(benchmark::State& state) {
       at += step.bytes;
     }
   };
+  SteadyAllocations allocated;
   for (auto _ : state) {
+    allocated.round();
     feed(Direction::kToServer, request);
     feed(Direction::kToClient, answer);
   }
+  allocated.report(state, 1);
   if (out.finished != static_cast<uint64_t>(state.iterations())) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(out.finished));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (request.size() + answer.size())));

@@ -49,6 +49,15 @@ constexpr Verb kVerbs[] = {
     {"-ERR", Op::kErr, false, true},  {"CONNECT", Op::kConnect, true, false}, {"INFO", Op::kInfo, false, true},
 };
 
+/// Whether the first word, as far as it is there, is a verb of that direction.
+bool may_begin_line(std::string_view t, Direction d) {
+  const FirstWord word(t, 7);
+  for (const Verb& v : kVerbs)
+    if (d == Direction::kToServer ? v.to_server : v.to_client)
+      if (word.whole ? same_word(v.text, word.text) : starts_with_word(v.text, word.text)) return true;
+  return false;
+}
+
 const Verb* verb_of(std::string_view word) {
   for (const Verb& v : kVerbs)
     if (same_word(v.text, word)) return &v;
@@ -167,15 +176,12 @@ const item::Protocol Nats::kProtocol = {
 
 Probe Nats::begins(Direction d, Bytes b) {
   const std::string_view t = as_text(b);
+  // Before the line's end is looked for, its first word must be one: resync() asks for every byte.
+  if (!may_begin_line(t, d)) return Probe::kNo;
   const size_t end = t.substr(0, 4096).find('\n');
   if (end == std::string_view::npos) {
     if (t.size() >= 4096) return t.starts_with("INFO {\"") && d == Direction::kToClient ? Probe::kYes : Probe::kNo;
-    // It still may be, as long as the first word may.
-    const std::string_view word = t.substr(0, t.find_first_of(" \t\r"));
-    for (const Verb& v : kVerbs)
-      if (d == Direction::kToServer ? v.to_server : v.to_client)
-        if (word.size() == t.size() ? starts_with_word(v.text, word) : same_word(v.text, word)) return Probe::kUnsure;
-    return Probe::kNo;
+    return Probe::kUnsure;
   }
   const Line l = read_line(t.substr(0, end + 1));
   if (l.verb == nullptr || !l.ok || !(d == Direction::kToServer ? l.verb->to_server : l.verb->to_client))

@@ -1,9 +1,7 @@
-#include <benchmark/benchmark.h>
-
 #include <cstdlib>
 #include <string>
 
-#include "dissect/play.h"
+#include "dissect/bench.h"
 #include "dissect/postgresql/postgresql.h"
 
 namespace baleen::dissect::postgresql {
@@ -30,10 +28,13 @@ void run(benchmark::State& state, const std::string& request, const std::string&
   out.keep = false;
   Postgresql session;
   uint64_t messages = 0;
+  SteadyAllocations allocated;
   for (auto _ : state) {
+    allocated.round();
     feed(session, out, Direction::kToServer, request, messages);
     feed(session, out, Direction::kToClient, answer, messages);
   }
+  allocated.report(state, 1);
   if (out.finished != static_cast<uint64_t>(state.iterations())) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(messages));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (request.size() + answer.size())));

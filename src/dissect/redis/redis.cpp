@@ -587,6 +587,19 @@ Probe probe_command(std::string_view t) {
   return (t[at] | 0x20) >= 'a' && (t[at] | 0x20) <= 'z' ? Probe::kYes : Probe::kNo;
 }
 
+/// What follows AUTH or HELLO: a password (SMTP and FTP name mechanisms, in upper case), or a version of RESP.
+Probe probe_log_in(std::string_view t, bool password) {
+  const size_t stop = t.find('\n');
+  if (stop == std::string_view::npos) return t.size() > 512 ? Probe::kNo : Probe::kUnsure;
+  t = t.substr(0, stop);
+  if (t.ends_with('\r')) t.remove_suffix(1);
+  if (t.size() < 2 || !is_text(t)) return Probe::kNo;
+  t.remove_prefix(1);
+  if (!password) return t == "2" || t == "3" || t.starts_with("2 ") || t.starts_with("3 ") ? Probe::kYes : Probe::kNo;
+  const std::string_view word = t.substr(0, t.find(' '));
+  return word.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != word.npos ? Probe::kYes : Probe::kNo;
+}
+
 /// A command typed as text. Only what other line protocols cannot mean: memcached's set has five words, SIP and HTTP
 /// name themselves at the end of the line.
 Probe probe_inline(std::string_view t) {
@@ -595,6 +608,7 @@ Probe probe_inline(std::string_view t) {
   if (end == 0 || end > 12 || (t[end] != ' ' && t[end] != '\r' && t[end] != '\n')) return Probe::kNo;
   const std::string_view verb = t.substr(0, end);
   if (only_ours(verb)) return Probe::kYes;
+  if (same_word(verb, "AUTH") || same_word(verb, "HELLO")) return probe_log_in(t.substr(end), same_word(verb, "AUTH"));
   const bool writes = same_word(verb, "SET"), publishes = same_word(verb, "PUBLISH") || same_word(verb, "SUBSCRIBE");
   if (!writes && !publishes) return Probe::kNo;
   const size_t stop = t.find('\n');

@@ -1,9 +1,7 @@
-#include <benchmark/benchmark.h>
-
 #include <cstdlib>
 #include <string>
 
-#include "dissect/play.h"
+#include "dissect/bench.h"
 #include "dissect/redis/redis.h"
 
 namespace baleen::dissect::redis {
@@ -32,10 +30,13 @@ void exchanges(benchmark::State& state) {
       at += step.bytes;
     }
   };
+  SteadyAllocations allocated;
   for (auto _ : state) {
+    allocated.round();
     feed(Direction::kToServer, commands);
     feed(Direction::kToClient, replies);
   }
+  allocated.report(state, static_cast<double>(depth));
   if (out.finished != state.iterations() * depth) std::abort();
   state.SetItemsProcessed(static_cast<int64_t>(out.finished));
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * (commands.size() + replies.size())));

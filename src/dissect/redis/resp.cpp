@@ -15,12 +15,14 @@ using item::Value;
 struct RespReader::Frame {
   Frame* up;
   Value* values;
-  uint64_t left;  // elements still to come
+  uint64_t left;  // elements still to come; of a streamed one never to be reached
   uint32_t stored, room;
   char type;
 };
 
 namespace {
+
+constexpr uint64_t kMostAnnounced = uint64_t{1} << 40;  // elements that an aggregate may say it has
 
 /// The integer of a head line that ends in CRLF. `at` is at its first character and moves behind the line. Returns
 /// false when the line is not all there; sets `bad` when it is no integer.
@@ -69,7 +71,30 @@ void RespReader::open(char type, int64_t n) {
   top_ = arena_->make<Frame>(Frame{top_, nullptr, elements, 0, 0, type});
 }
 
+/// Opens what says its end only when it comes: "*?", "%?", or "$?" (type ';', for its chunks).
+void RespReader::open_streamed(char type) {
+  ++depth_;
+  top_ = arena_->make<Frame>(Frame{top_, nullptr, UINT64_MAX, 0, 0, type});
+}
+
+/// The end of a streamed value; true when it was the outermost.
+bool RespReader::end_streamed() {
+  Frame& f = *top_;
+  if (f.up == nullptr && f.type != ';') count_ = f.type == '%' ? f.stored / 2 : f.stored;
+  top_ = f.up;
+  --depth_;
+  return f.type != '|' && deliver(close(f));
+}
+
 Value RespReader::close(Frame& frame) {
+  if (frame.type == ';') {
+    size_t size = 0;
+    for (uint32_t i = 0; i < frame.stored; ++i) size += frame.values[i].text().size();
+    char* const text = static_cast<char*>(arena_->allocate(size, 1));
+    size_t at = 0;
+    for (uint32_t i = 0; i < frame.stored; ++i) at += frame.values[i].text().copy(text + at, size - at);
+    return text_or_bytes({text, size}, truncated_);
+  }
   if (frame.type != '%') return Value::list({frame.values, frame.stored});
   const uint32_t pairs = frame.stored / 2;
   auto members = arena_->array<Member>(pairs);
@@ -143,6 +168,21 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
         if (top_ == nullptr && type != '|') type_ = type;
         if (command && type != (top_ == nullptr ? '*' : '$')) return bad_here();
         size_t next = at + 1;
+        // Streamed values, as RESP3 has them: "$?" and chunks up to ";0", "*?" and elements up to ".".
+        const bool streaming = top_ != nullptr && top_->left > kMostAnnounced;
+        const bool in_text = streaming && top_->type == ';';
+        if (in_text != (type == ';') || (type == '.' && !streaming)) return bad_here();
+        if (type == '.' || (!command && std::strchr("*~>%|$", type) != nullptr && next < size && b[next] == '?')) {
+          const size_t end = type == '.' ? next : next + 1;
+          if (size < end + 2) return stop(end - at + 2);
+          if (b[end] != '\r' || b[end + 1] != '\n' || (type != '.' && depth_ == kMaxDepth)) return bad_here();
+          at = end + 2;
+          if (type == '.')
+            complete = end_streamed();
+          else
+            open_streamed(type == '$' ? ';' : type);
+          break;
+        }
         int64_t n = 0;
         bool bad = false;
         switch (type) {
@@ -152,7 +192,7 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
           case '%':
           case '|':
             if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad || n > (int64_t{1} << 40) || (n > 0 && depth_ == kMaxDepth)) return bad_here();
+            if (bad || n > static_cast<int64_t>(kMostAnnounced) || (n > 0 && depth_ == kMaxDepth)) return bad_here();
             at = next;
             if (n < 0) {
               complete = deliver(Value());
@@ -161,6 +201,18 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
               if (type != '|') complete = deliver(type == '%' ? Value::map({}) : Value::list({}));
             } else {
               open(type, n);
+            }
+            break;
+          case ';':
+            if (!read_number(b, size, next, n, bad)) return stop(0);
+            if (bad || n < 0 || n > static_cast<int64_t>(kMaxBulk)) return bad_here();
+            at = next;
+            if (n == 0) {
+              complete = end_streamed();
+            } else {
+              body_left_ = static_cast<uint64_t>(n);
+              bulk_type_ = type;
+              phase_ = Phase::kBulk;
             }
             break;
           case '$':

@@ -53,6 +53,8 @@ class RespReader {
   struct Frame;
   enum class Phase : uint8_t { kHead, kBulk, kBody, kTail };
   void open(char type, int64_t n);
+  void open_streamed(char type);
+  bool end_streamed();
   bool deliver(item::Value value);
   item::Value close(Frame& frame);
   item::Value keep(std::string_view text);

@@ -15,6 +15,7 @@
 #include "store/checksum.h"
 #include "store/gcs/answers.h"
 #include "store/json.h"
+#include "store/upload_body.h"
 
 namespace baleen::store::gcs {
 namespace {
@@ -61,6 +62,12 @@ std::string GcsStore::object_url(std::string_view key, std::string_view query) c
   if (!query.empty()) url += std::exchange(glue, "&"), url += query;
   if (!settings_.user_project.empty())
     url += fmt::format("{}userProject={}", glue, io::percent_encode(settings_.user_project));
+  return url;
+}
+
+std::string GcsStore::bucket_url(std::string_view query) const {
+  std::string url = fmt::format("{}/storage/v1/b/{}?{}", settings_.endpoint, settings_.bucket, query);
+  if (!settings_.user_project.empty()) url += "&userProject=" + io::percent_encode(settings_.user_project);
   return url;
 }
 
@@ -251,11 +258,18 @@ Result<ObjectFacts> GcsStore::put(std::string_view key, Bytes content, const Put
 }
 
 Result<ObjectFacts> GcsStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
-  BALEEN_TRY(const FileSum sum, sum_file(path));
+  // A sum that is known goes to the store, which checks it; a file that is not what it says is found out afterwards.
+  BALEEN_TRY(const FileSum sum, known_sum(path, options.crc32c));
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return errno_error("open " + path, errno);
-  if (sum.size > kMultipartLimit || !options.session.empty())
-    return put_body(key, Body{{}, fd.get(), sum.size, sum.crc32c}, options);
+  if (sum.size > kMultipartLimit || !options.session.empty()) {
+    auto object = put_body(key, Body{{}, fd.get(), sum.size, sum.crc32c}, options);
+    if (object || !options.crc32c || object.error().code != Code::kUnavailable) return object;
+    // Perhaps it arrived as it left, and is not what was said of it: no later try would help.
+    if (const auto real = sum_file(path); real && real->crc32c != sum.crc32c)
+      return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
+    return object;
+  }
   std::string content(sum.size, '\0');
   size_t have = 0;
   for (ssize_t n = 1; have < content.size() && n != 0; have += static_cast<size_t>(n)) {
@@ -335,6 +349,32 @@ Result<> GcsStore::remove(std::string_view key) {
   BALEEN_TRY_DO(check_key(key));
   BALEEN_TRY(const io::HttpAnswer answer, send({.method = "DELETE", .url = object_url(key, "")}));
   if (!answer.ok()) return refused(answer, "remove", key);
+  return {};
+}
+
+/// cloud.google.com/storage/docs/lifecycle; the version is the bucket's metageneration.
+Result<LifecycleText> GcsStore::lifecycle() {
+  BALEEN_TRY(const io::HttpAnswer answer, send({.url = bucket_url("fields=lifecycle,metageneration")}));
+  if (!answer.ok()) return refused(answer, "read the lifecycle rules of", "");
+  const auto bucket = parse_json(answer.body);
+  if (!bucket) return Error{Code::kUnavailable, what("read the lifecycle rules of", "") + ": the answer is not JSON"};
+  LifecycleText out;
+  if (const auto rules = bucket->find("lifecycle"); rules != bucket->end()) out.text = dump_json(*rules);
+  out.version = json_text(*bucket, "metageneration");
+  return out;
+}
+
+Result<> GcsStore::set_lifecycle(const LifecycleText& rules) {
+  const auto lifecycle = parse_json(rules.text);
+  if (!lifecycle) return Error{Code::kInvalid, "lifecycle rules of Cloud Storage are a JSON object"};
+  std::string query = "fields=lifecycle";
+  if (!rules.version.empty()) query += "&ifMetagenerationMatch=" + io::percent_encode(rules.version);
+  const std::string body = dump_json({{"lifecycle", *lifecycle}});
+  io::HttpRequest request{.method = "PATCH", .url = bucket_url(query)};
+  request.headers = {{"Content-Type", "application/json; charset=UTF-8"}};
+  request.body = as_bytes(body);
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "set the lifecycle rules of", "");
   return {};
 }
 

@@ -5,6 +5,7 @@
 
 #include "io/http_client.h"
 #include "store/gcs/credentials.h"
+#include "store/lifecycle.h"
 #include "store/object_store.h"
 
 namespace baleen::store::gcs {
@@ -22,7 +23,7 @@ struct Body {
 /// Up to 8 MiB go in one multipart request, more through a resumable session: in one request too, unless part_bytes
 /// says otherwise, since a cut request loses nothing that the session does not tell. The content's CRC32C is sent
 /// ahead, checked by the store, and its answer is checked by us; an object that came out wrong is removed again.
-class GcsStore : public ObjectStore {
+class GcsStore : public ObjectStore, public LifecycleKeeper {
  public:
   struct Settings {
     std::string bucket;
@@ -41,6 +42,8 @@ class GcsStore : public ObjectStore {
   Result<ObjectFacts> head(std::string_view key) override;
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
+  Result<LifecycleText> lifecycle() override;
+  Result<> set_lifecycle(const LifecycleText& rules) override;
   std::string name() const override { return "gs://" + settings_.bucket; }
   std::string endpoint() const override { return io::without_secrets(settings_.endpoint); }
   std::string identity() const override { return tokens_.identity(); }
@@ -56,6 +59,7 @@ class GcsStore : public ObjectStore {
   Result<io::HttpAnswer> ask_session(const std::string& session, const Body& body, const PutOptions& options);
   Result<ObjectFacts> finish(const io::HttpAnswer& answer, std::string_view key, const Body& body);
   std::string upload_url(const char* type, const PutOptions& options) const;
+  std::string bucket_url(std::string_view query) const;
   std::string object_url(std::string_view key, std::string_view query) const;
   std::string what(std::string_view verb, std::string_view key) const;
   Error refused(const io::HttpAnswer& answer, std::string_view verb, std::string_view key) const;

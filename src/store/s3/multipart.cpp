@@ -106,10 +106,10 @@ Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& bo
   request.payload_sha256 = io::to_hex(io::sha256(as_bytes(xml)));
   request.http.headers = {{"Content-Type", "application/xml"}};
   add_customer_key(request);
-  if (options.only_if_absent) request.http.headers.emplace_back("If-None-Match", "*");
   request.http.body = as_bytes(xml);
   request.http.cancel = options.cancel;
-  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  BALEEN_TRY(const io::HttpAnswer answer,
+             options.only_if_absent ? send_once_only(std::move(request), key) : send(std::move(request)));
   // The store begins its answer with 200 before it knows how it ends.
   if (!answer.ok() || parse_refusal(answer.body)) return refused(answer, "put", key, "s3:PutObject");
 

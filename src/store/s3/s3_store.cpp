@@ -146,9 +146,10 @@ Result<io::HttpAnswer> S3Store::send(Request request) {
     }
     if (answer->status == 403 && adopt_clock(*answer)) continue;
     const auto refusal = parse_refusal(answer->body);
-    const bool expired =
-        answer->status == 401 || (refusal && (refusal->code == "ExpiredToken" || refusal->code == "InvalidToken" ||
-                                              refusal->code == "TokenRefreshRequired"));
+    // An answer to HEAD has no body that could say why.
+    const bool expired = answer->status == 401 || (answer->status == 400 && request.method == "HEAD") ||
+                         (refusal && (refusal->code == "ExpiredToken" || refusal->code == "InvalidToken" ||
+                                      refusal->code == "TokenRefreshRequired"));
     if (expired && again == 3 && keys_.refused(used)) continue;
     return answer;
   }
@@ -197,17 +198,34 @@ Result<> S3Store::absent(std::string_view key) {
   return {};
 }
 
+/// What makes an object, only if there is none. Between the look and the request of a server that knows no conditions
+/// somebody else may make it: names that only we make are safe all the same.
+Result<io::HttpAnswer> S3Store::send_once_only(Request request, std::string_view key) {
+  if (!knows_no_conditions_) {
+    Request conditional = request;
+    conditional.http.headers.emplace_back("If-None-Match", "*");
+    auto answer = send(std::move(conditional));
+    if (!answer || answer->status != 501) return answer;
+    if (!knows_no_conditions_.exchange(true))
+      log::warning("{} knows no If-None-Match: whether an object is there already is looked up before", name());
+  }
+  const auto there = head(key);
+  if (there) return Error{Code::kConflict, what("put", key) + ": it is there already"};
+  if (there.error().retryable()) return there.error();
+  return send(std::move(request));
+}
+
 Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
   BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size));
   Request request{.method = "PUT", .key = std::string(key)};
   request.payload_sha256 = io::to_hex(digests.sha256);
   describe(body, options, request);
   request.http.headers.emplace_back("x-amz-checksum-crc32c", encode_crc32c(body.crc32c));
-  if (options.only_if_absent) request.http.headers.emplace_back("If-None-Match", "*");
   body.attach(request.http, 0, body.size);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
-  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  BALEEN_TRY(const io::HttpAnswer answer,
+             options.only_if_absent ? send_once_only(std::move(request), key) : send(std::move(request)));
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
 
   ObjectFacts object = facts_of_headers(answer, key);
@@ -283,7 +301,12 @@ Result<ObjectFacts> S3Store::head(std::string_view key) {
   request.http.headers = {{"x-amz-checksum-mode", "ENABLED"}};
   add_customer_key(request);
   BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
-  if (!answer.ok()) return refused(answer, "look at", key, "s3:GetObject");
+  if (!answer.ok()) {
+    Error error = refused(answer, "look at", key, "s3:GetObject");
+    if (answer.status == 400)
+      error.code = Code::kDenied;  // what keys get that have expired; nothing else is wrong here
+    return error;
+  }
   return facts_of_headers(answer, key);
 }
 
@@ -316,6 +339,26 @@ Result<> S3Store::remove(std::string_view key) {
   if (!there && there.error().code != Code::kDenied) return there.error();
   BALEEN_TRY(const io::HttpAnswer answer, send({.method = "DELETE", .key = std::string(key)}));
   if (!answer.ok()) return refused(answer, "remove", key, "s3:DeleteObject");
+  return {};
+}
+
+/// docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketLifecycleConfiguration.html
+Result<LifecycleText> S3Store::lifecycle() {
+  BALEEN_TRY(io::HttpAnswer answer, send({.query = "lifecycle="}));
+  const auto refusal = parse_refusal(answer.body);
+  if (answer.status == 404 && refusal && refusal->code == "NoSuchLifecycleConfiguration") return LifecycleText{};
+  if (!answer.ok()) return refused(answer, "read the lifecycle rules of", "", "s3:GetLifecycleConfiguration");
+  return LifecycleText{std::move(answer.body), {}};
+}
+
+Result<> S3Store::set_lifecycle(const LifecycleText& rules) {
+  Request request{.method = "PUT", .query = "lifecycle="};
+  request.payload_sha256 = io::to_hex(io::sha256(as_bytes(rules.text)));
+  request.http.headers = {{"Content-Type", "application/xml"},
+                          {"Content-MD5", io::base64(io::md5(as_bytes(rules.text)))}};
+  request.http.body = as_bytes(rules.text);
+  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!answer.ok()) return refused(answer, "set the lifecycle rules of", "", "s3:PutLifecycleConfiguration");
   return {};
 }
 

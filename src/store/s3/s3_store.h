@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/http_client.h"
+#include "store/lifecycle.h"
 #include "store/object_store.h"
 #include "store/s3/answers.h"
 #include "store/s3/credentials.h"
@@ -22,8 +23,9 @@ namespace baleen::store::s3 {
 ///
 /// What differs from other stores: remove() looks first, since S3 does not say that there was nothing; a bucket in
 /// another region than was said is found by the store's own word; only_if_absent is `If-None-Match: *`, and at an
-/// endpoint that is not Amazon's we also look first, since older servers do not heed it.
-class S3Store : public ObjectStore {
+/// endpoint that is not Amazon's we also look first, since older servers do not heed it. One that refuses it (501, as
+/// S3 says of headers that it does not know) is asked without, after that look.
+class S3Store : public ObjectStore, public LifecycleKeeper {
  public:
   struct Settings {
     std::string bucket, region;
@@ -42,6 +44,8 @@ class S3Store : public ObjectStore {
   Result<ObjectFacts> head(std::string_view key) override;
   Result<ListPage> list(const ListOptions& options) override;
   Result<> remove(std::string_view key) override;
+  Result<LifecycleText> lifecycle() override;
+  Result<> set_lifecycle(const LifecycleText& rules) override;
   std::string name() const override { return "s3://" + settings_.bucket; }
   std::string endpoint() const override { return io::without_secrets(base_url()); }
   std::string identity() const override { return keys_.identity(); }
@@ -83,6 +87,7 @@ class S3Store : public ObjectStore {
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
+  Result<io::HttpAnswer> send_once_only(Request request, std::string_view key);
   void add_customer_key(Request& request) const;
   void describe(const UploadBody& body, const PutOptions& options, Request& request) const;
   Result<> absent(std::string_view key);
@@ -99,6 +104,7 @@ class S3Store : public ObjectStore {
   std::string region_;
   std::atomic<int64_t> skew_s_{INT64_MIN};  // INT64_MIN: no answer has told it
   std::atomic<bool> sign_with_their_clock_{false};
+  std::atomic<bool> knows_no_conditions_{false};  // it has refused If-None-Match with 501
 };
 
 Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options);

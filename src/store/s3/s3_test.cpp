@@ -207,6 +207,22 @@ TEST_F(S3, ALostAnswerIsNoConflict) {
   }
 }
 
+TEST_F(S3, AServerThatKnowsNoConditionsIsAskedWithout) {
+  server_->control(R"({"faults":[{"match":"PUT .*/unconditional","status":501,"code":"NotImplemented","times":1}]})");
+  const auto store = open(with_keys());
+  PutOptions once;
+  once.only_if_absent = true;
+  ASSERT_TRUE(store->put("unconditional/a", as_bytes("first"), once));
+  EXPECT_EQ(store->put("unconditional/a", as_bytes("second"), once).error().code, Code::kConflict) << "it looks itself";
+  EXPECT_EQ(store->get("unconditional/a").value_or(""), "first");
+  server_->control(
+      R"({"faults":[{"match":"POST .*/unconditional/large.*uploadId","status":501,"code":"NotImplemented","times":1}]})");
+  const auto another = open(with_keys());
+  const std::string large = noise(17 << 20, 4);
+  ASSERT_TRUE(another->put("unconditional/large", as_bytes(large), once));
+  EXPECT_TRUE(another->get("unconditional/large").value_or("") == large);
+}
+
 TEST_F(S3, AnUploadGoesOnInAnotherProcess) {
   const std::string content = noise((23 << 20) + 17, 3), path = scratch_.file("f", content);
   server_->control(R"({"faults":[{"match":"PUT .*partNumber=4","cut":"before"}]})");
@@ -413,6 +429,18 @@ TEST_F(S3, TemporaryKeysAreRenewed) {
   server_->control(R"({"expire":true})");
   works_as(*store);
   EXPECT_EQ(server_->requests("security-credentials/a-role"), before + 1) << "once, when they were refused";
+}
+
+TEST_F(S3, KeysThatExpireBeforeALookAreRenewed) {
+  set("AWS_CONTAINER_CREDENTIALS_FULL_URI", server_->value("endpoint") + "/container");
+  set("AWS_CONTAINER_AUTHORIZATION_TOKEN", "a container token");
+  const auto store = open(options());
+  works_as(*store);
+  server_->control(R"({"expire":true})");
+  const auto facts = store->head("who/am-i");  // refused by 400 without a word: HEAD has no body
+  ASSERT_TRUE(facts) << facts.error().message;
+  server_->control(R"({"faults":[{"match":"^HEAD ","status":400}]})");
+  EXPECT_EQ(store->head("who/am-i").error().code, Code::kDenied) << "and is not final";
 }
 
 TEST_F(S3, KeysThatEndSoonAreUsedForHalfTheirLife) {
