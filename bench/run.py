@@ -4,6 +4,7 @@
     bench/run.py files [--exchanges 200000] [--rounds 3]     small HTTP exchanges and bulk bodies: tshark, Suricata
     bench/run.py mixed --mkbig mkbig.py --templates *.pcap    a gigabyte of many protocols: tshark, Suricata
     bench/run.py live  [--exchanges 200000] [--rounds 3]     a veth pair at top speed: tcpdump (needs root)
+    bench/run.py raw   [--exchanges 200000] [--rounds 3]     the same, packets only kept and not dissected: tcpdump -w
 
 The binary is build/release/bin/baleen, or --baleen. Every program is pinned to one core; rounds alternate between them, and
 the median is printed. A peer that is not installed is left out, and said so."""
@@ -177,16 +178,21 @@ def replay(path: str) -> float:
     return time.monotonic() - start
 
 
+def used(pid: int) -> float:
+    """CPU seconds of a process."""
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def live_round(name: str, command: list, path: str) -> dict:
-    """Starts the program, replays, stops it: CPU seconds per million packets, and what it says it dropped."""
+    """Starts the program, replays, stops it: CPU seconds per million packets (without its start), and what it says it dropped."""
     program = subprocess.Popen(["taskset", "-c", "1", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     time.sleep(1.5)
-    packets = received()
+    packets, cpu = received(), used(program.pid)
     seconds = replay(path)
     packets = received() - packets
     time.sleep(0.5)
-    stat = pathlib.Path(f"/proc/{program.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    cpu = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    cpu = used(program.pid) - cpu
     program.send_signal(signal.SIGINT)
     text, _ = program.communicate(timeout=60)
     # Ours says it only when there were some.
@@ -210,6 +216,10 @@ def live(args):
             for words in ((), ("-n", FAR)):
                 ip(*words, "link", "set", IN if not words else OUT, "up", "mtu", "9000")
             programs = {
+                "baleen, packets only": [args.baleen, "tap", "-i", IN, "--no-dissection", "--keep", "0s", "--data-dir", f"{folder}/data"],
+                "baleen, packets, items": [args.baleen, "tap", "-i", IN, "-o", "none", "--keep", "0s", "--data-dir", f"{folder}/data2"],
+                "tcpdump -w": ["tcpdump", "-i", IN, "-w", f"{folder}/dump.pcap"],
+            } if args.what == "raw" else {
                 "baleen, items": [args.baleen, "tap", "-i", IN, "-o", "none", "--data-dir", f"{folder}/data"],
                 "baleen, recording": [args.baleen, "tap", "-i", IN, "-o", "none", "--data-dir", f"{folder}/data2",
                                       "--record", "http", "--to", f"{folder}/bucket"],
@@ -232,7 +242,7 @@ def live(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["files", "mixed", "live"])
+    parser.add_argument("what", choices=["files", "mixed", "live", "raw"])
     parser.add_argument("--templates", nargs="+", default=[], help="mixed: small captures that are multiplied")
     parser.add_argument("--mkbig", help="mixed: the program that multiplies them")
     parser.add_argument("--megabytes", type=int, default=1024)
@@ -244,7 +254,7 @@ def main():
         sys.exit(f"{args.baleen} is not there: cmake --preset release && cmake --build --preset release --target baleen")
     if args.what == "mixed" and (not args.mkbig or not args.templates):
         parser.error("mixed needs --mkbig and templates")
-    {"files": files, "mixed": mixed, "live": live}[args.what](args)
+    {"files": files, "mixed": mixed, "live": live, "raw": live}[args.what](args)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ void add_dissect_command(CLI::App& app, int& code);
 void add_tap_command(CLI::App& app, int& code);
 void add_query_command(CLI::App& app, int& code);
 void add_recordings_command(CLI::App& app, int& code);
+void add_pcapdump_command(CLI::App& app, int& code);
 void add_decrypt_command(CLI::App& app, int& code);
 void add_store_command(CLI::App& app, int& code);
 void add_config_command(CLI::App& app, int& code);

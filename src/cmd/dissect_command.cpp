@@ -174,9 +174,10 @@ void add_dissect_command(CLI::App& app, int& code) {
                       .description(""))
       ->option_text("table|ndjson|count");
   dissect
-      ->add_option("--dissectors", options->names,
-                   "look only for these, as in http,dns,icmp,tcp-conn (default: all; connections and flows when --kfl "
-                   "names them)")
+      ->add_option(
+          "--dissectors", options->names,
+          "look only for these, as in http,dns,icmp,tcp-conn (default: all; tcp, udp and sctp packets, connections "
+          "and flows when --kfl names them)")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->option_text("NAME,...");

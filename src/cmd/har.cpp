@@ -43,8 +43,12 @@ json request_of(const json& item) {
               {"httpVersion", r.value("httpVersion", "")}, {"cookies", pairs(part(r, "cookies"))},
               {"headers", pairs(part(r, "headers"))},      {"queryString", pairs(part(r, "queryString"))},
               {"headersSize", r.value("headersSize", -1)}, {"bodySize", r.value("bodySize", -1)}};
-  if (const json& post = part(r, "postData"); post.is_object() && !post.empty())
+  if (const json& post = part(r, "postData"); post.is_object() && !post.empty()) {
     out["postData"] = {{"mimeType", post.value("mimeType", "")}, {"text", post.value("text", "")}};
+    // HAR has no word for bytes here; names of one's own begin with an underscore.
+    if (const std::string encoding = post.value("encoding", ""); !encoding.empty())
+      out["postData"]["_encoding"] = encoding;
+  }
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cmd/commands.h"
 #include "cmd/kfl_command.h"
+#include "cmd/sql_command.h"
 #include "dissect/registry.h"
 
 int main(int argc, char** argv) {
@@ -35,7 +36,9 @@ int main(int argc, char** argv) {
   add_tap_command(app, code);
   add_dissect_command(app, code);
   add_query_command(app, code);
+  add_sql_command(app, code);
   add_recordings_command(app, code);
+  add_pcapdump_command(app, code);
   add_decrypt_command(app, code);
   add_kfl_command(app, baleen::dissect::cards(), code);
   add_store_command(app, code);

@@ -9,6 +9,7 @@
 #include "cmd/commands.h"
 #include "cmd/fetch.h"
 #include "cmd/printing.h"
+#include "cmd/redissect_command.h"
 #include "index/expire.h"
 #include "index/recording_reader.h"
 #include "worker/worker.h"
@@ -60,6 +61,12 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   if (l.packets_failed + l.packets_refused_spool + l.packets_refused_recorder != 0)
     fmt::print("  refused by a full disk {}, by a full spool {}, by the flight recorder {}\n", l.packets_failed,
                l.packets_refused_spool, l.packets_refused_recorder);
+  if (l.streams_in_scope + l.streams_undissected + l.items_looked_back + l.packets_unseen + l.streams_dropped_queue !=
+      0)
+    fmt::print(
+        "streams by scope {}, that no dissector understands {} (not recorded, the queue was full: {}); items found by "
+        "looking back {}; packets overwritten before they could be looked at {}\n",
+        l.streams_in_scope, l.streams_undissected, l.streams_dropped_queue, l.items_looked_back, l.packets_unseen);
   if (l.items_redacted + l.packets_redacted != 0)
     fmt::print("redacted:\n  items {}, packets {}, of these overwritten whole {}\n", l.items_redacted,
                l.packets_redacted, l.packets_blanked);
@@ -200,8 +207,9 @@ void print_uploads(const json& uploads) {
 
 void print_whole(const json& r) {
   const json& s = r.at("state");
-  for (const char* name : {"name", "description", "pattern", "destination", "origin", "start", "duration", "iterations",
-                           "timezone", "expiration", "limit_bytes", "limit_items", "redact"})
+  for (const char* name :
+       {"name", "description", "pattern", "destination", "origin", "start", "duration", "iterations", "timezone",
+        "expiration", "limit_bytes", "limit_items", "redact", "look_back", "scope", "undissected"})
     fmt::print("{:<13} {}\n", std::string(name) + ":", text_of(r, name));
   for (const char* name : {"phase", "created", "began", "ended", "next_change", "iterations_done", "iterations_missed",
                            "items", "streams", "packets", "bytes"})
@@ -295,6 +303,12 @@ void add_create(CLI::App& recordings, const Options& o, int& code) {
   member("--expiration", "expiration", "age at which 'recordings expire' may remove its blocks, as 30d", "AGE");
   member("--limit-bytes", "limit_bytes", "end after this size of packets, as 5Gi", "SIZE");
   member("--limit-items", "limit_items", "end after so many items", "N");
+  member("--look-back", "look_back", "record what was captured so long before, too, as far as it is kept, as 5m",
+         "TIME");
+  member("--scope", "scope", "record every stream with a packet that this pcap-filter lets through, whatever is in it",
+         "EXPRESSION");
+  create->add_flag_callback(
+      "--undissected", [o] { o->recording["undissected"] = true; }, "record streams that no dissector understands");
   create->add_flag_callback(
       "--redact-secrets", [o] { o->recording["redact"]["secrets"] = true; },
       "keep no passwords, cookies, tokens and the like: what protocols mark as secret");
@@ -394,6 +408,7 @@ void add_recordings_command(CLI::App& app, int& code) {
   add_place(*compact, *o, true);
   compact->add_option("NAME", o->name, "name of the recording")->required();
   compact->callback([o, &code] { code = run_compact(o->from, o->name, o->access); });
+  add_redissect(*recordings, code);
   CLI::App* expire = recordings->add_subcommand("expire", "Remove blocks from a bucket that are older than an age");
   expire->add_option("NAME", o->name,
                      "only this recording; its own expiration and destination are taken when they are not given");

@@ -25,6 +25,8 @@ struct TapOptions {
   std::string output;  // empty: table, unless something is recorded or scripted
   uint64_t limit = 0;
   std::string duration, metrics;
+  std::string keep;  // empty: what the configuration says
+  bool no_dissection = false;
   std::string patience = "60s";
   bool quiet = false;
 };
@@ -91,6 +93,18 @@ class Tap {
       loaded.config.recordings.push_back(std::move(r));
     }
     if (!options_.metrics.empty()) loaded.config.metrics_address = options_.metrics;
+    if (options_.no_dissection) loaded.config.dissect = false;
+    if (!options_.keep.empty()) {
+      const auto keep = parse_duration(options_.keep);
+      if (!keep || *keep < Duration{0}) {
+        fmt::print(stderr,
+                   "baleen: --keep: expected a duration as 5m, or 0s for as long as the size allows; found '{}'\n",
+                   options_.keep);
+        return std::nullopt;
+      }
+      loaded.config.keep_all = true;
+      loaded.config.keep_for = *keep;
+    }
     return loaded;
   }
 
@@ -124,8 +138,8 @@ class Tap {
       if (!path) return fail(path.error());
       worker.pcap = *path;
     }
-    const bool records = !loaded.config.recordings.empty() || !loaded.config.scripting.source.empty() ||
-                         !loaded.config.scripting.sources.empty();
+    const bool records = !loaded.config.dissect || !loaded.config.recordings.empty() ||
+                         !loaded.config.scripting.source.empty() || !loaded.config.scripting.sources.empty();
     const std::string output = !options_.output.empty() ? options_.output : records ? "none" : "table";
     const uint64_t limit = options_.limit != 0 ? options_.limit : filter.limit();
     if (output != "none") {
@@ -176,7 +190,14 @@ class Tap {
       for (const std::string& name : config_.interfaces) names += (names.empty() ? "" : ", ") + name;
       fmt::print(stderr, "baleen: capturing on {}; Ctrl-C ends it and keeps what was recorded\n", names);
     }
+    if (!config_.dissect)
+      fmt::print(stderr, "baleen: nothing is dissected{}\n",
+                 config_.keep_all ? "; 'baleen pcapdump' hands out packets" : "");
     for (const record::RecordingStatus& r : worker_->status().recordings) {
+      const record::Definition& d = r.definition;
+      if (!config_.dissect && !d.pattern.empty())
+        fmt::print(stderr, "baleen: recording '{}' has a pattern, which matches nothing while nothing is dissected\n",
+                   d.name);
       const bool at_once = r.phase == record::Phase::kScheduled && !r.definition.schedule.start;
       fmt::print(stderr, "baleen: recording '{}' ({}) to {}{}\n", r.definition.name, r.definition.pattern,
                  r.definition.destination,
@@ -339,6 +360,9 @@ void add_tap_command(CLI::App& app, int& code) {
       "  baleen tap -i eth0 --kfl 'http and response.status >= 500'\n  baleen tap --record 'http or dns' --to "
       "gs://bucket/prefix\n"
       "  baleen tap --config baleen.yaml                         recordings and scripts of a file, which is watched\n"
+      "  baleen tap --keep 10m                                   and 'baleen pcapdump --last 5m -w trace.pcapng' hands "
+      "out "
+      "the last five minutes\n"
       "  baleen tap --pcap trace.pcap --record http --to ./bucket");
   tap->add_option("-i,--interface", options->interfaces, "interfaces to capture (default: all that are up)")
       ->option_text("NAME ...");
@@ -369,6 +393,12 @@ void add_tap_command(CLI::App& app, int& code) {
       ->allow_extra_args(false);
   tap->add_option("--data-dir", options->data_dir, "folder for packets, scripts' files and the spool")
       ->option_text("FOLDER");
+  tap->add_option("--keep", options->keep,
+                  "keep the packets of everything at least for this time (0s: as long as tap.capture.raw.storageSize "
+                  "allows), for 'baleen pcapdump' and recordings that look back")
+      ->option_text("TIME");
+  tap->add_flag("--no-dissection", options->no_dissection,
+                "only keep packets: no items, at the cost of tcpdump; see --keep and 'baleen pcapdump'");
   tap->add_option("-o,--output", options->output, "table, ndjson, count or none (default: table, none when recording)")
       ->check(CLI::IsMember({"table", "ndjson", "count", "none"}));
   tap->add_option("--limit", options->limit, "end after this many items shown");

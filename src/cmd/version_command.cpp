@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cmd/commands.h"
 #include "dissect/registry.h"
@@ -61,7 +62,22 @@ void print_filters(std::string_view current) {
   for (const kfl::Completion& c : found.items) fmt::print("{}{}\n", current.substr(0, found.begin), c.text);
 }
 
-/// The subcommands and options that may follow these words, one a line.
+/// The words that an option takes, when it takes no others: CLI11 describes them as "TEXT:{table,ndjson}".
+std::vector<std::string> values_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const size_t begin = type.find('{'), end = type.find('}');
+  std::vector<std::string> out;
+  if (begin == std::string::npos || end == std::string::npos || end < begin) return out;
+  for (size_t at = begin + 1; at <= end;) {
+    const size_t next = std::min(type.find(',', at), end);
+    out.push_back(type.substr(at, next - at));
+    at = next + 1;
+  }
+  return out;
+}
+
+/// The subcommands and options that may follow these words, or the values of the option behind which they end, one a
+/// line.
 void print_words(const CLI::App& root, const std::vector<std::string>& before, std::string_view current) {
   if (filter_follows(before) && !current.starts_with("--")) return print_filters(current);
   const auto offer = [&](const std::string& word) {
@@ -71,6 +87,12 @@ void print_words(const CLI::App& root, const std::vector<std::string>& before, s
   for (const std::string& word : before)
     for (const CLI::App* sub : at->get_subcommands({}))
       if (sub->get_name() == word) at = sub;
+  for (const CLI::Option* option : at->get_options()) {
+    if (before.empty() || before.back().empty() || !option->check_name(before.back())) continue;
+    const std::vector<std::string> values = values_of(*option);
+    for (const std::string& value : values) offer(value);
+    if (!values.empty()) return;
+  }
   for (const CLI::App* sub : at->get_subcommands({}))
     if (!sub->get_name().empty()) offer(sub->get_name());
   for (const CLI::Option* option : at->get_options())

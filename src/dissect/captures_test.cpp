@@ -125,7 +125,8 @@ std::string differences_page(std::map<std::string, std::map<std::string, Counts>
       "Requests / responses over the captures that the project is tried on, counted by tshark 4.0.17 and by `baleen\n"
       "dissect`. What is not in this table is equal. AMQP's methods and MQTT's packets are counted in both directions\n"
       "together, FTP's and SMTP's lone replies as responses. A row that says WRONG is a fault of ours.\n\n"
-      "MySQL, PostgreSQL, MongoDB and Redis: [databases](oracle-differences-db.md).\n\n"
+      "MySQL, PostgreSQL, MongoDB and Redis: [databases](oracle-differences-db.md). Connections: "
+      "[TCP](oracle-differences-tcp.md).\n\n"
       "| capture | protocol | tshark | ours | why |\n| --- | --- | --- | --- | --- |\n";
   for (const Difference& d : kDifferences) {
     const Counts& theirs = tshark[d.file][d.protocol];

@@ -14,6 +14,15 @@ namespace {
 
 constexpr uint8_t kMostTries = 16;  // segments of one direction that are tried as a beginning
 
+/// Whether this half's port, and not the other's, is one of the protocol's.
+bool serves(const Flow& flow, int half, const ProtocolEntry& entry) {
+  const auto is_its = [&](uint16_t port) {
+    return std::ranges::find(entry.card->ports, port) != entry.card->ports.end();
+  };
+  return is_its(half == 0 ? flow.key.low.port : flow.key.high.port) &&
+         !is_its(half == 0 ? flow.key.high.port : flow.key.low.port);
+}
+
 }  // namespace
 
 /// Asks one protocol. While it is not known who is the client, both answers are tried, and `client_half` is set to what
@@ -28,9 +37,14 @@ Probe Engine::ask(const Flow& flow, const ProtocolEntry& entry, const Input& in,
   turned.direction = Direction::kToServer;
   const Probe as_request = entry.probe(turned);
   client_half = from;
-  if (as_request == Probe::kYes) return as_request;
+  if (as_request == Probe::kYes && !serves(flow, from, entry)) return as_request;
   turned.direction = Direction::kToClient;
   const Probe as_answer = entry.probe(turned);
+  if (as_request == Probe::kYes) {  // in a connection's middle some messages fit both ways
+    if (as_answer == Probe::kUnsure && !last) return as_answer;
+    if (as_answer == Probe::kYes) client_half = 1 - from;
+    return as_request;
+  }
   if (as_answer == Probe::kYes && (last || as_request == Probe::kNo)) {
     client_half = 1 - from;
     return as_answer;

@@ -151,8 +151,9 @@ Flow* Engine::open(const Slot& slot, Flow::List list, const net::Packet& packet)
     return flow;
   }
   const net::Transport transport = slot.key.key.transport;
-  if (transport == net::Transport::kTcp ? options_.l4.of_tcp()
-                                        : transport == net::Transport::kUdp && options_.l4.of_udp())
+  if (transport == net::Transport::kTcp   ? options_.l4.of_tcp()
+      : transport == net::Transport::kUdp ? options_.l4.of_udp()
+                                          : is_association(*flow) && options_.l4.of_sctp())
     watch(*flow, packet.time);
   return flow;
 }
@@ -211,7 +212,11 @@ void Engine::file(Flow& flow) {
 void Engine::close(Flow& flow, StreamEnd end) {
   if (flow.closed) return;
   flow_ = &flow;
-  if (is_association(flow)) end_channels(flow, end);
+  if (is_association(flow)) {
+    end_channels(flow, end);
+    forget_tags(flow);
+    if (flow.connection != nullptr) end_watch(flow, end);  // while it knows what it carried
+  }
   if (flow.key.transport == net::Transport::kTcp || is_channel(flow)) {
     give_up_holes(flow);
     last_chance(flow);
@@ -258,6 +263,7 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
   flow_ = flow;
   tell(*flow, packet, slot.decoded);
   if (flow->connection != nullptr) flow->connection->observe(slot.key.from_low ? 0 : 1, slot.decoded, packet.time);
+  if (options_.l4.udp) tell_raw(*flow, packet, slot.decoded);
   const Duration timeout = options_.settings.answer_timeout;
   if (flow->session && packet.time - flow->expire_checked > timeout) {
     flow->expire_checked = packet.time;
@@ -285,8 +291,7 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
 }
 
 void Engine::finish(item::Item* item) {
-  --open_items_;
-  if (l4::Connection* const connection = outermost(*flow_).connection; connection != nullptr)
+  if (l4::Connection* const connection = connection_of(*flow_); connection != nullptr)
     connection->found(*item->protocol);
   finish_between(item, flow_->client(), flow_->server());
 }
@@ -294,6 +299,7 @@ void Engine::finish(item::Item* item) {
 uint64_t Engine::next_index() const { return outermost(*flow_).items; }
 
 void Engine::finish_between(item::Item* item, const net::Endpoint& client, const net::Endpoint& server) {
+  --open_items_;
   item->index = outermost(*flow_).items++;
   item->client.address = client;
   item->server.address = server;

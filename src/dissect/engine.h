@@ -3,8 +3,10 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
+#include "dissect/build.h"
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
 #include "dissect/l4/tables.h"
@@ -181,10 +183,26 @@ class Engine final : private Output {
 
   // sctp.cpp: associations, and the conversations in them
   void on_sctp(const net::Packet& packet, const Slot& slot);
+  /// Where the packets of an association go that come from other addresses than its first ones.
+  struct Home {
+    net::FlowKey key;
+    bool from_low;
+  };
+  void on_association(const net::Packet& packet, const Slot& slot);
+  const Home* find_home(const Slot& slot) const;
+  void set_tag(Flow& flow, int from, uint32_t tag);
+  void forget_tags(Flow& flow);
   bool on_chunk(Flow& flow, int from, const net::SctpChunk& chunk, const Slot& slot, const net::Packet& packet);
+  void on_init(Flow& flow, int from, const net::SctpChunk& chunk);
+  bool on_forward(Flow& flow, int from, uint32_t tsn, const Slot& slot, const net::Packet& packet);
   bool deliver_chunks(Flow& flow, int from, const Slot& slot, const net::Packet& packet);
   void skip_chunks(Flow& flow, int from);
-  void give_up_chunks(Flow& flow, const Slot& slot, const net::Packet& packet);
+  void lose_in_channels(Flow& flow, int from);
+  bool feed_chunk(Flow& flow, int from, const net::SctpChunk& chunk, Timestamp time, const Slot& slot,
+                  const net::Packet& packet);
+  bool feed_piece(Flow& flow, int from, const net::SctpData& piece, uint32_t missing, Timestamp time, const Slot& slot,
+                  const net::Packet& packet);
+  bool give_up_chunks(Flow& flow, const Slot& slot, const net::Packet& packet);
   Flow* find_channel(const Flow& flow, uint32_t channel) const;
   bool feed_channel(Flow& flow, int from, const net::SctpData& data, uint32_t missing, Timestamp time, const Slot& slot,
                     const net::Packet& packet);
@@ -197,6 +215,11 @@ class Engine final : private Output {
 
   // layer4.cpp: items of packets and flows
   void on_icmp(const net::Packet& packet, const Slot& slot);
+  void tell_raw(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
+  void tell_segment(const Flow& flow, int from, const net::Packet& packet, const net::Decoded& d);
+  void tell_failure(const Flow& flow, std::string_view failure, Timestamp time);
+  void finish_raw(item::Item* item, MapOf& data, const Flow& flow, const net::Packet& packet, const net::Decoded& d);
+  l4::Connection* connection_of(Flow& flow) const;
   void watch(Flow& flow, Timestamp time);
   void end_watch(Flow& flow, StreamEnd end);
   void report_due();
@@ -284,6 +307,7 @@ class Engine final : private Output {
   uint64_t secrets_seen_ = 0;  // version of the key log that the waiters have asked
   l4::ConnectionPool connections_;
   l4::GroupTable groups_;
+  std::unordered_map<uint64_t, Home> homes_;  // by verification tag and ports
 };
 
 }  // namespace baleen::dissect

@@ -47,10 +47,12 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   flow->heard[from] = true;
   flow_ = flow;
   tell(*flow, packet, d);
-  if (flow->connection != nullptr) {
+  if (options_.l4.tcp) {
+    tell_segment(*flow, from, packet, d);
+  } else if (flow->connection != nullptr) {
     flow->connection->observe_tcp(from, d, packet.time, flow->client_half);
-    if (flow->closed && flow->connection->is_over()) end_watch(*flow, StreamEnd::kFin);
   }
+  if (flow->connection != nullptr && flow->closed && flow->connection->is_over()) end_watch(*flow, StreamEnd::kFin);
   if (flow->closed) return;
 
   const bool syn = (tcp.flags & net::tcp_flag::kSyn) != 0, rst = (tcp.flags & net::tcp_flag::kRst) != 0;

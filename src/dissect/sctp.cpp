@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "dissect/association.h"
@@ -12,6 +13,9 @@ namespace baleen::dissect {
 namespace {
 
 constexpr uint32_t kItemsOfChannel = 1u << 20;  // so that no two items of an association have the same number
+constexpr size_t kMostHomes = 65536;
+
+uint64_t home_key(uint32_t tag, uint16_t src, uint16_t dst) { return uint64_t{tag} << 32 | uint32_t{src} << 16 | dst; }
 
 }  // namespace
 
@@ -19,10 +23,22 @@ void Engine::on_sctp(const net::Packet& packet, const Slot& slot) {
   ++counters_.sctp_packets;
   Flow* flow = table_.find(slot.key.key, slot.hash);
   if (flow == nullptr) {
+    if (const Home* const home = find_home(slot); home != nullptr) {  // of an association that is known by other ends
+      Slot there = slot;
+      there.key = {home->key, home->from_low};
+      there.hash = table_.hash(home->key);
+      if (table_.find(there.key.key, there.hash) != nullptr) return on_association(packet, there);
+    }
     flow = open(slot, Flow::List::kUdp, packet);
     flow->session = std::make_unique<Association>();
     flow->state = Flow::State::kIgnored;
   }
+  on_association(packet, slot);
+}
+
+/// REQUIRES: its flow is there.
+void Engine::on_association(const net::Packet& packet, const Slot& slot) {
+  Flow* const flow = table_.find(slot.key.key, slot.hash);
   flow->last = packet.time;
   table_.move(flow, Flow::List::kUdp, now_);
   flow_ = flow;
@@ -31,8 +47,60 @@ void Engine::on_sctp(const net::Packet& packet, const Slot& slot) {
   const int from = slot.key.from_low ? 0 : 1;
   net::SctpChunks chunks(slot.decoded.payload, slot.decoded.payload_missing);
   net::SctpChunk chunk;
+  if (options_.l4.of_sctp()) {
+    net::SctpChunks front = chunks;
+    if (flow->connection == nullptr && front.next(chunk) && chunk.type == net::sctp_chunk::kInit)
+      watch(*flow, packet.time);  // the next one between the same ends
+    if (flow->connection != nullptr) flow->connection->observe_sctp(from, slot.decoded, packet.time, flow->client_half);
+  }
+  if (options_.l4.sctp) tell_raw(*flow, packet, slot.decoded);
   while (chunks.next(chunk))
     if (!on_chunk(*flow, from, chunk, slot, packet)) return;
+}
+
+// ---- several addresses (RFC 9260 5.1.2, 6.4) ----
+
+// The tag that a receiver chose, together with the ports, tells its association from all others, whatever the
+// addresses. Packets of other addresses may come to other shards: then they are streams of their own.
+
+const Engine::Home* Engine::find_home(const Slot& slot) const {
+  const net::Decoded& d = slot.decoded;
+  if (d.sctp_tag == 0 || homes_.empty()) return nullptr;
+  const auto found = homes_.find(home_key(d.sctp_tag, d.tuple.src.port, d.tuple.dst.port));
+  return found != homes_.end() ? &found->second : nullptr;
+}
+
+/// Packets of side `from` carry `tag` from now on.
+void Engine::set_tag(Flow& flow, int from, uint32_t tag) {
+  uint32_t& known = static_cast<Association&>(*flow.session).tag[from];
+  const net::Endpoint &src = from == 0 ? flow.key.low : flow.key.high, &dst = from == 0 ? flow.key.high : flow.key.low;
+  if (known != 0) homes_.erase(home_key(known, src.port, dst.port));
+  known = homes_.size() < kMostHomes ? tag : 0;
+  if (known != 0) homes_.insert_or_assign(home_key(tag, src.port, dst.port), Home{flow.key, from == 0});
+}
+
+void Engine::forget_tags(Flow& flow) {
+  if (!flow.session) return;
+  set_tag(flow, 0, 0);
+  set_tag(flow, 1, 0);
+}
+
+// ---- chunks ----
+
+void Engine::on_init(Flow& flow, int from, const net::SctpChunk& chunk) {
+  if (chunk.body.size() < 16) return;
+  auto& association = static_cast<Association&>(*flow.session);
+  if (std::exchange(association.over, false)) {
+    end_channels(flow, StreamEnd::kReused);
+    association.protocols.clear();
+  }
+  association.half[from].start(load_be32(&chunk.body[12]), store_);
+  association.drop_messages(from);
+  set_tag(flow, 1 - from, load_be32(chunk.body.data()));
+  flow.isn_known[from] = true;
+  if (flow.oriented) return;
+  flow.client_half = static_cast<uint8_t>(chunk.type == net::sctp_chunk::kInit ? from : 1 - from);
+  flow.oriented = true;
 }
 
 /// Whether the association is still there: a new channel may have driven it out of a full table.
@@ -40,33 +108,32 @@ bool Engine::on_chunk(Flow& flow, int from, const net::SctpChunk& chunk, const S
   auto& association = static_cast<Association&>(*flow.session);
   switch (chunk.type) {
     case net::sctp_chunk::kInit:
-    case net::sctp_chunk::kInitAck: {
-      if (chunk.body.size() < 16) return true;
-      if (association.over) end_channels(flow, StreamEnd::kReused);
-      association.over = false;
-      association.half[from].start(load_be32(&chunk.body[12]), store_);
-      flow.isn_known[from] = true;
-      if (!flow.oriented) {
-        flow.client_half = static_cast<uint8_t>(chunk.type == net::sctp_chunk::kInit ? from : 1 - from);
-        flow.oriented = true;
-      }
+    case net::sctp_chunk::kInitAck: on_init(flow, from, chunk); return true;
+    case net::sctp_chunk::kAbort:
+    case net::sctp_chunk::kShutdownComplete: {
+      const StreamEnd end = chunk.type == net::sctp_chunk::kAbort ? StreamEnd::kReset : StreamEnd::kFin;
+      if (!give_up_chunks(flow, slot, packet)) return false;
+      end_channels(flow, end);
+      forget_tags(flow);
+      association.over = true;
+      if (flow.connection != nullptr) end_watch(flow, end);
       return true;
     }
-    case net::sctp_chunk::kAbort:
-    case net::sctp_chunk::kShutdownComplete:
-      give_up_chunks(flow, slot, packet);
-      end_channels(flow, chunk.type == net::sctp_chunk::kAbort ? StreamEnd::kReset : StreamEnd::kFin);
-      association.over = true;
-      return true;
-    case net::sctp_chunk::kData: break;
+    case net::sctp_chunk::kForwardTsn:
+    case net::sctp_chunk::kIForwardTsn:
+      return chunk.body.size() < 4 || on_forward(flow, from, load_be32(chunk.body.data()) + 1, slot, packet);
+    case net::sctp_chunk::kData:
+    case net::sctp_chunk::kIData: break;
     default: return true;
   }
-  const auto data = net::sctp_data(chunk.body);
+  const auto data = net::sctp_data(chunk);
   if (!data) return true;
+  if (!data->interleaved || data->begins) association.saw(data->protocol);
   net::SctpHalf& half = association.half[from];
-  if (half.offer(data->tsn, chunk, packet.time, store_, counters_.sctp) &&
-      !feed_channel(flow, from, *data, chunk.missing, packet.time, slot, packet))
-    return false;
+  const uint64_t again = counters_.sctp.retransmitted;
+  const bool next = half.offer(data->tsn, chunk, packet.time, store_, counters_.sctp);
+  if (counters_.sctp.retransmitted != again && flow.connection != nullptr) flow.connection->again_sent(from);
+  if (next && !feed_chunk(flow, from, chunk, packet.time, slot, packet)) return false;
   if (!deliver_chunks(flow, from, slot, packet)) return false;
   // Who sends the 33rd chunk behind a hole was told of it and does not send it again: it was lost on its way to us.
   while (half.waiting() && (half.waiting_chunks() > options_.reorder_packets ||
@@ -77,21 +144,39 @@ bool Engine::on_chunk(Flow& flow, int from, const net::SctpChunk& chunk, const S
   return true;
 }
 
+/// The sender gives up on all chunks before `tsn` (RFC 3758 3.2, RFC 8260 2.3.1): what we miss of them will not come.
+bool Engine::on_forward(Flow& flow, int from, uint32_t tsn, const Slot& slot, const net::Packet& packet) {
+  net::SctpHalf& half = static_cast<Association&>(*flow.session).half[from];
+  while (half.waiting() && net::seq_less(half.first_waiting(), tsn)) {
+    skip_chunks(flow, from);
+    if (!deliver_chunks(flow, from, slot, packet)) return false;
+  }
+  if (!half.started() || !net::seq_less(half.next(), tsn)) return true;
+  half.skip_to(tsn, counters_.sctp);
+  lose_in_channels(flow, from);
+  return deliver_chunks(flow, from, slot, packet);
+}
+
 bool Engine::deliver_chunks(Flow& flow, int from, const Slot& slot, const net::Packet& packet) {
   net::SctpHalf& half = static_cast<Association&>(*flow.session).half[from];
   while (net::StoredSegment* const kept = half.pop()) {
-    const auto data = net::sctp_data(kept->bytes());
-    const bool there = !data || feed_channel(flow, from, *data, kept->arrival.ack, kept->arrival.time, slot, packet);
+    const bool there = feed_chunk(flow, from, net::SctpHalf::chunk_of(*kept), kept->arrival.time, slot, packet);
     store_.give(kept);
     if (!there) return false;
   }
   return true;
 }
 
-/// Chunks are missing and will not come: no channel knows how much of it that was.
+/// Chunks are missing and will not come.
 void Engine::skip_chunks(Flow& flow, int from) {
+  static_cast<Association&>(*flow.session).half[from].skip_hole(counters_.sctp);
+  lose_in_channels(flow, from);
+}
+
+/// No channel knows how much of what was lost was its own.
+void Engine::lose_in_channels(Flow& flow, int from) {
   auto& association = static_cast<Association&>(*flow.session);
-  association.half[from].skip_hole(counters_.sctp);
+  association.drop_messages(from);
   for (const uint32_t channel : association.channels) {
     Flow* const sub = find_channel(flow, channel);
     if (sub == nullptr || sub->closed) continue;
@@ -101,19 +186,65 @@ void Engine::skip_chunks(Flow& flow, int from) {
   flow_ = &flow;
 }
 
-void Engine::give_up_chunks(Flow& flow, const Slot& slot, const net::Packet& packet) {
+bool Engine::give_up_chunks(Flow& flow, const Slot& slot, const net::Packet& packet) {
   for (int from = 0; from < 2; ++from) {
     while (static_cast<Association&>(*flow.session).half[from].waiting()) {
       skip_chunks(flow, from);
-      if (!deliver_chunks(flow, from, slot, packet)) return;
+      if (!deliver_chunks(flow, from, slot, packet)) return false;
     }
   }
+  return true;
 }
 
 Flow* Engine::find_channel(const Flow& flow, uint32_t channel) const {
   net::FlowKey key = flow.key;
   key.channel = channel;
   return table_.find(key, table_.hash(key));
+}
+
+/// A chunk whose turn has come. Returns whether the association is still there.
+bool Engine::feed_chunk(Flow& flow, int from, const net::SctpChunk& chunk, Timestamp time, const Slot& slot,
+                        const net::Packet& packet) {
+  const auto data = net::sctp_data(chunk);
+  if (!data) return true;
+  if (data->interleaved && !(data->begins && data->ends))
+    return feed_piece(flow, from, *data, chunk.missing, time, slot, packet);
+  return feed_channel(flow, from, *data, chunk.missing, time, slot, packet);
+}
+
+/// A piece of a message, between which there may be pieces of others: it is put together first.
+bool Engine::feed_piece(Flow& flow, int from, const net::SctpData& piece, uint32_t missing, Timestamp time,
+                        const Slot& slot, const net::Packet& packet) {
+  auto& association = static_cast<Association&>(*flow.session);
+  auto& all = association.messages;
+  auto at = std::find_if(all.begin(), all.end(), [&](const Association::Message& m) {
+    return m.from == from && m.stream == piece.stream && m.unordered == piece.unordered && m.id == piece.sequence;
+  });
+  if (at == all.end()) {
+    if (!piece.begins) return true;  // its beginning was lost
+    if (all.size() >= Association::kMostMessages) {
+      ++counters_.sctp.refused;
+      return true;
+    }
+    at = all.insert(all.end(), {from, piece.stream, piece.unordered, piece.sequence, piece.protocol, 0, {}});
+  }
+  if (association.message_bytes + piece.bytes.size() > Association::kMostMessageBytes) {
+    ++counters_.sctp.refused;
+    association.message_bytes -= at->bytes.size();
+    all.erase(at);
+    return true;
+  }
+  at->missing += missing;
+  at->bytes.insert(at->bytes.end(), piece.bytes.begin(), piece.bytes.end());
+  association.message_bytes += piece.bytes.size();
+  if (!piece.ends) return true;
+  const Association::Message whole = std::move(*at);
+  all.erase(at);
+  association.message_bytes -= whole.bytes.size();
+  net::SctpData data = piece;
+  data.protocol = whole.protocol;
+  data.bytes = whole.bytes;
+  return feed_channel(flow, from, data, whole.missing, time, slot, packet);
 }
 
 /// Returns whether the association is still there.
@@ -172,6 +303,8 @@ void Engine::end_channels(Flow& flow, StreamEnd end) {
     release(*sub);
   }
   association.channels.clear();
+  association.messages.clear();
+  association.message_bytes = 0;
   for (net::SctpHalf& half : association.half) half.clear(store_);
   flow_ = &flow;
 }

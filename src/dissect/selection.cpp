@@ -17,14 +17,16 @@ struct L4Name {
 constexpr L4Name kL4Names[] = {
     {"icmp", &L4Items::icmp, true},          {"tcp_conn", &L4Items::tcp_conn, false},
     {"udp_conn", &L4Items::udp_conn, false}, {"tcp_flow", &L4Items::tcp_flow, false},
-    {"udp_flow", &L4Items::udp_flow, false},
+    {"udp_flow", &L4Items::udp_flow, false}, {"sctp_conn", &L4Items::sctp_conn, false},
+    {"tcp", &L4Items::tcp, false},           {"udp", &L4Items::udp, false},
+    {"sctp", &L4Items::sctp, false},
 };
 
 // What a name of the reference product means beside the dissector of that name: versions, and whom they are handed
 // from.
 constexpr std::pair<std::string_view, std::string_view> kWith[] = {
-    {"http", "http2"}, {"http2", "http"}, {"ws", "http"},  {"websocket", "http"}, {"ws", "websocket"},
-    {"grpc", "http"},  {"grpc", "http2"}, {"gql", "http"}, {"gql", "http2"},
+    {"http", "http2"}, {"http2", "http"}, {"ws", "http"},    {"websocket", "http"}, {"ws", "websocket"},
+    {"tls", "dtls"},   {"grpc", "http"},  {"grpc", "http2"}, {"gql", "http"},       {"gql", "http2"},
 };
 
 bool makes(const ProtocolEntry& entry, std::string_view name) {
@@ -76,8 +78,13 @@ void add_what_is_asked(std::string_view filter, Selection& selection) {
     const bool conn = word == "conn" || word.starts_with("conn_"), flow = word == "flow" || word.starts_with("flow_");
     l4.tcp_conn |= conn || word == "tcp_conn";
     l4.udp_conn |= conn || word == "udp_conn";
+    l4.sctp_conn |= conn || word == "sctp_conn";
     l4.tcp_flow |= flow || word == "tcp_flow";
     l4.udp_flow |= flow || word == "udp_flow";
+    const bool others = word.ends_with("_conn") || word.ends_with("_flow");
+    l4.tcp |= word == "tcp" || (word.starts_with("tcp_") && !others && word != "tcp_metrics");
+    l4.udp |= word == "udp" || (word.starts_with("udp_") && !others);
+    l4.sctp |= word == "sctp" || (word.starts_with("sctp_") && !others && word != "sctp_metrics");
   }
 }
 

@@ -20,8 +20,8 @@ TEST(Selection, names_are_those_of_protocols_and_their_variants) {
       {{"grpc"}, {"http", "http2"}, false, {}},
       {{"gql", "icmp"}, {"http", "http2"}, true, {}},
       {{"ws"}, {"http", "websocket"}, false, {}},
-      {{"tlsx"}, {"tls"}, false, {}},
-      {{"tls"}, {"tls"}, false, {}},
+      {{"tlsx"}, {"tls", "dtls"}, false, {}},
+      {{"tls"}, {"tls", "dtls"}, false, {}},
       {{"htpp", "icmp"}, {}, true, {"htpp"}},
   };
   for (const Case& c : cases) {
@@ -44,6 +44,29 @@ TEST(Selection, every_name_that_is_offered_is_known) {
   for (const std::string_view name : dissector_names()) {
     const std::string one[] = {std::string(name)};
     EXPECT_TRUE(select_dissectors(one).unknown.empty()) << name;
+  }
+}
+
+TEST(Selection, items_of_packets_are_made_for_those_who_ask) {
+  const struct {
+    std::string_view filter;
+    bool tcp, udp, sctp;
+  } cases[] = {
+      {"http", false, false, false},
+      {"response.status > 400 or error or icmp or tcp", true, false, false},
+      {"tcp_payload.size() > 0", true, false, false},
+      {"tcp_conn && conn_state == 'open'", false, false, false},
+      {"data.tcp_metrics.retransmissions > 0", false, false, false},
+      {"udp && udp_length > 100", false, true, false},
+      {"sctp_chunk_type == 'Init'", false, false, true},
+  };
+  for (const auto& c : cases) {
+    Selection got = select_dissectors({});
+    EXPECT_FALSE(got.l4.tcp || got.l4.udp || got.l4.sctp);
+    add_what_is_asked(c.filter, got);
+    EXPECT_EQ(got.l4.tcp, c.tcp) << c.filter;
+    EXPECT_EQ(got.l4.udp, c.udp) << c.filter;
+    EXPECT_EQ(got.l4.sctp, c.sctp) << c.filter;
   }
 }
 

@@ -28,11 +28,12 @@ constexpr size_t kFetchAhead = 16;           // blocks that are fetched at a tim
 struct Row {
   int64_t time_ns, index;
   std::string stream, json, packets_object;
+  std::shared_ptr<WholeRow> whole;
 };
 
 struct Cursor {
   size_t block = 0;
-  std::string_view node;
+  std::string_view node, name;
   std::string file;
   std::unique_ptr<ParquetRows> rows;  // the worker's, while it fills
   size_t batch = 1;                   // first rows come soon, later ones in numbers
@@ -45,7 +46,7 @@ struct Cursor {
   std::optional<Error> error;
 
   const Row& head() const { return ready[next]; }
-  auto key() const { return std::tie(head().time_ns, node, head().stream, head().index); }
+  auto key() const { return std::tie(head().time_ns, node, head().stream, head().index, name); }
 };
 
 /// The filter, as readers ask it. What they read to no purpose they do not make values of.
@@ -103,6 +104,10 @@ class Scan {
       item.stream.swap(row.stream);
       item.json.swap(row.json);
       item.packets_object.swap(row.packets_object);
+      item.index = row.index;
+      item.node = cursor.node;
+      item.block = cursor.name;
+      item.row = std::move(row.whole);
       ++cursor.next;
       ++matches_;
       const size_t block = cursor.block;
@@ -120,7 +125,16 @@ class Scan {
   }
 
  private:
-  int64_t first_of(size_t block) const { return std::max(to_ns(blocks_.first(block)), query_.since_ns); }
+  int64_t since() const {
+    return query_.after != nullptr ? std::max(query_.since_ns, query_.after->time_ns) : query_.since_ns;
+  }
+  int64_t first_of(size_t block) const { return std::max(to_ns(blocks_.first(block)), since()); }
+  bool comes_after(const RowView& row, const Cursor& cursor) const {
+    const Position& p = *query_.after;
+    return std::tie(row.time_ns, cursor.node, row.stream, row.index, cursor.name) >
+           std::make_tuple(p.time_ns, std::string_view(p.node), std::string_view(p.stream), p.index,
+                           std::string_view(p.block));
+  }
   static bool later(const Cursor* a, const Cursor* b) { return a->key() > b->key(); }
 
   /// Opens blocks, and waits for their first rows, until the least row at hand comes before all of the others. In a
@@ -171,6 +185,7 @@ class Scan {
     Cursor& cursor = *open_.back();
     cursor.block = block;
     cursor.node = blocks_.node(block);
+    cursor.name = blocks_.name(block);
     cursor.file = std::move(file);
     opened_.push_back(&cursor);
     const std::lock_guard lock(mutex_);
@@ -233,14 +248,16 @@ class Scan {
   /// Reads on until enough rows are found; false at the end.
   Result<bool> fill(Cursor& cursor, std::vector<Row>& found) {
     if (!cursor.rows) {
-      BALEEN_TRY(cursor.rows, reader_.rows(cursor.file, query_.since_ns, query_.until_ns, query_.condition));
+      BALEEN_TRY(cursor.rows, reader_.rows(cursor.file, since(), query_.until_ns, query_.condition, query_.whole_rows));
     }
     size_t bytes = 0;
     while (found.size() < cursor.batch && bytes < kMostBatchBytes && !stopping_) {
       BALEEN_TRY(const bool more, cursor.rows->next([&](const RowView& row) {
+        if (query_.after != nullptr && !comes_after(row, cursor)) return;
         bytes += row.json.size();
-        found.push_back(
-            {row.time_ns, row.index, std::string(row.stream), std::string(row.json), std::string(row.packets_object)});
+        found.push_back({row.time_ns, row.index, std::string(row.stream), std::string(row.json),
+                         std::string(row.packets_object),
+                         row.row != nullptr ? std::make_shared<WholeRow>(std::move(*row.row)) : nullptr});
       }));
       if (!more) {
         cursor.rows.reset();

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "index/parquet.h"
+#include "index/position.h"
 #include "kfl/kfl.h"
 
 namespace baleen::index {
@@ -18,6 +19,8 @@ class ScanBlocks {
   virtual Timestamp first(size_t block) const = 0;
   /// What orders rows of the same time.
   virtual std::string_view node(size_t block) const = 0;
+  /// Its name, which orders rows that are alike in everything else.
+  virtual std::string_view name(size_t) const { return {}; }
   /// A file with the items of each of the blocks from `begin` to before `end`; an empty path: there is nothing to read.
   virtual Result<std::vector<std::string>> fetch(size_t begin, size_t end) = 0;
   /// The block's file was read, or is not needed any more.
@@ -29,16 +32,18 @@ class ScanBlocks {
 struct ScanQuery {
   kfl::Filter filter;
   int64_t since_ns = INT64_MIN, until_ns = INT64_MAX;
-  std::string condition;  // see ParquetQuery
-  unsigned threads = 0;   // that read and filter; 0: as many as the machine has, 8 at most
+  std::string condition;            // see ParquetQuery
+  unsigned threads = 0;             // that read and filter; 0: as many as the machine has, 8 at most
+  bool whole_rows = false;          // items come with all columns
+  const Position* after = nullptr;  // only what comes behind it
 };
 
 struct ScanCounters {
   uint64_t rows = 0, matches = 0;
 };
 
-/// Hands on the rows that match, in order of time, node, stream and index over all blocks; `each` answers false to
-/// stop.
+/// Hands on the rows that match, in order of time, node, stream, index and block over all blocks; `each` answers false
+/// to stop.
 ///
 /// Each block's rows lie in order, so they are merged as they are read: a block is opened when the rows before its
 /// first time have been handed on, and what is in memory is bounded by the blocks that overlap. Reading and filtering

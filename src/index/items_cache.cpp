@@ -2,15 +2,19 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <thread>
+#include <tuple>
 
 #include "base/crc32c.h"
 
@@ -113,7 +117,9 @@ ItemsCache::ItemsCache(store::ObjectStore& store, std::string prefix, std::strin
     temporary_ = true;
   } else {
     std::error_code ignored;
-    fs::create_directories(folder_, ignored);
+    // Items are as secret as the recordings that they come from.
+    if (fs::create_directories(folder_, ignored)) fs::permissions(folder_, fs::perms::owner_all, ignored);
+    sweep();
   }
 }
 
@@ -153,7 +159,37 @@ Result<std::string> ItemsCache::keep_whole(const ObjectRecord& object, const std
   if (content.size() != object.size || crc != object.crc32c) return wrong_content(object, content.size(), crc);
   const std::string path = whole_path(object);
   BALEEN_TRY_DO(write(path, content));
-  return path;
+  return held(path);
+}
+
+/// Another process may remove the file at any time, but not this link to it.
+std::string ItemsCache::held(const std::string& path) {
+  if (temporary_) return path;
+  const std::string own = (fs::path(folder_) / fmt::format("held-{}-{}.parquet", ::getpid(), ++made_)).string();
+  if (::link(path.c_str(), own.c_str()) != 0) return path;  // a file system without links: then it is quick, or fails
+  holed_.push_back(own);
+  return own;
+}
+
+/// Removes what processes have left behind that died.
+void ItemsCache::sweep() {
+  std::error_code ignored;
+  const auto old = fs::file_time_type::clock::now() - std::chrono::hours(1);
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    struct stat facts;
+    if (::lstat(entry.path().c_str(), &facts) != 0) continue;
+    if (name.ends_with(".part")) {
+      if (entry.last_write_time(ignored) < old && !ignored) fs::remove(entry.path(), ignored);
+      continue;
+    }
+    int process = 0;
+    if (std::sscanf(name.c_str(), "holes-%d-", &process) != 1 && std::sscanf(name.c_str(), "held-%d-", &process) != 1)
+      continue;
+    // Numbers of processes mean nothing to another container: what is young stays. A link's age is when it was made.
+    const bool young = facts.st_ctim.tv_sec + 3600 > ::time(nullptr);
+    if (!young && ::kill(process, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), ignored);
+  }
 }
 
 /// Of a store whose objects are files nothing is copied, when all of it is wanted: its checksum is looked at as it
@@ -189,12 +225,13 @@ bool ItemsCache::find_as_it_lies(Plan& plan) {
 bool ItemsCache::find_whole(Plan& plan) {
   const std::string path = whole_path(*plan.object);
   if (::access(path.c_str(), R_OK) != 0) return false;
-  const auto have = store::sum_file(path);
+  const std::string own = held(path);
+  const auto have = store::sum_file(own);
   if (!have || have->size != plan.object->size || have->crc32c != plan.object->crc32c) return false;
   ++statistics_.cached;
   std::error_code ignored;
-  fs::last_write_time(path, fs::file_time_type::clock::now(), ignored);
-  plan.path = path;
+  fs::last_write_time(own, fs::file_time_type::clock::now(), ignored);
+  plan.path = own;
   return true;
 }
 
@@ -279,9 +316,10 @@ void ItemsCache::plan_ranges(Plan& plan, const ItemPruning& pruning, std::span<c
 }
 
 std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord> objects, const ItemPruning& pruning,
-                                                   std::span<const std::string> columns) {
+                                                   std::span<const std::string> columns, bool as_they_lie) {
   std::vector<Result<std::string>> out;
-  const bool few = !columns.empty() && std::find(columns.begin(), columns.end(), "json") == columns.end();
+  const bool unchecked =
+      as_they_lie || (!columns.empty() && std::find(columns.begin(), columns.end(), "json") == columns.end());
   // Groups bound the memory: a block's items are of megabytes.
   for (size_t begin = 0; begin < objects.size(); begin += kAtOnce) {
     std::vector<Plan> plans;
@@ -290,7 +328,7 @@ std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord>
     for (const ObjectRecord& object : objects.subspan(begin, std::min(kAtOnce, objects.size() - begin)))
       plans.push_back({.object = &object});
     for (Plan& plan : plans) {
-      if ((few && find_as_it_lies(plan)) || find_whole(plan)) continue;
+      if ((unchecked && find_as_it_lies(plan)) || find_whole(plan)) continue;
       // What is encrypted can only be checked and opened whole.
       plan.whole = plan.object->size <= kWholeBelow || plan.object->encryption;
       if (plan.whole) continue;
@@ -371,19 +409,22 @@ void ItemsCache::forget(const std::string& path) {
 void ItemsCache::trim() {
   if (temporary_) return;
   std::error_code ignored;
-  std::vector<std::pair<fs::file_time_type, fs::path>> files;
+  std::vector<std::tuple<fs::file_time_type, fs::path, uint64_t>> files;
   uint64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("holes-") || name.ends_with(".part")) continue;  // another process is about to use it
-    files.emplace_back(entry.last_write_time(ignored), entry.path());
-    bytes += entry.file_size(ignored);
+    if (name.starts_with("holes-") || name.starts_with("held-") || name.ends_with(".part")) continue;  // in use
+    std::error_code gone;
+    const uint64_t size = entry.file_size(gone);
+    const auto used = entry.last_write_time(gone);
+    if (gone) continue;
+    files.emplace_back(used, entry.path(), size);
+    bytes += size;
   }
   std::sort(files.begin(), files.end());
-  // The newest stay: they are what other processes have in hand.
-  for (size_t i = 0; i + 64 < files.size() && bytes > limit_; ++i) {
-    bytes -= fs::file_size(files[i].second, ignored);
-    fs::remove(files[i].second, ignored);
+  for (auto file = files.begin(); file != files.end() && bytes > limit_; ++file) {
+    bytes -= std::get<uint64_t>(*file);
+    fs::remove(std::get<fs::path>(*file), ignored);
   }
 }
 

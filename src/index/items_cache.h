@@ -14,7 +14,11 @@ namespace baleen::index {
 /// What reading has cost.
 struct ReadStatistics {
   uint64_t requests = 0, bytes = 0, cached = 0;
+  uint64_t lists = 0;  // of the requests: those that stores call writes, or class A
   uint64_t blocks = 0, blocks_indexed = 0, blocks_skipped = 0, rows = 0, matches = 0;
+  // Of the blocks skipped: those outside of the time, those in which the filter can match nothing, and those without
+  // the streams that are wanted.
+  uint64_t skipped_time = 0, skipped_filter = 0, skipped_stream = 0;
   uint64_t row_groups = 0, row_groups_skipped = 0;
 };
 
@@ -27,7 +31,10 @@ struct Wanted {
 std::vector<Result<std::string>> fetch_all(store::ObjectStore& store, std::span<const Wanted> wanted);
 
 /// Items objects as local files for DuckDB: whole ones that are checked by their checksum, or files with holes that
-/// have what a query needs and a footer that knows nothing else. A folder may be shared by processes. One thread.
+/// have what a query needs and a footer that knows nothing else. One thread.
+///
+/// A folder may be shared by processes: what one of them has in hand is held by a link of its own, so the folder can be
+/// brought below its limit at any time, the files used last staying longest.
 class ItemsCache {
  public:
   /// `prefix` stands before all keys. An empty `folder`: a temporary one that lasts as long as this.
@@ -38,9 +45,11 @@ class ItemsCache {
   ~ItemsCache();
 
   /// A file for each object; an empty path when no row of it can match. Files last until release(). Files have at least
-  /// `columns`, those that `pruning` asks for, and the time; none: what a scan needs.
+  /// `columns`, those that `pruning` asks for, and the time; none: what a scan needs. Files of a store that has files
+  /// are taken as they lie when few columns are wanted, or when they are to be `as_they_lie`: their checksum would take
+  /// longer than what is asked.
   std::vector<Result<std::string>> local(std::span<const ObjectRecord> objects, const ItemPruning& pruning,
-                                         std::span<const std::string> columns = {});
+                                         std::span<const std::string> columns = {}, bool as_they_lie = false);
   /// The file is not needed any more: what is not worth keeping of it goes.
   void forget(const std::string& path);
   /// Removes files with holes and what the folder has beyond its limit.
@@ -57,6 +66,9 @@ class ItemsCache {
   std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);
   Result<std::string> keep_whole(const ObjectRecord& object, const std::string& content);
   Result<> write(const std::string& path, std::string_view content);
+  /// A path of this process's own to a file of the folder.
+  std::string held(const std::string& path);
+  void sweep();
   void trim();
 
   store::ObjectStore& store_;
@@ -64,7 +76,7 @@ class ItemsCache {
   bool temporary_ = false;
   uint64_t limit_;
   ReadStatistics& statistics_;
-  std::vector<std::string> holed_;
+  std::vector<std::string> holed_;  // files of this process's own: with holes, or links
   uint64_t made_ = 0, forgotten_ = 0;
 };
 

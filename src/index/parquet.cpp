@@ -1,6 +1,5 @@
 #include "index/parquet.h"
 
-#include <duckdb.h>
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 #include <simdjson.h>
@@ -12,67 +11,12 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "index/duckdb.h"
+#include "index/item_columns.h"
 
 namespace baleen::index {
 namespace {
 
-/// One in-memory database and a connection to it; closed with it.
-class Database {
- public:
-  static Result<std::unique_ptr<Database>> open(unsigned threads = 1) {
-    auto db = std::unique_ptr<Database>(new Database);
-    duckdb_config config = nullptr;
-    duckdb_create_config(&config);
-    duckdb_set_config(config, "threads", std::to_string(threads).c_str());
-    duckdb_set_config(config, "autoinstall_known_extensions", "false");
-    duckdb_set_config(config, "autoload_known_extensions", "false");
-    char* message = nullptr;
-    const bool ok = duckdb_open_ext(nullptr, &db->database_, config, &message) == DuckDBSuccess;
-    duckdb_destroy_config(&config);
-    Error error{Code::kInternal, message != nullptr ? message : "DuckDB does not open"};
-    if (message != nullptr) duckdb_free(message);
-    if (!ok || duckdb_connect(db->database_, &db->connection_) != DuckDBSuccess) return error;
-    return db;
-  }
-  duckdb_database database() const { return database_; }
-  ~Database() {
-    if (connection_ != nullptr) duckdb_disconnect(&connection_);
-    if (database_ != nullptr) duckdb_close(&database_);
-  }
-
-  Result<> run(const std::string& sql) {
-    duckdb_result result;
-    const bool ok = duckdb_query(connection_, sql.c_str(), &result) == DuckDBSuccess;
-    const char* message = ok ? nullptr : duckdb_result_error(&result);
-    Result<> outcome = ok ? Result<>() : Result<>(Error{Code::kIo, message != nullptr ? message : "DuckDB failed"});
-    duckdb_destroy_result(&result);
-    return outcome;
-  }
-  duckdb_connection connection() const { return connection_; }
-
- private:
-  Database() = default;
-  duckdb_database database_ = nullptr;
-  duckdb_connection connection_ = nullptr;
-};
-
-std::string sql_text(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    out += c;
-    if (c == '\'') out += c;
-  }
-  return out + "'";
-}
-
-enum class ColumnType : uint8_t { kTime, kBigint, kInteger, kBoolean, kText };
-
-struct Column {
-  const char* name;
-  ColumnType type;
-};
-
-/// In the order in which put_row() writes them.
 constexpr std::array kColumns = {
     Column{"time", ColumnType::kTime},
     Column{"elapsed_us", ColumnType::kBigint},
@@ -98,7 +42,7 @@ constexpr std::array kColumns = {
     Column{"method", ColumnType::kText},
     Column{"path", ColumnType::kText},
     Column{"host", ColumnType::kText},
-    Column{"status", ColumnType::kInteger},
+    Column{"status", ColumnType::kInteger, true},
     Column{"status_text", ColumnType::kText},
     Column{"request_size", ColumnType::kBigint},
     Column{"response_size", ColumnType::kBigint},
@@ -107,9 +51,9 @@ constexpr std::array kColumns = {
     Column{"item_id", ColumnType::kText},
     Column{"vlan", ColumnType::kInteger},
     Column{"tls", ColumnType::kBoolean},
-    Column{"packets_object", ColumnType::kText},
-    Column{"packets_offset", ColumnType::kBigint},
-    Column{"packets_length", ColumnType::kBigint},
+    Column{"packets_object", ColumnType::kText, true},
+    Column{"packets_offset", ColumnType::kBigint, true},
+    Column{"packets_length", ColumnType::kBigint, true},
     Column{"json", ColumnType::kText},
 };
 
@@ -121,10 +65,13 @@ class RowWriter {
     row_ = row;
     column_ = 0;
   }
-  template <class T>
-  void number(T value) {
-    static_cast<T*>(duckdb_vector_get_data(vectors_[column_++]))[row_] = value;
-  }
+  void time(int64_t ns) { number(ns); }
+  void bigint(int64_t n) { number(n); }
+  void integer(int64_t n) { number(static_cast<int32_t>(n)); }
+  void boolean(bool b) { number(b); }
+  void status(int64_t n) { n >= 0 && n <= INT32_MAX ? number(static_cast<int32_t>(n)) : null(); }
+  void nullable_bigint(int64_t n) { n >= 0 ? number(n) : null(); }
+  void nullable_text(std::string_view value) { value.empty() ? null() : text(value); }
   /// Parquet strings are UTF-8: bytes that are not become question marks.
   void text(std::string_view value) {
     if (simdjson::validate_utf8(value.data(), value.size()))
@@ -134,61 +81,30 @@ class RowWriter {
       if (static_cast<unsigned char>(c) >= 0x80) c = '?';
     duckdb_vector_assign_string_element_len(vectors_[column_++], row_, mended_.data(), mended_.size());
   }
+  bool whole() const { return column_ == vectors_.size(); }
+
+ private:
+  template <class T>
+  void number(T value) {
+    static_cast<T*>(duckdb_vector_get_data(vectors_[column_++]))[row_] = value;
+  }
   void null() {
     const duckdb_vector vector = vectors_[column_++];
     duckdb_vector_ensure_validity_writable(vector);
     duckdb_validity_set_row_invalid(duckdb_vector_get_validity(vector), row_);
   }
-  bool whole() const { return column_ == vectors_.size(); }
-
- private:
   std::span<const duckdb_vector> vectors_;
   idx_t row_ = 0;
   size_t column_ = 0;
   std::string mended_;
 };
 
-void put_row(RowWriter& w, const ItemRow& r, const StreamPlace* place, const std::string& packets_key) {
-  w.number(r.time_ns);
-  w.number(r.elapsed_us);
-  for (const std::string* t : {&r.protocol, &r.abbreviation, &r.version, &r.error, &r.src_ip}) w.text(*t);
-  w.number(static_cast<int32_t>(r.src_port));
-  for (const std::string* t : {&r.src_name, &r.src_namespace, &r.src_pod, &r.src_service, &r.src_process, &r.dst_ip})
-    w.text(*t);
-  w.number(static_cast<int32_t>(r.dst_port));
-  for (const std::string* t : {&r.dst_name, &r.dst_namespace, &r.dst_pod, &r.dst_service, &r.dst_process, &r.node,
-                               &r.method, &r.path, &r.host})
-    w.text(*t);
-  if (r.status >= 0 && r.status <= INT32_MAX) {
-    w.number(static_cast<int32_t>(r.status));
-  } else {
-    w.null();
-  }
-  w.text(r.status_text);
-  w.number(r.request_size);
-  w.number(r.response_size);
-  w.text(r.stream);
-  w.number(r.index);
-  w.text(r.id);
-  w.number(static_cast<int32_t>(r.vlan));
-  w.number(r.tls);
-  if (place != nullptr) {
-    w.text(packets_key);
-    w.number(static_cast<int64_t>(place->offset));
-    w.number(static_cast<int64_t>(place->length));
-  } else {
-    for (int i = 0; i < 3; ++i) w.null();
-  }
-  w.text(r.json);
-  BALEEN_CHECK(w.whole());
-}
-
 /// Rows on their way into DuckDB as a table function of one run: a chunk at a time, never all of them in memory.
 struct RowSource {
-  const NextRow* next;
+  std::function<bool(WholeRow&)> next;
   std::unordered_map<std::string_view, const StreamPlace*> places;
   const std::string* packets_key;
-  ItemRow row;  // used again and again: its strings keep their room
+  WholeRow row;  // used again and again: its strings keep their room
   bool over = false;
 };
 
@@ -218,13 +134,21 @@ void next_rows(duckdb_function_info info, duckdb_data_chunk chunk) {
   RowWriter writer(vectors);
   idx_t n = 0;
   for (; n < duckdb_vector_size() && !source->over; ++n) {
-    if (!(*source->next)(source->row)) {
+    if (!source->next(source->row)) {
       source->over = true;
       break;
     }
-    const auto place = source->places.find(source->row.stream);
+    if (const auto place = source->places.find(source->row.stream); place != source->places.end()) {
+      source->row.packets_object = *source->packets_key;
+      source->row.packets_offset = static_cast<int64_t>(place->second->offset);
+      source->row.packets_length = static_cast<int64_t>(place->second->length);
+    } else if (!source->places.empty()) {
+      source->row.packets_object.clear();
+      source->row.packets_offset = source->row.packets_length = -1;
+    }
     writer.begin(n);
-    put_row(writer, source->row, place == source->places.end() ? nullptr : place->second, *source->packets_key);
+    each_column(std::as_const(source->row), writer);
+    BALEEN_CHECK(writer.whole());
   }
   duckdb_data_chunk_set_size(chunk, n);
 }
@@ -240,11 +164,6 @@ Result<> add_rows_function(Database& db, RowSource& source) {
   duckdb_destroy_table_function(&function);
   if (!ok) return Error{Code::kInternal, "DuckDB takes no table function"};
   return {};
-}
-
-std::string_view text_at(const duckdb_string_t* strings, idx_t row) {
-  const duckdb_string_t& s = strings[row];
-  return {duckdb_string_is_inlined(s) ? s.value.inlined.inlined : s.value.pointer.ptr, s.value.inlined.length};
 }
 
 /// Hands on the rows of a result of (time_ns BIGINT, stream, json, packets_object, filename VARCHAR); false when `each`
@@ -275,16 +194,29 @@ bool hand_on(duckdb_data_chunk chunk, const std::unordered_map<std::string_view,
 
 }  // namespace
 
-Result<> write_parquet(const std::string& path, const NextRow& next, std::span<const StreamPlace> places,
-                       const std::string& packets_key) {
-  RowSource source{&next, {}, &packets_key, {}};
-  for (const StreamPlace& place : places) source.places.emplace(place.stream, &place);
+namespace {
+
+Result<> write_rows(const std::string& path, RowSource& source) {
   BALEEN_TRY(const auto db, Database::open());
   BALEEN_TRY_DO(add_rows_function(*db, source));
   return db->run(
       fmt::format("COPY (SELECT * FROM rows_to_write()) TO {} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720, "
                   "USE_TMP_FILE false)",
                   sql_text(path)));
+}
+
+}  // namespace
+
+Result<> write_parquet(const std::string& path, const NextRow& next, std::span<const StreamPlace> places,
+                       const std::string& packets_key) {
+  RowSource source{[&next](WholeRow& row) { return next(row); }, {}, &packets_key, {}};
+  for (const StreamPlace& place : places) source.places.emplace(place.stream, &place);
+  return write_rows(path, source);
+}
+
+Result<> write_parquet(const std::string& path, const std::function<bool(WholeRow&)>& next) {
+  RowSource source{next, {}, nullptr, {}};
+  return write_rows(path, source);
 }
 
 Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const StoredItem&)>& each) {
@@ -395,6 +327,49 @@ Result<> add_test_function(Database& db, JsonTest& test) {
 
 }  // namespace
 
+namespace {
+
+/// What follows the columns that every scan reads: all of them, with numbers as BIGINT.
+std::string all_columns() {
+  std::string out;
+  for (const Column& column : kColumns) {
+    switch (column.type) {
+      case ColumnType::kTime: out += fmt::format(", epoch_ns({})", column.name); break;
+      case ColumnType::kBigint:
+      case ColumnType::kInteger:
+        out += column.nullable ? fmt::format(", coalesce({}::BIGINT, -1)", column.name)
+                               : fmt::format(", {}::BIGINT", column.name);
+        break;
+      case ColumnType::kBoolean: out += fmt::format(", {}", column.name); break;
+      case ColumnType::kText: out += fmt::format(", coalesce({}, '')", column.name); break;
+    }
+  }
+  return out;
+}
+
+/// Reads those into a row.
+class RowFiller {
+ public:
+  RowFiller(duckdb_data_chunk chunk, idx_t row) : chunk_(chunk), row_(row) {}
+  void time(int64_t& n) { bigint(n); }
+  void bigint(int64_t& n) { n = static_cast<const int64_t*>(next())[row_]; }
+  void integer(int64_t& n) { bigint(n); }
+  void status(int64_t& n) { bigint(n); }
+  void nullable_bigint(int64_t& n) { bigint(n); }
+  void boolean(bool& b) { b = static_cast<const bool*>(next())[row_]; }
+  void text(std::string& t) { t = text_at(static_cast<const duckdb_string_t*>(next()), row_); }
+  void nullable_text(std::string& t) { text(t); }
+
+ private:
+  const void* next() { return duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk_, column_++)); }
+  duckdb_data_chunk chunk_;
+  idx_t row_, column_ = 5;
+};
+
+}  // namespace
+
+std::span<const Column> item_columns() { return kColumns; }
+
 ParquetReader::ParquetReader() : state_(std::make_unique<State>()) {}
 ParquetReader::~ParquetReader() = default;
 
@@ -413,6 +388,8 @@ struct ParquetRows::State {
   duckdb_pending_result pending = nullptr;
   duckdb_result result{};
   bool executed = false;
+  bool whole = false;  // rows have all columns
+  WholeRow row;
   ~State() {
     if (executed) duckdb_destroy_result(&result);
     if (pending != nullptr) duckdb_destroy_pending(&pending);
@@ -425,7 +402,7 @@ ParquetRows::ParquetRows(std::unique_ptr<State> state) : state_(std::move(state)
 ParquetRows::~ParquetRows() = default;
 
 Result<std::unique_ptr<ParquetRows>> ParquetReader::rows(const std::string& file, int64_t since_ns, int64_t until_ns,
-                                                         const std::string& condition) {
+                                                         const std::string& condition, bool whole) {
   std::string where;
   const auto add = [&where](const std::string& text) { where += (where.empty() ? "" : " AND ") + text; };
   if (since_ns != INT64_MIN) add(fmt::format("time >= make_timestamp_ns({})", since_ns));
@@ -433,9 +410,10 @@ Result<std::unique_ptr<ParquetRows>> ParquetReader::rows(const std::string& file
   if (!condition.empty()) add("(" + condition + ")");
   add("is_wanted(json)");
   const std::string sql = fmt::format(
-      "SELECT epoch_ns(time), item_index, stream, json, coalesce(packets_object, '') FROM read_parquet({}) WHERE {}",
-      sql_text(file), where);
+      "SELECT epoch_ns(time), item_index, stream, json, coalesce(packets_object, ''){} FROM read_parquet({}) WHERE {}",
+      whole ? all_columns() : "", sql_text(file), where);
   auto state = std::make_unique<ParquetRows::State>();
+  state->whole = whole;
   const auto failed = [](const char* message) {
     return Error{Code::kIo, message != nullptr ? message : "DuckDB cannot read the items"};
   };
@@ -465,8 +443,14 @@ Result<bool> ParquetRows::next(const std::function<void(const RowView&)>& each) 
   const auto* jsons = static_cast<const duckdb_string_t*>(data(3));
   const auto* objects = static_cast<const duckdb_string_t*>(data(4));
   const idx_t rows = duckdb_data_chunk_get_size(chunk);
-  for (idx_t row = 0; row < rows; ++row)
-    each({times[row], indexes[row], text_at(streams, row), text_at(jsons, row), text_at(objects, row)});
+  for (idx_t row = 0; row < rows; ++row) {
+    if (state_->whole) {
+      RowFiller filler(chunk, row);
+      each_column(state_->row, filler);
+    }
+    each({times[row], indexes[row], text_at(streams, row), text_at(jsons, row), text_at(objects, row),
+          state_->whole ? &state_->row : nullptr});
+  }
   duckdb_destroy_data_chunk(&chunk);
   return rows != 0;
 }

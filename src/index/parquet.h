@@ -13,6 +13,12 @@
 
 namespace baleen::index {
 
+/// A row with what only rows of a block have: where its stream's packets lie.
+struct WholeRow : ItemRow {
+  std::string packets_object;                        // key below the prefix; empty: there are none
+  int64_t packets_offset = -1, packets_length = -1;  // bytes of the object
+};
+
 /// Fills in the next row; false when there is none. The row is the same object each time: every field is to be set.
 using NextRow = std::function<bool(ItemRow&)>;
 
@@ -21,13 +27,18 @@ using NextRow = std::function<bool(ItemRow&)>;
 /// group. `places` tells where each stream's packets are; `packets_key` names their object.
 Result<> write_parquet(const std::string& path, const NextRow& next, std::span<const StreamPlace> places,
                        const std::string& packets_key);
+/// The same of rows that say themselves where their packets are.
+Result<> write_parquet(const std::string& path, const std::function<bool(WholeRow&)>& next);
 
 /// What is read back of a row.
 struct StoredItem {
   int64_t time_ns = 0;
   std::string stream, json;
-  std::string packets_object;  // key of the object that has its stream's packets; empty when there are none
-  size_t file = 0;             // which of the query's files has it
+  std::string packets_object;       // key of the object that has its stream's packets; empty when there are none
+  size_t file = 0;                  // which of the query's files has it
+  int64_t index = 0;                // within its stream
+  std::string_view node, block;     // of the block that has it: valid for the call
+  std::shared_ptr<WholeRow> row{};  // all columns, when they were asked for
 };
 
 struct ParquetQuery {
@@ -40,6 +51,7 @@ struct ParquetQuery {
 struct RowView {
   int64_t time_ns = 0, index = 0;
   std::string_view stream, json, packets_object;
+  WholeRow* row = nullptr;  // all columns, when they were asked for; may be moved from
 };
 
 /// The rows of one items file, in the file's order, some at a time. One thread at a time.
@@ -65,9 +77,10 @@ class ParquetReader {
   /// Its files hand out only rows that pass `test`.
   static Result<std::unique_ptr<ParquetReader>> open(JsonTest test);
   ~ParquetReader();
-  /// Rows with a time from `since_ns` to `until_ns` that fulfil `condition` (see ParquetQuery).
+  /// Rows with a time from `since_ns` to `until_ns` that fulfil `condition` (see ParquetQuery); with all columns when
+  /// they are to be `whole`.
   Result<std::unique_ptr<ParquetRows>> rows(const std::string& file, int64_t since_ns, int64_t until_ns,
-                                            const std::string& condition);
+                                            const std::string& condition, bool whole = false);
 
  private:
   ParquetReader();

@@ -9,17 +9,20 @@
 namespace baleen::index {
 
 RecordingReader::Blocks::Blocks(RecordingReader& reader, const std::vector<IndexedRecord>& blocks,
-                                const ItemPruning& pruning, std::span<const std::string> columns)
-    : reader_(reader), pruning_(pruning), columns_(columns) {
+                                const ItemPruning& pruning, std::vector<std::string> columns, bool as_they_lie)
+    : reader_(reader), pruning_(pruning), columns_(std::move(columns)), as_they_lie_(as_they_lie) {
   for (const IndexedRecord& block : blocks)
-    if (block.record.items != 0) blocks_.push_back(&block.record);
+    if (block.record.items != 0) {
+      blocks_.push_back(&block.record);
+      names_.push_back(block.key);
+    }
   files_.resize(blocks_.size());
 }
 
 Result<std::vector<std::string>> RecordingReader::Blocks::fetch(size_t begin, size_t end) {
   std::vector<ObjectRecord> objects;
   for (size_t i = begin; i < end; ++i) objects.push_back(blocks_[i]->items_object);
-  auto local = reader_.cache_.local(objects, pruning_, columns_);
+  auto local = reader_.cache_.local(objects, pruning_, columns_, as_they_lie_);
   std::vector<std::string> out(local.size());
   for (size_t i = 0; i < local.size(); ++i) {
     if (local[i] && local[i]->empty()) continue;

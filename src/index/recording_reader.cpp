@@ -3,7 +3,10 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <tuple>
 
+#include "index/duckdb.h"
+#include "index/item_columns.h"
 #include "index/item_pruning.h"
 #include "index/item_scan.h"
 #include "index/recording_blocks.h"
@@ -17,6 +20,18 @@ std::string hour_folder(Timestamp t) {
   return fmt::format("date={}/hour={}", text.substr(0, 10), text.substr(11, 2));
 }
 
+bool is_before(const BlockRecord& block, const std::optional<Position>& after) {
+  return after && to_ns(block.last) < after->time_ns;
+}
+
+/// SQL of what a query asks besides its filter, over these columns.
+std::string identity_condition(const ReadQuery& query) {
+  std::string out;
+  if (!query.item.empty()) out = "item_id = " + sql_text(query.item);
+  if (!query.stream.empty()) out += (out.empty() ? "" : " AND ") + ("stream = " + sql_text(query.stream));
+  return out;
+}
+
 /// Numbers of streams begin anew in each run.
 std::string run_of(const BlockRecord& block) { return block.recording + "/" + block.node + "/" + block.run; }
 
@@ -28,6 +43,8 @@ RecordingReader::RecordingReader(store::ObjectStore& store, std::string prefix, 
       prefix_(prefix),
       cache_(store, std::move(prefix), std::move(cache_folder), cache_limit, statistics_) {}
 
+RecordingReader::~RecordingReader() = default;
+
 Result<std::vector<std::string>> RecordingReader::recording_names() {
   std::vector<std::string> names;
   store::ListOptions options;
@@ -36,6 +53,7 @@ Result<std::vector<std::string>> RecordingReader::recording_names() {
   do {
     BALEEN_TRY(const store::ListPage page, store_.list(options));
     ++statistics_.requests;
+    ++statistics_.lists;
     for (const std::string& found : page.prefixes)
       names.push_back(found.substr(options.prefix.size(), found.size() - options.prefix.size() - 1));
     options.page_token = page.next_page_token;
@@ -50,13 +68,14 @@ Result<std::vector<store::ObjectFacts>> RecordingReader::list_records(const std:
   std::vector<store::ObjectFacts> found;
   store::ListOptions options;
   options.prefix = prefix_ + records_prefix(recording);
-  const int64_t since = to_ns(query.since);
+  const int64_t since = to_ns(query.listed_from.value_or(query.since));
   if (since > INT64_MIN + kDay) options.start_offset = options.prefix + hour_folder(timestamp_from_ns(since - kDay));
   const bool ends = to_ns(query.until) != INT64_MAX;
   const std::string last = ends ? options.prefix + hour_folder(query.until) : std::string();
   do {
     BALEEN_TRY(store::ListPage page, store_.list(options));
     ++statistics_.requests;
+    ++statistics_.lists;
     for (store::ObjectFacts& object : page.objects) {
       if (ends && object.key.compare(0, last.size(), last) > 0) return found;
       if (object.key.ends_with(".json")) found.push_back(std::move(object));
@@ -80,6 +99,7 @@ std::map<std::string, IndexedRecord> RecordingReader::load_index(const std::stri
   do {
     const auto page = store_.list(options);
     ++statistics_.requests;
+    ++statistics_.lists;
     if (!page) return out;
     for (const store::ObjectFacts& object : page->objects)
       if (day(object.key) >= first && day(object.key) <= last) keys.push_back(object.key);
@@ -148,14 +168,20 @@ Result<std::vector<IndexedRecord>> RecordingReader::blocks(const ReadQuery& quer
     BALEEN_TRY_DO(fetch_records(missing, found));
     for (IndexedRecord& block : found) {
       ++statistics_.blocks;
-      if (pruning.may_match(block.record)) {
-        out.push_back(std::move(block));
+      if (block.record.last < query.since || block.record.first > query.until || is_before(block.record, query.after)) {
+        skip(&ReadStatistics::skipped_time);
+      } else if (!pruning.may_match(block.record)) {
+        skip(&ReadStatistics::skipped_filter);
+      } else if (!query.stream.empty() && !block.may_have_stream(query.stream)) {
+        skip(&ReadStatistics::skipped_stream);
       } else {
-        ++statistics_.blocks_skipped;
+        out.push_back(std::move(block));
       }
     }
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.record.first < b.record.first; });
+  std::sort(out.begin(), out.end(), [](const IndexedRecord& a, const IndexedRecord& b) {
+    return std::tie(a.record.first, a.key) < std::tie(b.record.first, b.key);
+  });
   return out;
 }
 
@@ -199,19 +225,56 @@ Result<> RecordingReader::items(const ReadQuery& query, const std::function<bool
   return items_of(chosen, query, [&](const StoredItem& item, const BlockRecord&) { return each(item); });
 }
 
+void RecordingReader::skip(uint64_t ReadStatistics::* why, uint64_t n) {
+  statistics_.*why += n;
+  statistics_.blocks_skipped += n;
+}
+
+Result<> RecordingReader::new_items(const ReadQuery& query, Followed& followed,
+                                    const std::function<bool(const StoredItem&)>& each) {
+  if (followed.pending.empty()) {
+    BALEEN_TRY(followed.pending, blocks(query));
+    std::set<std::string> found;
+    for (const IndexedRecord& block : followed.pending) found.insert(block.key);
+    std::erase_if(followed.pending, [&](const IndexedRecord& block) { return followed.blocks.contains(block.key); });
+    followed.blocks = std::move(found);  // of those before, what is not listed any more never comes back
+    followed.after = query.after;
+  }
+  ReadQuery rest = query;
+  rest.after = followed.after;
+  BALEEN_TRY_DO(items_of(followed.pending, rest, [&](const StoredItem& item, const BlockRecord&) {
+    followed.after = Position{item.time_ns, std::string(item.node), item.stream, item.index, std::string(item.block)};
+    return each(item);
+  }));
+  followed.pending.clear();
+  return {};
+}
+
 Result<> RecordingReader::items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query,
                                    const EachItem& each, const std::string& condition,
                                    std::span<const std::string> columns) {
   const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
   const ItemPruning pruning(query.filter, query.since, query.until);
-  Blocks chosen(*this, blocks, pruning, columns);
+  std::vector<std::string> wanted(columns.begin(), columns.end());
+  const std::string identity = identity_condition(query);
+  if (query.whole_rows) {
+    wanted.clear();
+    for (const Column& column : item_columns()) wanted.emplace_back(column.name);
+  } else if (!query.item.empty() && wanted.empty()) {
+    for (const char* column : {"time", "node", "stream", "item_index", "item_id", "packets_object", "json"})
+      wanted.emplace_back(column);
+  }
+  Blocks chosen(*this, blocks, pruning, wanted);
   ScanQuery scan;
   scan.filter = query.filter;
   scan.since_ns = to_ns(query.since);
   scan.until_ns = to_ns(query.until);
   scan.condition = pruning.condition();
-  if (!condition.empty())
-    scan.condition = scan.condition.empty() ? condition : fmt::format("({}) AND ({})", scan.condition, condition);
+  for (const std::string* more : {&condition, &identity})
+    if (!more->empty())
+      scan.condition = scan.condition.empty() ? *more : fmt::format("({}) AND ({})", scan.condition, *more);
+  scan.whole_rows = query.whole_rows;
+  scan.after = query.after ? &*query.after : nullptr;
   ScanCounters counters;
   uint64_t found = 0;
   const auto outcome = scan_items(
@@ -291,9 +354,11 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
   BALEEN_TRY(std::vector<IndexedRecord> all, blocks(whole));
   const ItemPruning pruning(query.filter, query.since, query.until);
   std::vector<IndexedRecord> chosen;
-  for (const IndexedRecord& block : all)
-    if (pruning.may_match(block.record)) chosen.push_back(block);
-  statistics_.blocks_skipped += all.size() - chosen.size();
+  for (const IndexedRecord& block : all) {
+    if (pruning.may_match(block.record) && (query.stream.empty() || block.may_have_stream(query.stream)))
+      chosen.push_back(block);
+  }
+  skip(&ReadStatistics::skipped_filter, all.size() - chosen.size());
   Streams wanted;
   BALEEN_TRY_DO(items_of(chosen, query, [&](const StoredItem& item, const BlockRecord& block) {
     wanted.emplace(run_of(block), item.stream);

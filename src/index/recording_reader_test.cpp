@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
 #include "base/crc32c.h"
 #include "codec/pcap/reader.h"
 #include "codec/pcap/writer.h"
+#include "index/item_csv.h"
 #include "index/record_index.h"
 #include "item/json.h"
 #include "kfl/sample_items.h"
@@ -52,7 +55,10 @@ class Remote final : public store::ObjectStore {
   Result<store::ObjectFacts> put_file(std::string_view key, const std::string& f, const store::PutOptions& o) override {
     return inner_->put_file(key, f, o);
   }
-  Result<std::string> get(std::string_view key) override { return inner_->get(key); }
+  Result<std::string> get(std::string_view key) override {
+    if (gets_until_failure-- == 0) return Error{Code::kUnavailable, "not now"};
+    return inner_->get(key);
+  }
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {
     return inner_->get_range(key, offset, length);
   }
@@ -60,6 +66,8 @@ class Remote final : public store::ObjectStore {
   Result<store::ListPage> list(const store::ListOptions& options) override { return inner_->list(options); }
   Result<> remove(std::string_view key) override { return inner_->remove(key); }
   std::string name() const override { return inner_->name(); }
+
+  std::atomic<int64_t> gets_until_failure{-1};  // one of get(), then it works again
 
  private:
   std::unique_ptr<store::ObjectStore>& inner_;
@@ -132,7 +140,7 @@ class Bucket {
   std::string path(const std::string& key) const { return folder_ + "/bucket/" + key; }
   static std::string record_key(const BlockRecord& r) { return block_keys(r.recording, r.first, r.block).record; }
   std::string cache() const { return folder_ + "/cache"; }
-  store::ObjectStore& store() { return remote_; }
+  Remote& store() { return remote_; }
 
  private:
   std::string folder_;
@@ -202,6 +210,176 @@ TEST(RecordingReader, ReadsItemsInTimeOrderOverBlocksNodesAndRecordings) {
   EXPECT_EQ(paths(reader, q), (Paths{"/1/0", "/1/1"}));
   EXPECT_EQ(paths(reader, query("", "none")), Paths{});
   EXPECT_TRUE(reader.problems().empty());
+}
+
+TEST(RecordingReader, PagesGoOnWhereTheyEnded) {
+  Bucket bucket;
+  // Items that nothing but their block tells apart: two recordings have taken the same streams.
+  for (const char* name : {"a", "b", "c"})
+    bucket.add(name, "r1", 1, {{1, 0, seconds(0)}, {1, 1, seconds(0)}, {2, 0, seconds(0)}, {3, 0, seconds(5)}},
+               {{1, 1}});
+  RecordingReader reader(bucket.store(), "");
+  const Paths all = paths(reader, query());
+  ASSERT_EQ(all.size(), 12u);
+  for (const uint64_t limit : {1, 2, 5}) {
+    Paths pages;
+    ReadQuery q = query();
+    q.limit = limit;
+    for (bool more = true; more;) {
+      more = false;
+      std::optional<Position> last;
+      ASSERT_TRUE(reader.items(q, [&](const StoredItem& item) {
+        last = Position{item.time_ns, std::string(item.node), item.stream, item.index, std::string(item.block)};
+        Arena arena;
+        pages.emplace_back((*item::parse_json(item.json, arena))["request"]["path"].text());
+        return more = true;
+      }));
+      if (!last) break;
+      // By way of the word that a command line carries.
+      q.after = Position::from_token(last->to_token());
+      ASSERT_EQ(q.after, last);
+    }
+    EXPECT_EQ(pages, all) << limit;
+  }
+  for (const char* wrong : {"", "x", "MQ", "MQoxCjIKbgpzCmI", "not base64!"})
+    EXPECT_EQ(wrong == std::string_view("MQoxCjIKbgpzCmI"), Position::from_token(wrong).has_value()) << wrong;
+}
+
+TEST(RecordingReader, WhatIsFollowedComesOnceWhateverFails) {
+  for (int64_t failure = 0; failure < 12; ++failure) {
+    Bucket bucket;
+    RecordingReader reader(bucket.store(), "");
+    Followed followed;
+    Paths seen;
+    int looks = 0;
+    const auto look = [&] {
+      for (bool done = false; !done;) {
+        ASSERT_LT(++looks, 20);
+        const auto outcome = reader.new_items(query(), followed, [&](const StoredItem& item) {
+          Arena arena;
+          seen.emplace_back((*item::parse_json(item.json, arena))["request"]["path"].text());
+          return true;
+        });
+        done = outcome.has_value();
+        EXPECT_TRUE(done || outcome.error().retryable());
+      }
+    };
+    look();
+    EXPECT_TRUE(seen.empty());
+    bucket.add("a", "r1", 1, {{1, 0, seconds(100)}, {2, 0, seconds(120)}}, {{1, 1}});
+    bucket.add("a", "r2", 1, {{3, 0, seconds(110)}}, {{3, 1}}, "node-2");
+    bucket.store().gets_until_failure = failure;
+    look();
+    EXPECT_EQ(seen, (Paths{"/1/0", "/3/0", "/2/0"})) << failure;
+    look();
+    // One that comes late, with older items, and one of a new recording.
+    bucket.add("a", "r2", 0, {{3, 1, seconds(10)}}, {{3, 1}}, "node-2");
+    bucket.add("b", "r1", 1, {{9, 0, seconds(200)}}, {{9, 1}});
+    look();
+    look();
+    EXPECT_EQ(seen, (Paths{"/1/0", "/3/0", "/2/0", "/3/1", "/9/0"})) << failure;
+  }
+}
+
+TEST(RecordingReader, OneItemAndOneStream) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(1)}}, {{1, 2}, {2, 1}});
+  bucket.add("a", "r1", 2, {{1, 1, seconds(400)}}, {{1, 1}});
+  bucket.add("a", "r1", 3, {{5, 0, seconds(800)}}, {{5, 1}});
+  RecordingReader reader(bucket.store(), "");
+  ReadQuery q = query();
+  q.stream = stream_file(1);
+  EXPECT_EQ(paths(reader, q), (Paths{"/1/0", "/1/1"}));
+  EXPECT_EQ(reader.statistics().skipped_stream, 1u);
+  EXPECT_EQ(packets(reader, q).size(), 3u);
+  std::string id;
+  ASSERT_TRUE(reader.items(q, [&](const StoredItem& item) {
+    Arena arena;
+    id = (*item::parse_json(item.json, arena))["id"].text();
+    return false;
+  }));
+  q = query();
+  q.item = id;
+  EXPECT_EQ(paths(reader, q), (Paths{"/1/0"}));
+  EXPECT_EQ(packets(reader, q).size(), 3u) << "its whole stream";
+  q.item += "'";
+  EXPECT_EQ(paths(reader, q), Paths{});
+}
+
+TEST(RecordingReader, WholeRowsAreWhatWasWritten) {
+  Bucket bucket;
+  const BlockRecord block = bucket.add("a", "r1", 1, {{1, 0, seconds(0), 404}, {2, 0, seconds(1)}}, {{1, 2}});
+  RecordingReader reader(bucket.store(), "");
+  ReadQuery q = query();
+  q.whole_rows = true;
+  std::string lines;
+  append_csv_header(lines);
+  std::vector<WholeRow> rows;
+  ASSERT_TRUE(reader.items(q, [&](const StoredItem& item) {
+    append_csv(*item.row, lines);
+    rows.push_back(*item.row);
+    return true;
+  }));
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].status, 404);
+  EXPECT_EQ(rows[0].packets_object, block.packets_object.key);
+  EXPECT_EQ(rows[0].packets_offset, static_cast<int64_t>(block.header_length));
+  EXPECT_EQ(rows[1].packets_object, "") << "no packets, no place";
+  EXPECT_EQ(rows[1].packets_offset, -1);
+  EXPECT_EQ(rows[0].path, "/1/0");
+  EXPECT_TRUE(lines.starts_with("time,elapsed_us,protocol,"));
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\r'), 3);
+}
+
+TEST(RecordingReader, CsvQuotesWhatNeedsIt) {
+  WholeRow row;
+  row.path = "a,\"b\"\r\nc";
+  row.method = "GET";
+  row.time_ns = 1'700'000'000'123'456'789;
+  std::string line;
+  append_csv(row, line);
+  EXPECT_TRUE(line.starts_with("2023-11-14T22:13:20.123456789Z,0,,"));
+  EXPECT_NE(line.find(",GET,\"a,\"\"b\"\"\r\nc\",,,,0,0,"), std::string::npos) << line;
+  EXPECT_TRUE(line.ends_with(",false,,,,\r\n")) << line;
+}
+
+TEST(RecordingReader, SqlSeesTheItemsAndNothingElse) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0), 500}, {2, 0, seconds(1)}}, {{1, 2}, {2, 1}});
+  bucket.add("b", "r1", 1, {{3, 0, seconds(2)}}, {{3, 1}});
+  RecordingReader reader(bucket.store(), "", bucket.cache());
+  const std::string temporary = bucket.path("");
+  const auto ask = [&](const std::string& text, ReadQuery q = query()) {
+    std::string out;
+    auto sql = reader.sql(q, text, temporary);
+    if (!sql) return sql.error().message;
+    if (const auto prepared = (*sql)->prepare(text); !prepared) return "! " + prepared.error().message;
+    const auto read = (*sql)->rows([](const auto&) {},
+                                   [&](ItemSql::Cells cells) {
+                                     for (const auto& cell : cells) out += cell.value_or("NULL") + "|";
+                                     return true;
+                                   });
+    return read ? out : read.error().message;
+  };
+  EXPECT_EQ(ask("SELECT recording, count(*) FROM items GROUP BY 1 ORDER BY 1; -- done"), "a|2|b|1|");
+  EXPECT_EQ(ask("FROM items SELECT path WHERE status >= 500"), "/1/0|");
+  EXPECT_EQ(ask("SELECT sum(packets), count(*) FROM streams"), "4|3|");
+  EXPECT_EQ(
+      ask("SELECT recording, items, first_time = (SELECT min(time) FROM items i WHERE i.recording = blocks.recording) "
+          "FROM blocks ORDER BY ALL"),
+      "a|2|true|b|1|true|");
+  EXPECT_EQ(ask("SELECT NULL"), "NULL|");
+  EXPECT_EQ(ask("SELECT DISTINCT recording FROM items WHERE recording = 'b'"), "b|");
+  EXPECT_EQ(ask("WITH x AS (FROM items) SELECT count(*) FROM x WHERE host LIKE '%' AND tls"), "0|");
+  ReadQuery q = query("", "a");
+  q.since = kBegin + seconds(1);
+  EXPECT_EQ(ask("SELECT path FROM items", q), "/2/0|");
+  EXPECT_EQ(ask("SELECT count(*) FROM items", query("", "none")), "0|");
+  EXPECT_EQ(ask("SELECT 1; SELECT 2"), "! one statement is taken, and there are several");
+  EXPECT_TRUE(ask("SELECT nothing FROM items").find("LINE 1") != std::string::npos);
+  for (const char* text : {"COPY items TO '/dev/null'", "SET threads = 1", "CREATE TABLE x(i INT)", "ATTACH 'x'", "",
+                           "SELECT ?", "SELECT * FROM read_text('/etc/hostname')", "SELECT * FROM '/etc/hostname'"})
+    EXPECT_TRUE(ask(text).starts_with("! ")) << text << ": " << ask(text);
 }
 
 TEST(RecordingReader, LooksOnlyAtWhatItNeeds) {

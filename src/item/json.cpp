@@ -8,6 +8,8 @@
 #include <cmath>
 #include <vector>
 
+#include "item/flow_id.h"
+
 // The item's JSON has the reference's shape (section 5.1). One function makes each top-level member; as_value() calls
 // all of them, member() one, and JSON text is printed from the tree: so a filter over a live item, a script's lazy
 // getter and a filter over stored JSON cannot disagree.
@@ -178,6 +180,8 @@ constexpr TopLevel kTopLevel[] = {
     {"id", id_value},
     {"index", [](const Item& i, Arena&) { return Value(i.index); }},
     {"stream", stream_value},
+    {"conn_id", [](const Item& i, Arena&) { return Value(i.stream); }},
+    {"flow_id", [](const Item& i, Arena&) { return Value(flow_id(i)); }},
     {"worker", [](const Item& i, Arena&) { return Value(worker_of(i)); }},
     {"node", node_value},
     {"protocol",

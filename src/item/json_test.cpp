@@ -79,6 +79,7 @@ TEST(Json, an_item_has_the_reference_shape) {
   Arena arena;
   EXPECT_EQ(member(item, "id", arena).text(), "192.168.49.2:8897/000000025258.pcap-0");
   EXPECT_EQ(member(item, "entryFile", arena).text(), "000000025258_pcap-0_entry.json");
+  EXPECT_EQ(member(item, "conn_id", arena).as_int(), 25258);
   EXPECT_EQ(print(member(item, "node", arena)), R"({"ip":"192.168.49.2","name":"node-1"})");
   EXPECT_EQ(member(item, "src", arena)["port"].text(), "4242");
   EXPECT_EQ(member(item, "timestamp", arena).as_int(), 1'700'000'000'123);

@@ -92,7 +92,7 @@ class Recogniser {
       bool item = false;
       for (const std::string_view r : kRoots) item |= r == root;
       if (known && !item && root != "tls" && root != "timestamp" && root != "index" && root != "stream" &&
-          root != "worker" && root != "id")
+          root != "worker" && root != "id" && root != "conn_id" && root != "flow_id")
         v2(name);
       if (item && !known) v1(name);
     }

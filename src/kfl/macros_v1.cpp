@@ -38,7 +38,7 @@ constexpr BuiltIn kBuiltIn[] = {
     {"diameter", "protocol.name == \"diameter\"", true, false},
     {"error", "error.type != \"\"", true, true},
     // Beyond the reference's v1, which is older than these items.
-    {"conn", "protocol.name == r\"(tcp|udp)_conn\"", true, false},
+    {"conn", "protocol.name == r\"(tcp|udp|sctp)_conn\"", true, false},
     {"flow", "protocol.name == r\"(tcp|udp)_flow\"", true, false},
 };
 

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "item/flow_id.h"
 #include "item/json.h"
 #include "kfl/lex_v1.h"
 #include "kfl/limits.h"
@@ -76,6 +77,8 @@ constexpr Live kLive[] = {
     {"responseSize", [](const Item& i, Arena&) { return size_of(i.response.size); }},
     {"size", [](const Item& i, Arena&) { return size_of(i.request.size + i.response.size + i.data.size); }},
     {"index", [](const Item& i, Arena&) { return size_of(i.index); }},
+    {"conn_id", [](const Item& i, Arena&) { return size_of(i.stream); }},
+    {"flow_id", [](const Item& i, Arena&) { return size_of(item::flow_id(i)); }},
     {"tls", [](const Item& i, Arena&) { return Datum::of(i.tls); }},
     {"captureSource", [](const Item& i, Arena&) { return Datum::of(int64_t{static_cast<int>(i.source)}); }},
     {"node.name", [](const Item& i, Arena&) { return Datum::text(i.origin != nullptr ? i.origin->node_name : ""); }},

@@ -49,6 +49,7 @@ enum ProtocolBit : uint64_t {
   kZookeeper = 1ull << 36,
   kMdns = 1ull << 37,
   kLlmnr = 1ull << 38,
+  kSctpConn = 1ull << 39,
   kKnown = 1ull << 63,
 };
 constexpr uint64_t kHttpFamily = kHttp1 | kHttp2 | kGrpc | kGql1 | kGql2;

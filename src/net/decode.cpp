@@ -357,6 +357,7 @@ class Chain {
     const size_t there = std::min(header, at_.size());
     out_.tcp = {load_be32(p + 4), load_be32(p + 8), load_be16(p + 14), static_cast<uint8_t>(p[13] & 0x3F),
                 at_.subspan(20, there - 20)};
+    out_.checksum = load_be16(p + 16);
     at_ = at_.subspan(there);
     wire_ -= header;
     return finish();
@@ -367,6 +368,7 @@ class Chain {
     set_ports();
     const uint32_t length = load_be16(&at_[4]);
     if (length != 0 && length < 8) return DecodeStatus::kBadTransport;
+    out_.checksum = load_be16(&at_[6]);
     if (length > 8 && length < wire_) limit(length);
     if (length == 8) limit(8);
     take(8);
@@ -475,6 +477,7 @@ class Chain {
     if (!have(12)) return DecodeStatus::kCutTransport;
     set_ports();
     out_.sctp_tag = load_be32(&at_[4]);
+    out_.checksum = load_be32(&at_[8]);
     take(12);
     return finish();
   }
@@ -652,6 +655,7 @@ bool decode_plain_tcp(const Packet& packet, Decoded& out) {
   out.ip_length = static_cast<uint32_t>(total);
   out.icmp = {};
   out.sctp_tag = 0;
+  out.checksum = load_be16(p + kTcpAt + 16);
   out.vlan = 0;
   out.tunnels = 0;
   out.defragmented = false;

@@ -65,6 +65,7 @@ struct Decoded {
   TcpFields tcp;
   IcmpFields icmp;
   uint32_t sctp_tag = 0;  // verification tag
+  uint32_t checksum = 0;  // as it stands in the header of TCP, UDP or SCTP
   uint16_t vlan = 0;      // outermost VLAN id, 0 when untagged
   uint8_t tunnels = 0;    // how many tunnel headers stood around it
   bool defragmented = false;

@@ -24,10 +24,23 @@ bool SctpChunks::next(SctpChunk& chunk) {
   return true;
 }
 
-std::optional<SctpData> sctp_data(Bytes body) {
-  if (body.size() < 12) return std::nullopt;
-  return SctpData{load_be32(body.data()), load_be16(&body[4]), load_be16(&body[6]), load_be32(&body[8]),
-                  body.subspan(12)};
+std::optional<SctpData> sctp_data(const SctpChunk& chunk) {
+  const Bytes body = chunk.body;
+  const bool interleaved = chunk.type == sctp_chunk::kIData;
+  const size_t header = interleaved ? 16 : 12;
+  if ((!interleaved && chunk.type != sctp_chunk::kData) || body.size() < header) return std::nullopt;
+  SctpData data;
+  data.tsn = load_be32(body.data());
+  data.stream = load_be16(&body[4]);
+  data.ends = (chunk.flags & 1) != 0;
+  data.begins = (chunk.flags & 2) != 0;
+  data.unordered = (chunk.flags & 4) != 0;
+  data.interleaved = interleaved;
+  data.sequence = interleaved ? load_be32(&body[8]) : load_be16(&body[6]);
+  if (!interleaved) data.protocol = load_be32(&body[8]);
+  if (interleaved && data.begins) data.protocol = load_be32(&body[12]);
+  data.bytes = body.subspan(header);
+  return data;
 }
 
 void SctpHalf::start(uint32_t tsn, SegmentStore& store) {
@@ -61,7 +74,7 @@ bool SctpHalf::offer(uint32_t tsn, const SctpChunk& chunk, Timestamp time, Segme
   }
   ++counters.early;
   kept->seq = tsn;
-  kept->arrival = {time, chunk.missing, false};
+  kept->arrival = {time, uint32_t{chunk.type} << 24 | uint32_t{chunk.flags} << 16 | (chunk.missing & 0xFFFF), false};
   kept->next = std::exchange(*link, kept);
   ++count_;
   return false;
@@ -74,10 +87,21 @@ StoredSegment* SctpHalf::pop() {
   return std::exchange(early_, early_->next);
 }
 
+SctpChunk SctpHalf::chunk_of(const StoredSegment& kept) {
+  const uint32_t head = kept.arrival.ack;
+  return {static_cast<uint8_t>(head >> 24), static_cast<uint8_t>(head >> 16), kept.bytes(), head & 0xFFFF};
+}
+
 void SctpHalf::skip_hole(SctpCounters& counters) {
   if (early_ == nullptr) return;
   counters.lost += early_->seq - next_;
   next_ = early_->seq;
+}
+
+void SctpHalf::skip_to(uint32_t tsn, SctpCounters& counters) {
+  if (!started_ || !seq_less(next_, tsn) || tsn - next_ > kFarthest) return;
+  counters.lost += tsn - next_;
+  next_ = tsn;
 }
 
 void SctpHalf::clear(SegmentStore& store) {

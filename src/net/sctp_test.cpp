@@ -50,14 +50,49 @@ TEST(Sctp, chunks_are_taken_off_the_front) {
 
 TEST(Sctp, data_needs_its_header) {
   const std::string body = be32_text(7) + be16_text(1) + be16_text(2) + be32_text(46) + "abc";
-  for (size_t size = 0; size < 12; ++size) EXPECT_FALSE(sctp_data(as_bytes(body).first(size)));
-  const auto data = sctp_data(as_bytes(body));
+  for (size_t size = 0; size < 12; ++size) EXPECT_FALSE(sctp_data({0, 3, as_bytes(body).first(size), 0}));
+  EXPECT_FALSE(sctp_data({3, 0, as_bytes(body), 0})) << "another chunk";
+  const auto data = sctp_data({0, 3, as_bytes(body), 0});
   ASSERT_TRUE(data);
+  EXPECT_TRUE(data->begins && data->ends && !data->unordered && !data->interleaved);
   EXPECT_EQ(data->tsn, 7u);
   EXPECT_EQ(data->stream, 1);
   EXPECT_EQ(data->sequence, 2);
   EXPECT_EQ(data->protocol, 46u);
   EXPECT_EQ(as_text(data->bytes), "abc");
+}
+
+TEST(Sctp, interleaved_data_say_what_they_are_in_their_first_piece) {  // RFC 8260 2.1
+  const std::string body = be32_text(7) + be16_text(1) + be16_text(0) + be32_text(70000) + be32_text(60) + "abc";
+  for (size_t size = 0; size < 16; ++size) EXPECT_FALSE(sctp_data({64, 3, as_bytes(body).first(size), 0}));
+  const auto first = sctp_data({64, 2 | 4, as_bytes(body), 0}), second = sctp_data({64, 1, as_bytes(body), 0});
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE(first->begins && !first->ends && first->unordered && first->interleaved);
+  EXPECT_EQ(first->sequence, 70000u);
+  EXPECT_EQ(first->protocol, 60u);
+  EXPECT_EQ(second->protocol, 0u) << "there it is the number of the piece";
+  EXPECT_EQ(as_text(second->bytes), "abc");
+}
+
+TEST(Sctp, what_is_kept_comes_out_as_it_came) {
+  SegmentStore store;
+  SctpCounters counters;
+  SctpHalf half;
+  half.start(1, store);
+  EXPECT_FALSE(half.offer(2, {64, 5, as_bytes("late"), 300}, {}, store, counters));
+  EXPECT_EQ(half.first_waiting(), 2u);
+  half.skip_to(2, counters);
+  EXPECT_EQ(counters.lost, 1u);
+  StoredSegment* const kept = half.pop();
+  ASSERT_NE(kept, nullptr);
+  const SctpChunk chunk = SctpHalf::chunk_of(*kept);
+  EXPECT_EQ(chunk.type, 64);
+  EXPECT_EQ(chunk.flags, 5);
+  EXPECT_EQ(chunk.missing, 300u);
+  EXPECT_EQ(as_text(chunk.body), "late");
+  store.give(kept);
+  half.skip_to(1u << 30, counters);
+  EXPECT_EQ(half.next(), 3u) << "too far to be true";
 }
 
 TEST(Sctp, any_order_comes_out_in_order_once) {

@@ -17,6 +17,7 @@
 #include "codec/pcap/writer.h"
 #include "index/parquet.h"
 #include "io/crypto.h"
+#include "record/item_block.h"
 #include "store/object_store.h"
 
 // Journals are streams of records that each begin with their size, so that a torn tail (a crash in the middle of a
@@ -31,7 +32,6 @@ namespace fs = std::filesystem;
 constexpr size_t kBuffer = 1 << 20;
 constexpr size_t kBufferLimit = 8 << 20;  // of a journal, in memory, while the disk takes nothing
 constexpr size_t kPacketHeader = 4 + 8 + 4 + 4 + 2 + 2;
-constexpr size_t kZoneMapLimit = 1000;
 constexpr uint16_t kSecrets = 0xFFFF;  // no link type of a packet (LINKTYPE_ numbers end far below)
 
 template <class T>
@@ -114,16 +114,6 @@ bool read_packet(Bytes journal, uint64_t at, JournalPacket& out, uint32_t& size)
   out.record.interface = interface;
   out.record.link = link;
   return r.ok();
-}
-
-/// What a block's record says about its items.
-void note(const index::ItemRow& row, index::BlockRecord& record) {
-  ++record.items_by_protocol[row.protocol];
-  for (const std::string* name_space : {&row.src_namespace, &row.dst_namespace})
-    if (!name_space->empty()) record.namespaces.insert(*name_space);
-  for (const std::string* pod : {&row.src_pod, &row.dst_pod})
-    if (!pod->empty()) record.pods.insert(*pod);
-  if (row.status >= 100 && row.status < 1000) record.status_classes.insert(fmt::format("{}xx", row.status / 100));
 }
 
 /// Where the items journal has a row, and what rows are sorted by.
@@ -568,11 +558,7 @@ Result<> BlockWriter::write_items(index::BlockRecord& record) {
   if (encrypted && !memory) return errno_error("memfd_create", errno);
   const std::string rows = encrypted ? fmt::format("/proc/self/fd/{}", memory.get()) : temporary;
   BALEEN_TRY_DO(write_rows(rows, record));
-  if (record.namespaces.size() > kZoneMapLimit || record.pods.size() > kZoneMapLimit) {
-    record.namespaces.clear();
-    record.pods.clear();
-    record.zone_map_complete = false;
-  }
+  limit_zone_map(record);
   if (encrypted) {
     BALEEN_TRY(const auto plain, MappedFile::open(rows));
     ObjectFile file(index::ObjectCipher::fresh(key_->key, record.block, "items"));

@@ -14,6 +14,7 @@
 #include "base/suggest.h"
 #include "base/units.h"
 #include "dissect/selection.h"
+#include "record/scope.h"
 
 namespace baleen::worker {
 namespace {
@@ -153,6 +154,10 @@ class Loader {
     c.proto_descriptors = list("tap.protoDescriptors");
     c.keep_tls_secrets = boolean("tap.keepTlsSecrets");
     c.sample_percent = static_cast<int>(integer("tap.misc.trafficSampleRate", 0, 100));
+    c.dissect = boolean("tap.capture.dissection.enabled");
+    c.keep_all = boolean("tap.capture.raw.enabled");
+    c.keep_for = duration("tap.capture.raw.keep");
+    c.flight_limit = size("tap.capture.raw.storageSize");
     c.pcap_ttl = duration("tap.misc.pcapTTL");
     c.tcp_flow_timeout = std::chrono::seconds(integer("tap.misc.tcpFlowTimeout", 1, 1 << 30));
     c.udp_flow_timeout = std::chrono::seconds(integer("tap.misc.udpFlowTimeout", 1, 1 << 30));
@@ -387,9 +392,9 @@ class Loader {
   void read_recording(const YAML::Node& node) {
     if (!node.IsMap()) return problem(node.Mark(), "recording: expected a map of name, pattern and to");
     RecordingConfig r;
-    static constexpr std::string_view kNames[] = {"name",       "pattern",    "to",         "enabled",  "description",
-                                                  "start",      "duration",   "iterations", "timezone", "expiration",
-                                                  "limitBytes", "limitItems", "redact"};
+    static constexpr std::string_view kNames[] = {
+        "name",     "pattern",    "to",         "enabled",    "description", "start",    "duration", "iterations",
+        "timezone", "expiration", "limitBytes", "limitItems", "redact",      "lookBack", "scope",    "undissected"};
     for (const auto& entry : node) {
       const std::string name = entry.first.as<std::string>("");
       const std::string value = entry.second.IsScalar() ? entry.second.Scalar() : std::string();
@@ -412,10 +417,11 @@ class Loader {
     if (r.name.empty() || r.name.find_first_of("/\\=\n") != std::string::npos || r.name.starts_with('.'))
       problem(node.Mark(),
               fmt::format("recording.name: '{}' must be a name that a folder can have, without '/' and '='", r.name));
-    if (r.to.empty() && !r.pattern.empty())
+    const bool wanted = !r.pattern.empty() || !r.scope.empty() || r.undissected;
+    if (r.to.empty() && wanted)
       problem(node.Mark(),
               fmt::format("recording '{}' has no destination: give it 'to: gs://bucket/prefix' or a folder", r.name));
-    if (!r.pattern.empty() && r.enabled) out_.config.recordings.push_back(std::move(r));
+    if (wanted && r.enabled) out_.config.recordings.push_back(std::move(r));
   }
 
   /// `true` stands for {secrets: true}.
@@ -486,6 +492,14 @@ class Loader {
       size(r.limit_bytes);
     } else if (name == "limitItems") {
       size(r.limit_items);
+    } else if (name == "lookBack") {
+      duration(r.look_back);
+    } else if (name == "scope") {
+      r.scope = value;
+      if (const auto good = record::Scope::compile(value); !good)
+        problem(node.Mark(), "recording.scope: " + good.error().message);
+    } else if (name == "undissected") {
+      if (!YAML::convert<bool>::decode(node, r.undissected)) expected("true or false");
     } else {
       return false;
     }

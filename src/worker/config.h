@@ -26,6 +26,9 @@ struct RecordingConfig {
   Duration expiration{0};                     // age at which `recordings expire` removes its blocks; 0: never
   uint64_t limit_bytes = 0, limit_items = 0;  // 0: none
   record::RedactionRules redact{};            // beside those of Config
+  Duration look_back{0};                      // what was captured so long before it begins is recorded, too
+  std::string scope;                          // pcap-filter: every stream with such a packet, matched or not
+  bool undissected = false;                   // streams that no dissector understands
   bool from_command_line = false;
   bool operator==(const RecordingConfig&) const = default;
 };
@@ -81,6 +84,10 @@ struct Config {
   bool keep_tls_secrets = true;
   int sample_percent = 100;
   Duration pcap_ttl{};
+  bool dissect = true;
+  bool keep_all = false;      // packets of everything, whether something is recorded or not
+  Duration keep_for{0};       // ... at least for so long; 0: as long as flight_limit allows
+  uint64_t flight_limit = 0;  // of the flight recorders together; 0: a share of storage_limit
   Duration tcp_flow_timeout{}, udp_flow_timeout{};
   uint64_t storage_limit = 0;
   uint64_t spool_limit = 0;  // 0: a share of the disk

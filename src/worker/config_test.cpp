@@ -161,6 +161,34 @@ spool: {limit: 2Gi, whenFull: refuseNewest}
   EXPECT_TRUE(parse_config(head + "limitItems: 5}\nrecordingDisabled: true").config.recordings.empty());
 }
 
+TEST(Config, recordings_beyond_matches) {
+  const auto c = parse_config(
+      "recording:\n"
+      "  - {name: a, scope: tcp port 80, to: x, lookBack: 5m}\n"
+      "  - {name: b, undissected: true, to: x}\n"
+      "  - {name: c, to: x}\n");
+  ASSERT_TRUE(c.ok());
+  ASSERT_EQ(c.config.recordings.size(), 2u) << "one that asks for nothing is off";
+  EXPECT_EQ(c.config.recordings[0].scope, "tcp port 80");
+  EXPECT_EQ(c.config.recordings[0].look_back, std::chrono::minutes(5));
+  EXPECT_TRUE(c.config.recordings[1].undissected);
+  for (const char* wrong : {"scope: tcp prot 80", "lookBack: soon", "undissected: maybe", "lookback: 5m"})
+    EXPECT_FALSE(parse_config(std::string("recording: {pattern: http, to: x, ") + wrong + "}\n").ok()) << wrong;
+}
+
+TEST(Config, packets_are_kept_when_they_are_to_be) {
+  const auto c = parse_config(
+      "tap:\n  capture:\n    dissection: {enabled: false}\n    raw: {enabled: true, storageSize: 1Gi, keep: 10m}\n");
+  ASSERT_TRUE(c.ok());
+  EXPECT_FALSE(c.config.dissect);
+  EXPECT_TRUE(c.config.keep_all);
+  EXPECT_EQ(c.config.flight_limit, uint64_t{1} << 30);
+  EXPECT_EQ(c.config.keep_for, std::chrono::minutes(10));
+  const auto defaults = parse_config("");
+  EXPECT_TRUE(defaults.config.dissect);
+  EXPECT_FALSE(defaults.config.keep_all);
+}
+
 TEST(Config, masks_secrets_when_it_is_shown) {
   const auto loaded = parse_config("scripting:\n  env:\n    GCS_SA_KEY_JSON: hush\n    GCS_BUCKET: b\n");
   EXPECT_EQ(loaded.yaml.find("hush"), std::string::npos);

@@ -37,8 +37,10 @@ class ControlSocket {
   static constexpr size_t kMostClients = 16;
   /// Listens at `folder`/control.sock; what a process left there that has ended is replaced. `folder` is made, for its
   /// owner only. `answer` is called on the socket's thread.
+  /// `take` is asked first, when there is one: it may take the connection over, and says so.
   static Result<std::unique_ptr<ControlSocket>> open(const std::string& folder,
-                                                     std::function<std::string(std::string_view)> answer);
+                                                     std::function<std::string(std::string_view)> answer,
+                                                     std::function<bool(std::string_view, UniqueFd&)> take = {});
   ~ControlSocket();
 
  private:
@@ -46,6 +48,7 @@ class ControlSocket {
   void run();
   std::string path_;
   std::function<std::string(std::string_view)> answer_;
+  std::function<bool(std::string_view, UniqueFd&)> take_;
   UniqueFd listener_, wake_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
@@ -54,5 +57,9 @@ class ControlSocket {
 /// Sends one line to the worker whose socket lies in `folder`, and waits for its answer; kNotFound when none listens
 /// there.
 Result<std::string> ask_worker(const std::string& folder, std::string_view request);
+/// The same in two steps. What came behind the answer's line is left in `rest`.
+Result<UniqueFd> connect_worker(const std::string& folder);
+Result<std::string> ask_connection(int connection, const std::string& folder, std::string_view request,
+                                   std::string* rest);
 
 }  // namespace baleen::worker

@@ -51,7 +51,8 @@ struct Client {
 }  // namespace
 
 Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& folder,
-                                                           std::function<std::string(std::string_view)> answer) {
+                                                           std::function<std::string(std::string_view)> answer,
+                                                           std::function<bool(std::string_view, UniqueFd&)> take) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (::chmod(folder.c_str(), 0700) != 0) return errno_error(folder, errno);
@@ -60,6 +61,7 @@ Result<std::unique_ptr<ControlSocket>> ControlSocket::open(const std::string& fo
   std::unique_ptr<ControlSocket> socket(new ControlSocket);
   socket->path_ = folder + "/" + kName;
   socket->answer_ = std::move(answer);
+  socket->take_ = std::move(take);
   socket->wake_.reset(::eventfd(0, EFD_CLOEXEC));
   socket->listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket->wake_ || !socket->listener_) return errno_error(socket->path_, errno);
@@ -101,7 +103,8 @@ void ControlSocket::run() {
         if (n > 0) client->received.append(buffer, static_cast<size_t>(n));
         for (size_t end = client->received.find('\n'); good && end != std::string::npos;
              end = client->received.find('\n')) {
-          good = send_all(client->fd.get(), answer_(std::string_view(client->received).substr(0, end)) + "\n");
+          const std::string_view line = std::string_view(client->received).substr(0, end);
+          good = !(take_ && take_(line, client->fd)) && send_all(client->fd.get(), answer_(line) + "\n");
           client->received.erase(0, end + 1);
         }
         good = good && client->received.size() <= kLongestLine;
@@ -116,30 +119,44 @@ void ControlSocket::run() {
   }
 }
 
-Result<std::string> ask_worker(const std::string& folder, std::string_view request) {
+Result<UniqueFd> connect_worker(const std::string& folder) {
   const std::string path = folder + "/" + kName;
   const UniqueFd parent = open_folder(folder);
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) return errno_error(path, errno);
   const sockaddr_un address = address_in(parent.get());
   if (!parent || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) return Error{Code::kNotFound, "no worker listens at " + path};
+    if (!parent || errno == ENOENT || errno == ECONNREFUSED)
+      return Error{Code::kNotFound, "no worker listens at " + path};
     return errno_error(path, errno);
   }
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kSlowest, sizeof kSlowest);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kSlowest, sizeof kSlowest);
-  if (!send_all(fd.get(), std::string(request) + "\n")) return errno_error(path, errno);
+  return fd;
+}
+
+Result<std::string> ask_connection(int connection, const std::string& folder, std::string_view request,
+                                   std::string* rest) {
+  const std::string path = folder + "/" + kName;
+  if (!send_all(connection, std::string(request) + "\n")) return errno_error(path, errno);
   std::string answer;
   char buffer[16 << 10];
   while (answer.find('\n') == std::string::npos) {
-    const ssize_t n = ::recv(fd.get(), buffer, sizeof buffer, 0);
+    const ssize_t n = ::recv(connection, buffer, sizeof buffer, 0);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error{Code::kTimeout, "the worker at " + path + " does not answer"};
     if (n == 0) return Error{Code::kIo, "the worker at " + path + " has ended"};
     answer.append(buffer, static_cast<size_t>(n));
   }
-  answer.resize(answer.find('\n'));
+  const size_t end = answer.find('\n');
+  if (rest != nullptr) *rest = answer.substr(end + 1);
+  answer.resize(end);
   return answer;
+}
+
+Result<std::string> ask_worker(const std::string& folder, std::string_view request) {
+  BALEEN_TRY(const UniqueFd connection, connect_worker(folder));
+  return ask_connection(connection.get(), folder, request, nullptr);
 }
 
 }  // namespace baleen::worker

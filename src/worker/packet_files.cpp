@@ -10,6 +10,7 @@
 #include "capture/pcap_file/pcap_file.h"
 #include "codec/pcap/writer.h"
 #include "item/json.h"
+#include "net/ethernet_form.h"
 
 namespace baleen::worker {
 namespace {
@@ -18,34 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kFlushAt = 1 << 20;
 constexpr auto kEthernet = static_cast<uint16_t>(net::LinkType::kEthernet);
-
-/// A classic pcap file has one link type; packets of others get an Ethernet header with zero addresses in its place.
-class EthernetForm {
- public:
-  Bytes of(Bytes packet, net::LinkType link) {
-    switch (link) {
-      case net::LinkType::kEthernet: return packet;
-      case net::LinkType::kLinuxSll:
-        return packet.size() < 16 ? packet : with_type(load_be16(&packet[14]), packet.subspan(16));
-      case net::LinkType::kLinuxSll2:
-        return packet.size() < 20 ? packet : with_type(load_be16(packet.data()), packet.subspan(20));
-      case net::LinkType::kNull:
-      case net::LinkType::kLoop: return packet.size() < 5 ? packet : with_type(ip_type(packet[4]), packet.subspan(4));
-      default: return packet.empty() ? packet : with_type(ip_type(packet[0]), packet);
-    }
-  }
-
- private:
-  static uint16_t ip_type(uint8_t first) { return first >> 4 == 6 ? 0x86DD : 0x0800; }
-  Bytes with_type(uint16_t type, Bytes payload) {
-    buffer_.assign(14, 0);
-    buffer_[12] = static_cast<uint8_t>(type >> 8);
-    buffer_[13] = static_cast<uint8_t>(type);
-    buffer_.insert(buffer_.end(), payload.begin(), payload.end());
-    return buffer_;
-  }
-  std::vector<uint8_t> buffer_;
-};
 
 /// Packets on their way into a pcap file: a new one that appears under its name once it is whole, or one that grows.
 class PcapOutput {
@@ -86,7 +59,7 @@ class PcapOutput {
   std::string path_, temporary_, buffer_;
   std::ofstream out_;
   codec::pcap::PcapWriter writer_;
-  EthernetForm form_;
+  net::EthernetForm form_;
 };
 
 bool number_of(const std::string& name, uint64_t& number) {

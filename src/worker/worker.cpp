@@ -32,7 +32,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kWait = std::chrono::milliseconds(100);
-constexpr uint64_t kSettleEvery = 64 << 20;  // bytes of a file between two looks at whether the recorder keeps up
+constexpr size_t kFlowsLookedBack = 100'000;  // at a time, of packets that are dissected once more
+constexpr uint64_t kSettleEvery = 64 << 20;   // bytes of a file between two looks at whether the recorder keeps up
 
 std::string host_name() {
   char name[256] = "localhost";
@@ -138,6 +139,9 @@ std::vector<record::Definition> definitions_of(const Config& config) {
     d.limit_bytes = r.limit_bytes;
     d.limit_items = r.limit_items;
     d.redact = r.redact;
+    d.look_back = r.look_back;
+    d.scope = r.scope;
+    d.undissected = r.undissected;
     d.origin = r.from_command_line ? record::Definition::Origin::kCommand : record::Definition::Origin::kConfig;
     out.push_back(std::move(d));
   }
@@ -169,9 +173,13 @@ record::Recordings::Options recordings_options(const Config& config, const std::
 /// One capture thread with all that belongs to its packets.
 class Worker::Shard final : public dissect::EngineObserver {
  public:
-  Shard(Worker& worker, std::unique_ptr<capture::PacketSource> source, std::unique_ptr<record::FlightRecorder> flight,
-        dissect::EngineOptions options)
-      : worker_(worker), source_(std::move(source)), flight_(std::move(flight)), engine_(options, *this) {}
+  Shard(Worker& worker, size_t index, std::unique_ptr<capture::PacketSource> source,
+        std::unique_ptr<record::FlightRecorder> flight, dissect::EngineOptions options)
+      : worker_(worker),
+        index_(index),
+        source_(std::move(source)),
+        flight_(std::move(flight)),
+        engine_(options, *this) {}
 
   const record::FlightRecorder* flight() const { return flight_.get(); }
   void start(script::ScriptFeed* feed) {
@@ -194,10 +202,23 @@ class Worker::Shard final : public dissect::EngineObserver {
   void on_packet(dissect::StreamRef stream, const net::Packet& packet, const net::Decoded&) override {
     if (flight_) flight_->append({stream.number, stream.kind}, packet);
   }
+  void on_loose_packet(const net::Packet& packet) override {
+    if (flight_) flight_->append({record::kNoStream, item::StreamKind::kTcp}, packet);
+  }
+  void on_undissected(dissect::StreamRef stream) override {
+    if (!worker_.recorder_) return;
+    const auto lock = worker_.share_recorder();
+    worker_.recorder_->stream_undissected({stream.number, stream.kind});
+  }
   void on_stream_end(dissect::StreamRef stream, dissect::StreamEnd) override {
     if (!worker_.recorder_) return;
     const auto lock = worker_.share_recorder();
     worker_.recorder_->stream_ended(stream.number);
+  }
+
+  std::vector<record::InterfaceName> interfaces() {
+    const std::lock_guard lock(numbers_mutex_);
+    return interfaces_;
   }
 
   void add_to(WorkerStatus& status) {
@@ -220,6 +241,7 @@ class Worker::Shard final : public dissect::EngineObserver {
   void run() {
     auto next_numbers = std::chrono::steady_clock::now();
     while (true) {
+      if (worker_.recorder_) worker_.recorder_->at_batch(index_);
       {
         auto batch = source_->next_batch(kWait);
         if (!batch) {
@@ -268,13 +290,13 @@ class Worker::Shard final : public dissect::EngineObserver {
   void publish_numbers() {
     const capture::Statistics source = source_->statistics();
     const auto& interfaces = source_->interfaces();
-    if (worker_.recorder_ && interfaces.size() != known_interfaces_) {
-      known_interfaces_ = interfaces.size();
-      std::vector<record::InterfaceName> names;
+    std::vector<record::InterfaceName> names;
+    if (worker_.recorder_ && interfaces.size() != interfaces_.size()) {
       for (const capture::Interface& i : interfaces) names.push_back({i.name, i.link});
-      worker_.recorder_->set_interfaces(std::move(names));
+      worker_.recorder_->set_interfaces(names);
     }
     const std::lock_guard lock(numbers_mutex_);
+    if (!names.empty()) interfaces_ = std::move(names);
     worker_.numbers_.dropped_by_kernel.fetch_add(source.dropped_by_kernel - source_numbers_.dropped_by_kernel,
                                                  std::memory_order_relaxed);
     source_numbers_ = source;
@@ -282,13 +304,14 @@ class Worker::Shard final : public dissect::EngineObserver {
   }
 
   Worker& worker_;
+  size_t index_;
   std::unique_ptr<capture::PacketSource> source_;
   std::unique_ptr<record::FlightRecorder> flight_;
   script::ScriptFeed* feed_ = nullptr;
   dissect::Engine engine_;
   uint64_t since_settled_ = 0;
-  size_t known_interfaces_ = 0;
   std::mutex numbers_mutex_;
+  std::vector<record::InterfaceName> interfaces_;
   capture::Statistics source_numbers_;
   dissect::EngineCounters engine_numbers_;
   std::thread thread_;
@@ -322,15 +345,16 @@ Result<> Worker::prepare() {
   if (!config.recording_disabled) {
     auto opened = record::Recordings::open(std::move(recordings));
     // Somebody else records into this folder; whoever only looks may do so beside.
-    const bool looks_only = !scripts_wanted && config.recordings.empty() && !config.recordings_by_command;
+    const bool looks_only =
+        !scripts_wanted && config.recordings.empty() && !config.recordings_by_command && !config.keep_all;
     if (!opened && !(opened.error().code == Code::kConflict && looks_only)) return std::move(opened).error();
     if (opened) {
       recordings_ = *std::move(opened);
       BALEEN_TRY_DO(recordings_->configure(definitions_of(config)));
     }
   }
-  const bool keep_packets =
-      scripts_wanted || (recordings_ && (config.recordings_by_command || recordings_->any_to_come()));
+  const bool keep_packets = scripts_wanted || (config.keep_all && !offline_) ||
+                            (recordings_ && (config.recordings_by_command || recordings_->any_to_come()));
   BALEEN_TRY_DO(open_key_logs());
   BALEEN_TRY_DO(descriptor_files_.use(config.proto_descriptors));
   BALEEN_TRY(auto sources, open_sources());
@@ -345,30 +369,16 @@ Result<> Worker::prepare() {
   }
   std::vector<const record::FlightRecorder*> flights;
   for (size_t i = 0; i < sources.size(); ++i) {
-    dissect::EngineOptions engine;
-    engine.protocols = dissectors_.protocols;
-    engine.l4 = dissectors_.l4;
-    engine.origin = &origin_;
-    engine.source = offline_ ? item::CaptureSource::kUnspecified : item::CaptureSource::kAfPacket;
+    dissect::EngineOptions engine = engine_options();
     engine.tell_packets = keep_packets;
     engine.first_stream = i;
     engine.stream_step = sources.size();
-    engine.sample_percent = config.sample_percent;
-    engine.tcp_idle = config.tcp_flow_timeout;
-    engine.udp_idle = config.udp_flow_timeout;
-    engine.settings.body_cap = config.body_cap;
-    engine.settings.descriptors = &descriptors_;
-    if (offline_ || !config.tls_key_logs.empty()) engine.settings.key_log = &key_log_;
     std::unique_ptr<record::FlightRecorder> flight;
     if (keep_packets) {
-      record::FlightRecorderOptions recorder;
-      recorder.folder = data_folder_;
-      recorder.ttl = offline_ ? Duration::max() : std::max<Duration>(config.pcap_ttl, std::chrono::seconds(10));
-      recorder.limit_bytes = std::max<uint64_t>(config.storage_limit / 4 / sources.size(), 2 * recorder.segment_bytes);
-      BALEEN_TRY(flight, record::FlightRecorder::open(recorder));
+      BALEEN_TRY(flight, record::FlightRecorder::open(flight_options(sources.size())));
       flights.push_back(flight.get());
     }
-    shards_.push_back(std::make_unique<Shard>(*this, std::move(sources[i]), std::move(flight), engine));
+    shards_.push_back(std::make_unique<Shard>(*this, i, std::move(sources[i]), std::move(flight), engine));
   }
   if (keep_packets) {
     packet_files_ = std::make_unique<PacketFiles>(data_folder_ + "/worker/pcaps", flights,
@@ -385,6 +395,48 @@ Result<> Worker::prepare() {
   running_ = static_cast<int>(shards_.size());
   for (size_t i = 0; i < shards_.size(); ++i) shards_[i]->start(scripts_ ? &scripts_->feed(i) : nullptr);
   return {};
+}
+
+/// Of shards, and of what is dissected once more.
+dissect::EngineOptions Worker::engine_options() {
+  const Config& config = options_.config;
+  dissect::EngineOptions engine;
+  engine.protocols = dissectors_.protocols;
+  engine.l4 = dissectors_.l4;
+  engine.origin = &origin_;
+  engine.source = offline_ ? item::CaptureSource::kUnspecified : item::CaptureSource::kAfPacket;
+  engine.sample_percent = config.dissect ? config.sample_percent : 0;  // streams are told apart, and no more
+  engine.tcp_idle = config.tcp_flow_timeout;
+  engine.udp_idle = config.udp_flow_timeout;
+  engine.settings.body_cap = config.body_cap;
+  engine.settings.descriptors = &descriptors_;
+  if (offline_ || !config.tls_key_logs.empty()) engine.settings.key_log = &key_log_;
+  return engine;
+}
+
+/// Of each shard.
+record::FlightRecorderOptions Worker::flight_options(size_t shards) const {
+  const Config& config = options_.config;
+  record::FlightRecorderOptions flight;
+  flight.folder = data_folder_;
+  flight.limit_bytes = (config.flight_limit != 0 ? config.flight_limit : config.storage_limit / 4) / shards;
+  // What readers hold and what is being filled is a small part of the limit.
+  flight.segment_bytes = std::clamp<uint64_t>(flight.limit_bytes / 16, 1 << 20, flight.segment_bytes);
+  flight.ttl = std::max<Duration>(config.pcap_ttl, std::chrono::seconds(10));
+  if (recordings_)
+    for (const record::RecordingStatus& r : recordings_->list())
+      flight.ttl = std::max(flight.ttl, r.definition.look_back);
+  if (config.keep_all)
+    flight.ttl = config.keep_for == Duration{0} ? Duration::max() : std::max(flight.ttl, config.keep_for);
+  if (offline_) flight.ttl = Duration::max();
+  return flight;
+}
+
+std::vector<record::InterfaceName> Worker::interfaces() {
+  std::vector<record::InterfaceName> all;
+  for (auto& shard : shards_)
+    if (auto names = shard->interfaces(); names.size() > all.size()) all = std::move(names);
+  return all;
 }
 
 /// Files are read when all their secrets are there; what is captured live waits for those that are still to come.
@@ -450,16 +502,34 @@ Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>
   if (config.keep_tls_secrets)
     recorder.secrets_of = [this](Bytes client_random) { return key_log_.lines(client_random); };
   recorder.open_store = [this](const store::Location& location) { return open_store(location, {}); };
+  recorder.engine = engine_options();
+  recorder.engine.flow_limit = kFlowsLookedBack;
+  recorder.engine.early_limit /= 4;
+  recorder.engine.pending_limit /= 4;
   BALEEN_TRY_DO(add_keys(config, recorder.encryption));
   BALEEN_TRY(recorder_, record::Recorder::open(std::move(recorder), flights, &numbers_));
-  if (!recordings_) return {};
-  recordings_->set_apply([this](std::vector<record::Recording> r) { recorder_->set_recordings(std::move(r)); });
-  recordings_->start();
-  if (offline_) return {};
-  control_ = std::make_unique<Control>(
-      *recordings_, [this](const std::string& name) { return uploads_json(recorder_->status(), name); });
-  BALEEN_TRY(control_socket_, ControlSocket::open(data_folder_ + "/run",
-                                                  [this](std::string_view line) { return control_->answer(line); }));
+  if (recordings_) {
+    recordings_->set_apply([this](std::vector<record::Recording> r) { recorder_->set_recordings(std::move(r)); });
+    recordings_->start();
+  }
+  return offline_ ? Result<>() : open_control(flights);
+}
+
+Result<> Worker::open_control(const std::vector<const record::FlightRecorder*>& flights) {
+  if (recordings_)
+    control_ = std::make_unique<Control>(
+        *recordings_, [this](const std::string& name) { return uploads_json(recorder_->status(), name); });
+  dumps_ =
+      std::make_unique<DumpServer>(DumpServer::Source{flights, [this] { return interfaces(); }, now(), node_name_});
+  const auto answer = [this](std::string_view line) {
+    return control_ ? control_->answer(line)
+                    : std::string(R"({"ok":false,"error":{"code":"invalid","message":"nothing is recorded here: )"
+                                  R"(recordingDisabled is set"}})");
+  };
+  BALEEN_TRY(control_socket_,
+             ControlSocket::open(data_folder_ + "/run", answer, [this](std::string_view line, UniqueFd& connection) {
+               return dumps_->take(line, connection);
+             }));
   return {};
 }
 
@@ -567,10 +637,13 @@ std::vector<std::string> Worker::apply(const Config& config) {
   const bool other = config.interfaces != now_in_force.interfaces ||
                      config.capture_filter != now_in_force.capture_filter || config.data_dir != now_in_force.data_dir ||
                      config.scripting.source != now_in_force.scripting.source ||
-                     config.tls_key_logs != now_in_force.tls_key_logs;
+                     config.tls_key_logs != now_in_force.tls_key_logs || config.dissect != now_in_force.dissect ||
+                     config.keep_all != now_in_force.keep_all || config.keep_for != now_in_force.keep_for ||
+                     config.flight_limit != now_in_force.flight_limit;
   if (other)
     notes.push_back(
-        "changes of interfaces, capture filter, data folder, TLS key logs and script folder need a restart");
+        "changes of interfaces, capture filter, data folder, TLS key logs, script folder and tap.capture need a "
+        "restart");
   now_in_force.recordings = config.recordings;
   now_in_force.scripting.env = config.scripting.env;
   return notes;
@@ -587,6 +660,7 @@ void Worker::stop(Duration patience) {
   for (auto& shard : shards_) shard->stop();
   for (auto& shard : shards_) shard->join();
   control_socket_.reset();
+  dumps_.reset();
   metrics_.reset();
   if (scripts_) scripts_->stop();
   if (recordings_) recordings_->stop_clock();

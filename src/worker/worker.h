@@ -20,6 +20,7 @@
 #include "worker/control.h"
 #include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
+#include "worker/packet_dump.h"
 #include "worker/packet_files.h"
 
 namespace baleen::worker {
@@ -92,6 +93,10 @@ class Worker {
   Result<> open_key_logs();
   Result<> start_scripts();
   Result<> start_recorder(const std::vector<const record::FlightRecorder*>& flights);
+  Result<> open_control(const std::vector<const record::FlightRecorder*>& flights);
+  dissect::EngineOptions engine_options();
+  record::FlightRecorderOptions flight_options(size_t shards) const;
+  std::vector<record::InterfaceName> interfaces();
   Result<std::unique_ptr<store::ObjectStore>> open_store(const store::Location& location,
                                                          const std::string& key_json) const;
   Result<std::string> upload(const script::Upload& upload, const char* scheme) const;
@@ -115,6 +120,7 @@ class Worker {
   std::unique_ptr<record::Recorder> recorder_;
   std::unique_ptr<record::Recordings> recordings_;  // goes before the recorder
   std::unique_ptr<Control> control_;
+  std::unique_ptr<DumpServer> dumps_;
   std::unique_ptr<ControlSocket> control_socket_;
   std::unique_ptr<io::PageServer> metrics_;  // asks all of the above
   dissect::Selection dissectors_;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "capture/pcap_file/unpack.h"
 
 // The order of packets. Each file that is open has the records that it read last and a position in them; a heap holds
 // the open files by the time of their next record, and the files not yet opened are sorted by the time of their first.
@@ -29,6 +30,7 @@ constexpr size_t kSmallestBuffer = 64 << 10;
 constexpr size_t kMostFiles = 100'000;
 constexpr size_t kMostOpen = 512;
 constexpr size_t kMostInterfaces = 1 << 16;
+constexpr int kMostDepth = 3;  // of archives in archives
 
 /// A file that is open: where it stands, and its interfaces among those of the source.
 struct Stream {
@@ -55,6 +57,11 @@ class Source : public PcapFileSource {
       if (options_.follow) return Error{Code::kInvalid, options_.path + " is a folder: only a file can be followed"};
       single_ = false;
       return list_folder();
+    }
+    if (options_.path != "-" && !options_.follow && Unpacked::is_archive(options_.path)) {
+      single_ = false;
+      BALEEN_TRY_DO(list_archive(options_.path, 1));
+      return sort_pending();
     }
     BALEEN_TRY(CaptureFile file, CaptureFile::open(options_.path, options_.follow, kBufferBytes, &options_.events));
     add_stream(std::move(file));
@@ -102,6 +109,9 @@ class Source : public PcapFileSource {
   };
 
   Result<> list_folder();
+  Result<> list_files(const std::string& folder, int depth);
+  Result<> list_archive(const std::string& path, int depth);
+  Result<> sort_pending();
   void add_stream(CaptureFile file) {
     ++statistics_.files;
     waiting_.push_back(std::make_unique<Stream>(Stream{std::move(file)}));
@@ -125,6 +135,7 @@ class Source : public PcapFileSource {
   uint32_t interface_index(Interface interface);
 
   PcapFileOptions options_;
+  Unpacked unpacked_;
   bool single_ = true;
   bool leased_ = false;
   StopEvent stop_;
@@ -139,10 +150,15 @@ class Source : public PcapFileSource {
   Statistics statistics_;
 };
 
-/// Finds the captures of the folder by looking into every file, and when each begins.
 Result<> Source::list_folder() {
+  BALEEN_TRY_DO(list_files(options_.path, 0));
+  return sort_pending();
+}
+
+/// Finds the captures of a folder by looking into every file, and when each begins. `depth`: archives around it.
+Result<> Source::list_files(const std::string& folder, int depth) {
   std::error_code failure;
-  fs::recursive_directory_iterator entry(options_.path, fs::directory_options::skip_permission_denied, failure);
+  fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, failure);
   for (; !failure && entry != fs::recursive_directory_iterator(); entry.increment(failure)) {
     if (!entry->is_regular_file(failure)) continue;
     if (pending_.size() >= kMostFiles)
@@ -155,7 +171,11 @@ Result<> Source::list_folder() {
     }
     auto state = file->advance();
     if (!state && file->reader().interfaces().empty() && file->reader().counters().sections == 0) {
-      ++statistics_.skipped_files;  // not a capture, or one that ends inside its header
+      if (depth < kMostDepth && Unpacked::is_archive(path)) {
+        BALEEN_TRY_DO(list_archive(path, depth + 1));
+      } else {
+        ++statistics_.skipped_files;  // not a capture, or one that ends inside its header
+      }
     } else if (!state) {
       ++statistics_.corrupt_files;
       problems_.push_back(std::move(state).error());
@@ -163,7 +183,19 @@ Result<> Source::list_folder() {
       pending_.push_back({file->records()[0].time, path});
     }
   }
-  if (failure) return Error{Code::kIo, fmt::format("{}: {}", options_.path, failure.message())};
+  if (failure) return Error{Code::kIo, fmt::format("{}: {}", folder, failure.message())};
+  return {};
+}
+
+/// The captures of a tar archive, which are read as those of a folder.
+Result<> Source::list_archive(const std::string& path, int depth) {
+  std::optional<Error> damage;
+  BALEEN_TRY(const std::string folder, unpacked_.add(path, damage));
+  if (damage) problems_.push_back(*std::move(damage));
+  return list_files(folder, depth);
+}
+
+Result<> Source::sort_pending() {
   if (pending_.empty() && problems_.empty())
     return Error{Code::kInvalid,
                  fmt::format("{}: no packets in any of its {} files", options_.path, statistics_.skipped_files)};

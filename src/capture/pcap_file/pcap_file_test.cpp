@@ -37,9 +37,13 @@ class PcapFile : public testing::Test {
   void SetUp() override {
     folder_ = fs::temp_directory_path() / fmt::format("baleen-pcap-file-{}", ::getpid());
     fs::remove_all(folder_);
-    fs::create_directories(folder_);
+    fs::create_directories(folder_ / "tmp");
+    ::setenv("TMPDIR", (folder_ / "tmp").c_str(), 1);  // what is unpacked
   }
-  void TearDown() override { fs::remove_all(folder_); }
+  void TearDown() override {
+    ::unsetenv("TMPDIR");
+    fs::remove_all(folder_);
+  }
 
   std::string write(const std::string& name, const std::string& content) {
     fs::create_directories((folder_ / name).parent_path());
@@ -254,6 +258,66 @@ TEST_F(PcapFile, AFolderIsReadInTheOrderOfTime) {
   ASSERT_EQ((*source)->problems().size(), 1u);
   EXPECT_NE((*source)->problems()[0].message.find("damaged.pcap: corrupt capture at offset 114"), std::string::npos)
       << (*source)->problems()[0].message;
+}
+
+/// An archive of tar(1)'s: name and content of each file.
+std::string archive(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::string out;
+  for (const auto& [name, content] : files) {
+    std::string head(512, '\0');
+    head.replace(0, name.size(), name);
+    head.replace(124, 11, fmt::format("{:011o}", content.size()));
+    head[156] = '0';
+    head.replace(257, 5, "ustar");
+    head.replace(148, 8, "        ");
+    unsigned sum = 0;
+    for (const char c : head) sum += static_cast<unsigned char>(c);
+    head.replace(148, 7, fmt::format("{:06o}", sum) + '\0');
+    out += head + content;
+    out.resize((out.size() + 511) / 512 * 512);
+  }
+  return out + std::string(1024, '\0');
+}
+
+TEST_F(PcapFile, ArchivesAreReadAsFolders) {
+  const std::string inner = archive({{"c.pcap.zst", zstd(classic("c", 1005, 30, 100))}});
+  const std::string bundle = archive({{"node/z.pcap", classic("a", 1000, 30, 100)},
+                                      {"../../../escaped.pcap", classic("b", 1010, 30, 100)},
+                                      {"node/README", "what these captures are"},
+                                      {"inner.tar.gz", gzip(inner)}});
+  for (const auto& [name, content] :
+       {std::pair("x.tar", bundle), {"x.tar.gz", gzip(bundle)}, {"x.tzst", zstd(bundle)}}) {
+    auto source = PcapFileSource::open({.path = write(name, content)});
+    ASSERT_TRUE(source) << name << source.error().message;
+    const Read read = read_all(**source);
+    EXPECT_EQ(read.error, "");
+    EXPECT_EQ(read.packets.size(), 300u) << name;
+    EXPECT_TRUE(std::is_sorted(read.packets.begin(), read.packets.end(),
+                               [](const Kept& a, const Kept& b) { return a.ns < b.ns; }));
+    EXPECT_EQ(read.packets[0].interface, "z.pcap");
+    EXPECT_EQ(read.statistics.skipped_files, 1u);
+    EXPECT_TRUE((*source)->problems().empty());
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "escaped.pcap"));
+  // One in a folder, beside other captures.
+  write("f/x.tar.gz", gzip(bundle));
+  write("f/d.pcap", classic("d", 1, 1, 10));
+  EXPECT_EQ(read_all((folder_ / "f").string()).packets.size(), 310u);
+  EXPECT_TRUE(fs::is_empty(folder_ / "tmp")) << "nothing is left behind";
+}
+
+TEST_F(PcapFile, ACutArchiveGivesWhatIsThereAndSaysSo) {
+  const std::string bundle =
+      archive({{"a.pcap", classic("a", 1000, 30, 100)}, {"b.pcap", classic("b", 1010, 30, 100)}});
+  auto source = PcapFileSource::open({.path = write("cut.tar", bundle.substr(0, bundle.size() - 3000))});
+  ASSERT_TRUE(source) << source.error().message;
+  const Read read = read_all(**source);
+  EXPECT_GT(read.packets.size(), 100u);
+  EXPECT_LT(read.packets.size(), 200u);
+  EXPECT_EQ(read.statistics.dropped_cut, 1u);
+  ASSERT_EQ((*source)->problems().size(), 1u);
+  EXPECT_NE((*source)->problems()[0].message.find("ends too early"), std::string::npos);
+  EXPECT_NE(read_all(write("empty.tar", archive({{"README", "nothing"}}))).error.find("no packets"), std::string::npos);
 }
 
 TEST_F(PcapFile, TheSameInterfaceOfSeveralFilesIsOne) {

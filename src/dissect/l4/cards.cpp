@@ -19,6 +19,16 @@ constexpr Field kIcmpFields[] = {
     {"data.mtu", "", kInt, "Largest packet that the next link takes, where a packet was too big."},
     {"data.gateway", "", kString, "The better way that a redirect names."},
     {"data.target", "", kString, "The address that neighbour discovery is about."},
+    {"data.pointer", "", kInt, "Where in the packet that it quotes a parameter problem lies."},
+    {"data.rtt_us", "", kInt, "Of the reply to an echo: microseconds since its request."},
+    {"data.linkAddress", "", kString, "Link-layer address that neighbour discovery tells, in hexadecimal."},
+    {"data.prefixes", "", kList, "Prefixes that a router advertises."},
+    {"data.dnsServers", "", kList, "DNS servers that a router advertises."},
+    {"data.hopLimit", "", kInt, "Hop limit that a router advertises."},
+    {"data.routerLifetime", "", kInt, "Seconds for which it will be a router."},
+    {"data.group", "", kString, "Multicast group that a listener query, report or done is about."},
+    {"data.groups", "", kList, "Records of a listener report of version 2: type, address, sources."},
+    {"data.flow_id", "", kInt, "Number of the flow to which it belongs, as in flow_id."},
     {"data.quoted.transport", "", kString, "Transport of the packet that an error quotes."},
     {"data.quoted.src.ip", "", kString, "Source address of the quoted packet."},
     {"data.quoted.src.port", "", kInt, "Source port of the quoted packet."},
@@ -96,8 +106,79 @@ constexpr Field kFlowFields[] = {
     BALEEN_RATES("flow_local_pps", "flow_local_bps", "flow_remote_pps", "flow_remote_bps"),
     {"data.connections", "", kInt, "Connections that it is made of."},
 };
+
+constexpr Field kSctpConnFields[] = {
+    BALEEN_TRAFFIC("conn", "the association"),
+    BALEEN_RATES("", "", "", ""),
+    {"data.closed_by", "", kString, "fin (it was shut down), reset (aborted), idle, evicted (to make room)."},
+    {"data.abort_cause", "", kString, "Why it was aborted, as the ABORT says (RFC 9260 3.3.10)."},
+    {"data.icmp_error", "", kString, "The last ICMP error that quoted it."},
+    {"data.protocols", "", kList,
+     "What its DATA chunks carried, by their payload protocol identifiers: [\"Diameter\"]."},
+    {"data.sctp_metrics.retransmissions", "", kInt, "DATA chunks that were seen before."},
+    {"data.sctp_metrics.local_retransmissions", "", kInt, "Those of the client."},
+    {"data.sctp_metrics.remote_retransmissions", "", kInt, "Those of the server."},
+    {"data.sctp_metrics.duplicate_tsns", "", kInt, "Chunks that a receiver says it got twice."},
+    {"data.sctp_metrics.missing_chunks", "", kInt, "Times that a DATA chunk was not seen which must have been sent."},
+    {"data.sctp_metrics.zero_window_events", "", kInt, "SACKs that said: no more, please."},
+    {"data.sctp_metrics.heartbeat_count", "", kInt, "HEARTBEATs."},
+    {"data.sctp_metrics.abort_count", "", kInt, "ABORTs."},
+    {"data.sctp_metrics.shutdown_count", "", kInt, "SHUTDOWNs."},
+    {"data.sctp_metrics.connection_completeness", "", kInt,
+     "Sum of what was seen: 1 INIT, 2 INIT ACK, 4 COOKIE ECHO, 8 DATA, 16 SHUTDOWN, 32 ABORT."},
+    {"data.sctp_metrics.handshake_time_us", "", kInt, "Microseconds from INIT to COOKIE ACK."},
+    {"data.sctp_metrics.connection_time_us", "", kInt, "Microseconds from the first to the last packet."},
+    {"data.sctp_metrics.time_to_first_byte_us", "", kInt, "Microseconds from the first packet to the server's data."},
+    {"data.sctp_metrics.rtt_min_us", "", kInt, "Shortest time from a DATA chunk to its SACK."},
+    {"data.sctp_metrics.rtt_max_us", "", kInt, "Longest time from a DATA chunk to its SACK."},
+    {"data.sctp_metrics.rtt_avg_us", "", kInt, "Mean time from a DATA chunk to its SACK."},
+    {"data.sctp_metrics.rtt_samples", "", kInt, "SACKs that were timed: one at a time in each direction."},
+    {"data.sctp_metrics.jitter_us", "", kInt, "How much these times vary, smoothed as in RFC 3550."},
+    {"data.sctp_metrics.goodput_bytes", "", kInt, "Bytes of DATA, each once."},
+};
+
 #undef BALEEN_TRAFFIC
 #undef BALEEN_RATES
+
+#define BALEEN_FLOW_ID {"data.flow_id", "", kInt, "Number of its flow, as in flow_id."}
+constexpr Field kTcpFields[] = {
+    {"data.method", "tcp_method", kString,
+     "SYN, SYN-ACK, DATA, FIN or RST; where a connection ended badly without a packet that says so: SynSent, CloseWait "
+     "or LastAck."},
+    {"data.payload", "tcp_payload", kBytes, "Payload: text, or bytes in base64.", true},
+    {"error.type", "tcp_error_type", kString, "\"connection\" for a reset and for connections that ended badly."},
+    {"error.msg", "tcp_error_message", kString, "\"Reset: the connection was refused\"."},
+    {"data.length", "", kInt, "Bytes of payload."},
+    {"data.flags", "", kString, "Flags: \"PSH,ACK\"."},
+    {"data.seq", "", kInt, "Sequence number."},
+    {"data.ack", "", kInt, "Acknowledgement number."},
+    {"data.window", "", kInt, "Window as it stands in the header."},
+    {"data.checksum", "", kInt, "Checksum, as it was sent."},
+    {"data.analysis", "", kList,
+     "What is odd about it, by Wireshark's rules: retransmission, fast_retransmission, out_of_order, lost_segment, "
+     "zero_window, window_full, keep_alive."},
+    BALEEN_FLOW_ID,
+    {"data.summary", "", kString, "All that in a line."},
+};
+constexpr Field kUdpFields[] = {
+    {"data.length", "udp_length", kInt, "Bytes, the UDP header included."},
+    {"data.checksum", "udp_checksum", kInt, "Checksum, as it was sent."},
+    {"data.payload", "udp_payload", kBytes, "Payload: text, or bytes in base64.", true},
+    BALEEN_FLOW_ID,
+    {"data.summary", "", kString, "All that in a line."},
+};
+constexpr Field kSctpFields[] = {
+    {"data.chunkType", "sctp_chunk_type", kString,
+     "Type of its chunk: Data, Init, InitAck, Sack; of several an Abort, else the first that is no Sack."},
+    {"data.length", "sctp_length", kInt, "Bytes, the SCTP header included."},
+    {"data.checksum", "sctp_checksum", kInt, "Checksum, as it was sent."},
+    {"data.verificationTag", "", kInt, "Which association it belongs to, as the receiver calls it."},
+    {"data.chunks", "", kList,
+     "All chunks: type, flags, length; of data also tsn, stream, sequence, protocolId, protocol and payload.", true},
+    BALEEN_FLOW_ID,
+    {"data.summary", "", kString, "Types of the chunks."},
+};
+#undef BALEEN_FLOW_ID
 
 constexpr item::Protocol tracking(std::string_view name, std::string_view abbreviation, std::string_view long_name,
                                   std::string_view layer4, std::string_view reference, std::span<const Field> fields) {
@@ -116,7 +197,8 @@ constexpr item::Protocol tracking(std::string_view name, std::string_view abbrev
           .summary_path = "data.summary"};
 }
 constexpr std::string_view kTcpReference = "https://datatracker.ietf.org/doc/html/rfc9293",
-                           kUdpReference = "https://datatracker.ietf.org/doc/html/rfc768";
+                           kUdpReference = "https://datatracker.ietf.org/doc/html/rfc768",
+                           kSctpReference = "https://datatracker.ietf.org/doc/html/rfc9260";
 
 }  // namespace
 
@@ -124,8 +206,56 @@ const item::Protocol kTcpConn =
     tracking("tcp_conn", "TCP_CONN", "TCP connection", "tcp", kTcpReference, kTcpConnFields);
 const item::Protocol kUdpConn =
     tracking("udp_conn", "UDP_CONN", "UDP conversation", "udp", kUdpReference, kUdpConnFields);
+const item::Protocol kSctpConn =
+    tracking("sctp_conn", "SCTP_CONN", "SCTP association", "sctp", kSctpReference, kSctpConnFields);
 const item::Protocol kTcpFlow = tracking("tcp_flow", "TCP_FLOW", "TCP flow", "tcp", kTcpReference, kFlowFields);
 const item::Protocol kUdpFlow = tracking("udp_flow", "UDP_FLOW", "UDP flow", "udp", kUdpReference, kFlowFields);
+
+const item::Protocol kTcp = {
+    .name = "tcp",
+    .version = "1",
+    .abbreviation = "TCP",
+    .long_name = "Transmission Control Protocol",
+    .macro = "tcp",
+    .reference = kTcpReference,
+    .background = "#455a64",
+    .foreground = "#ffffff",
+    .priority = 200,
+    .layer4 = "tcp",
+    .fields = kTcpFields,
+    .method_path = "data.method",
+    .summary_path = "data.summary",
+};
+const item::Protocol kUdp = {
+    .name = "udp",
+    .version = "1",
+    .abbreviation = "UDP",
+    .long_name = "User Datagram Protocol",
+    .macro = "udp",
+    .reference = kUdpReference,
+    .background = "#455a64",
+    .foreground = "#ffffff",
+    .priority = 200,
+    .layer4 = "udp",
+    .fields = kUdpFields,
+    .method_path = {},
+    .summary_path = "data.summary",
+};
+const item::Protocol kSctp = {
+    .name = "sctp",
+    .version = "1",
+    .abbreviation = "SCTP",
+    .long_name = "Stream Control Transmission Protocol",
+    .macro = "sctp",
+    .reference = kSctpReference,
+    .background = "#455a64",
+    .foreground = "#ffffff",
+    .priority = 200,
+    .layer4 = "sctp",
+    .fields = kSctpFields,
+    .method_path = "data.chunkType",
+    .summary_path = "data.summary",
+};
 
 const item::Protocol kIcmp = {
     .name = "icmp",
@@ -144,7 +274,8 @@ const item::Protocol kIcmp = {
 };
 
 std::span<const item::Protocol* const> cards() {
-  static constexpr const item::Protocol* kAll[] = {&kIcmp, &kTcpConn, &kUdpConn, &kTcpFlow, &kUdpFlow};
+  static constexpr const item::Protocol* kAll[] = {&kIcmp,    &kTcp,      &kUdp,     &kSctp,   &kTcpConn,
+                                                   &kUdpConn, &kSctpConn, &kTcpFlow, &kUdpFlow};
   return kAll;
 }
 

@@ -7,7 +7,7 @@
 namespace baleen::dissect::l4 {
 
 /// Items that the engine makes by itself, of packets and flows and not of what they carry.
-extern const item::Protocol kIcmp, kTcpConn, kUdpConn, kTcpFlow, kUdpFlow;
+extern const item::Protocol kIcmp, kTcp, kUdp, kSctp, kTcpConn, kUdpConn, kSctpConn, kTcpFlow, kUdpFlow;
 
 /// All of them.
 std::span<const item::Protocol* const> cards();

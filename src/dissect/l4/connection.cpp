@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dissect/l4/icmp.h"
+#include "net/sctp.h"
 #include "net/tcp.h"
 
 // The judgement of segments. The order of the questions matters: a keep-alive looks like a retransmission of one byte,
@@ -68,7 +69,11 @@ void judge_sequence(Connection& c, TcpSide& side, const TcpSide& peer, const net
   if (s.payload != 0 && !control && peer.scale != TcpSide::kNoScale && peer.acks &&
       s.end() == peer.acked + window_of(peer))
     ++side.full_windows;
-  if (!alive && s.length != 0 && side.started && seq_less(s.seq, side.next)) judge_again_sent(c, side, peer, s, time);
+  if (!alive && s.length != 0 && side.started && seq_less(s.seq, side.next)) {
+    judge_again_sent(c, side, peer, s, time);
+  } else if (!alive && s.payload != 0 && peer.acks && !seq_less(peer.acked, s.seq + s.payload)) {
+    ++side.retransmissions;  // its receiver has it already: it comes late, or again
+  }
   side.kept_alive = alive;
 }
 
@@ -78,7 +83,7 @@ void judge_acknowledgement(TcpSide& side, const TcpSide& peer, const net::TcpFie
   if (same && !peer.kept_alive) {
     ++side.duplicate_acks;
     ++side.repeated_acks;
-  } else {
+  } else if (!side.acks || tcp.ack != side.acked) {
     side.repeated_acks = 0;
   }
   side.acked = tcp.ack;
@@ -181,6 +186,66 @@ void Connection::observe_tcp(int from, const net::Decoded& d, Timestamp time, in
   fins = static_cast<uint16_t>(fins + (fin_set ? 1 : 0));
 }
 
+void Connection::observe_sctp(int from, const net::Decoded& d, Timestamp time, int client_half) {
+  observe(from, d, time);
+  TcpSide& me = side[from];
+  net::SctpChunks chunks(d.payload, d.payload_missing);
+  net::SctpChunk chunk;
+  while (chunks.next(chunk)) {
+    namespace type = net::sctp_chunk;
+    switch (chunk.type) {
+      case type::kInit: complete |= kSyn; break;
+      case type::kInitAck: complete |= kSynAck; break;
+      case type::kCookieEcho: complete |= kAck; break;
+      case type::kCookieAck:
+        if ((complete & kSyn) != 0 && handshake_us == 0) handshake_us = microseconds(time - begin);
+        break;
+      case type::kHeartbeat: ++me.keep_alives; break;
+      case type::kShutdown:
+        complete |= kFin;
+        me.fin = true;
+        ++fins;
+        break;
+      case type::kAbort:
+        refused = refused || ((complete & kSyn) != 0 && (complete & (kAck | kData)) == 0);
+        complete |= kRst;
+        ++resets;
+        if (chunk.body.size() >= 2) abort_cause = static_cast<uint8_t>(load_be16(chunk.body.data()));
+        break;
+      case type::kSack: note_sack(from, chunk.body, time); break;
+      default:
+        if (const auto data = net::sctp_data(chunk)) note_data(from, *data, chunk.missing, time, from != client_half);
+        break;
+    }
+  }
+}
+
+void Connection::note_data(int from, const net::SctpData& data, uint32_t missing, Timestamp time, bool of_server) {
+  TcpSide& me = side[from];
+  complete |= kData;
+  if (of_server && first_byte_us == 0) first_byte_us = microseconds(time - begin);
+  if (me.started && seq_less(data.tsn, me.next)) {
+    me.sampling = false;
+    return;
+  }
+  if (me.started && me.next != data.tsn) ++me.missing;
+  me.started = true;
+  me.next = data.tsn + 1;
+  me.goodput += data.bytes.size() + missing;
+  if (me.sampling) return;
+  me.sampling = true;
+  me.sampled = me.next;
+  me.sampled_at = time;
+}
+
+void Connection::note_sack(int from, Bytes body, Timestamp time) {  // RFC 9260 3.3.4
+  if (body.size() < 12) return;
+  TcpSide& me = side[from];
+  if (load_be32(&body[4]) == 0) ++me.zero_windows;
+  me.duplicate_acks += load_be16(&body[10]);
+  sample_round_trip(*this, side[1 - from], load_be32(body.data()) + 1, time);
+}
+
 void Connection::found(const item::Protocol& protocol) {
   for (const item::Protocol*& p : protocols) {
     if (p == &protocol) return;
@@ -204,6 +269,70 @@ std::string_view Connection::failure(bool reset, bool idle, Arena& arena) const 
   if (side[0].fin != side[1].fin) return "CloseWait: only one end closed the connection";
   if (side[0].fin && !is_over()) return "LastAck: the last end of stream was not acknowledged";
   return {};
+}
+
+std::string_view Connection::sctp_failure(bool reset, bool idle, Arena& arena) const {
+  const bool answered = sent.packets[0] != 0 && sent.packets[1] != 0;
+  if (icmp && !answered) return join({"ICMP: ", icmp_name(icmp_v6, icmp_type, icmp_code, arena)}, arena);
+  if (refused) return "Abort: the association was refused";
+  if (reset) return "Abort: the association was aborted";
+  if (!idle) return {};
+  if ((complete & kSyn) != 0 && !answered) return "CookieWait: nobody answered";
+  if ((complete & kAck) != 0 && (complete & kSyn) != 0 && handshake_us == 0 && (complete & kData) == 0)
+    return "CookieEchoed: the cookie was not acknowledged";
+  return {};
+}
+
+std::string_view abort_cause_name(uint8_t cause, Arena& arena) {
+  static constexpr Name kCauses[] = {{1, "InvalidStreamIdentifier"},
+                                     {2, "MissingMandatoryParameter"},
+                                     {3, "StaleCookie"},
+                                     {4, "OutOfResource"},
+                                     {5, "UnresolvableAddress"},
+                                     {6, "UnrecognizedChunkType"},
+                                     {7, "InvalidMandatoryParameter"},
+                                     {8, "UnrecognizedParameters"},
+                                     {9, "NoUserData"},
+                                     {10, "CookieReceivedWhileShuttingDown"},
+                                     {11, "RestartWithNewAddresses"},
+                                     {12, "UserInitiatedAbort"},
+                                     {13, "ProtocolViolation"}};
+  if (cause == 0) return {};
+  const std::string_view name = name_in(kCauses, cause);
+  return !name.empty() ? name : decimal(cause, arena);
+}
+
+namespace {
+
+void add_round_trips(MapOf& map, const Connection& c) {
+  map.add("rtt_min_us", Value(c.rtt_min_us));
+  map.add("rtt_max_us", Value(c.rtt_max_us));
+  map.add("rtt_avg_us", Value(c.rtt_samples == 0 ? uint64_t{0} : c.rtt_sum_us / c.rtt_samples));
+  map.add("rtt_samples", Value(c.rtt_samples));
+  map.add("jitter_us", Value(c.jitter_us));
+}
+
+}  // namespace
+
+Value sctp_metrics(const Connection& c, int local, Arena& arena) {
+  const auto sum = [&](auto TcpSide::* number) { return uint64_t{c.side[0].*number} + uint64_t{c.side[1].*number}; };
+  MapOf map(arena);
+  map.add("retransmissions", Value(sum(&TcpSide::retransmissions)));
+  map.add("local_retransmissions", Value(uint64_t{c.side[local].retransmissions}));
+  map.add("remote_retransmissions", Value(uint64_t{c.side[1 - local].retransmissions}));
+  map.add("duplicate_tsns", Value(sum(&TcpSide::duplicate_acks)));
+  map.add("missing_chunks", Value(sum(&TcpSide::missing)));
+  map.add("zero_window_events", Value(sum(&TcpSide::zero_windows)));
+  map.add("heartbeat_count", Value(sum(&TcpSide::keep_alives)));
+  map.add("abort_count", Value(int{c.resets}));
+  map.add("shutdown_count", Value(int{c.fins}));
+  map.add("connection_completeness", Value(int{c.complete}));
+  map.add("handshake_time_us", Value(c.handshake_us));
+  map.add("connection_time_us", Value(int64_t{(c.last - c.begin).count() / 1000}));
+  map.add("time_to_first_byte_us", Value(c.first_byte_us));
+  add_round_trips(map, c);
+  map.add("goodput_bytes", Value(sum(&TcpSide::goodput)));
+  return map.build();
 }
 
 Value tcp_metrics(const Connection& c, int local, Arena& arena) {
@@ -231,11 +360,7 @@ Value tcp_metrics(const Connection& c, int local, Arena& arena) {
   map.add("handshake_time_us", Value(c.handshake_us));
   map.add("connection_time_us", Value(int64_t{(c.last - c.begin).count() / 1000}));
   map.add("time_to_first_byte_us", Value(c.first_byte_us));
-  map.add("rtt_min_us", Value(c.rtt_min_us));
-  map.add("rtt_max_us", Value(c.rtt_max_us));
-  map.add("rtt_avg_us", Value(c.rtt_samples == 0 ? uint64_t{0} : c.rtt_sum_us / c.rtt_samples));
-  map.add("rtt_samples", Value(c.rtt_samples));
-  map.add("jitter_us", Value(c.jitter_us));
+  add_round_trips(map, c);
   map.add("goodput_bytes", Value(sum(&TcpSide::goodput)));
   return map.build();
 }

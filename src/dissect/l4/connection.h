@@ -6,6 +6,7 @@
 #include "dissect/build.h"
 #include "item/protocol.h"
 #include "net/decode.h"
+#include "net/sctp.h"
 
 namespace baleen::dissect {
 struct Flow;
@@ -49,11 +50,12 @@ struct TcpSide {
   static constexpr uint8_t kNoScale = 0xFF;
 };
 
-/// A TCP connection or UDP conversation as L4 sees it: what was sent, how TCP fared, what ran over it. Beside its flow,
-/// and only there when L4 items are wanted. The rules are those of Wireshark's analysis of TCP sequence numbers, so
-/// that its numbers can be compared.
+/// A TCP connection, SCTP association or UDP conversation as L4 sees it: what was sent, how TCP fared, what ran over
+/// it. Beside its flow, and only there when L4 items are wanted. The rules are those of Wireshark's analysis of TCP
+/// sequence numbers, so that its numbers can be compared.
 struct Connection {
   static constexpr size_t kMostProtocols = 4;
+  // Of SCTP: INIT, INIT ACK, COOKIE ECHO, DATA, SHUTDOWN, ABORT.
   enum Complete : uint8_t { kSyn = 1, kSynAck = 2, kAck = 4, kData = 8, kFin = 16, kRst = 32 };
 
   Flow* flow = nullptr;
@@ -70,22 +72,35 @@ struct Connection {
   uint16_t resets = 0, fins = 0;
   uint8_t complete = 0;
   uint8_t icmp_type = 0, icmp_code = 0;
-  bool icmp : 1 = false;  // an ICMP error quoted it
+  uint8_t abort_cause = 0;  // of an SCTP association that was aborted with one
+  bool icmp : 1 = false;    // an ICMP error quoted it
   bool icmp_v6 : 1 = false;
   bool refused : 1 = false;  // a SYN was answered by a reset
   const item::Protocol* protocols[kMostProtocols] = {};
 
   void observe(int from, const net::Decoded& d, Timestamp time);
   void observe_tcp(int from, const net::Decoded& d, Timestamp time, int client_half);
+  /// The numbers of a side are then those of its DATA chunks and SACKs. Who sent a chunk twice is told by again_sent().
+  void observe_sctp(int from, const net::Decoded& d, Timestamp time, int client_half);
+  void again_sent(int from) { ++side[from].retransmissions; }
   void found(const item::Protocol& protocol);
   /// Both ends have closed it, and each knows that the other did.
   bool is_over() const;
   /// Why it failed; empty when it did not.
   std::string_view failure(bool reset, bool idle, Arena& arena) const;
+  std::string_view sctp_failure(bool reset, bool idle, Arena& arena) const;
+
+ private:
+  void note_data(int from, const net::SctpData& data, uint32_t missing, Timestamp time, bool of_server);
+  void note_sack(int from, Bytes body, Timestamp time);
 };
 
 /// The 24 numbers of TCP; REQUIRES a TCP connection. `local` is the client's half.
 item::Value tcp_metrics(const Connection& connection, int local, Arena& arena);
+/// Those of SCTP; REQUIRES an association.
+item::Value sctp_metrics(const Connection& connection, int local, Arena& arena);
+/// Why an association was aborted, in words (RFC 9260 3.3.10); empty when nothing was said.
+std::string_view abort_cause_name(uint8_t cause, Arena& arena);
 /// Names of what was found in it, as badges say: ["HTTP"].
 item::Value protocols_seen(std::span<const item::Protocol* const> protocols, Arena& arena);
 

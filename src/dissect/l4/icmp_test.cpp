@@ -108,6 +108,26 @@ TEST(Icmp, numbers_are_there) {
       {"data.version", icmp6("fe80::1", "fe80::2", head(128, 0, 0)), "6"},
       {"data.length", icmp4("10.0.0.1", "10.0.0.9", head(8, 0, 0) + std::string(56, 'x')), "64"},
       {"data.quoted.dst.port", icmp4("10.0.0.1", "10.0.0.9", head(3, 3, 0) + quote()), "53"},
+      {"data.pointer", icmp4("10.0.0.1", "10.0.0.9", head(12, 0, 0x14000000) + quote()), "20"},
+      {"data.pointer", icmp6("fe80::1", "fe80::2", head(4, 0, 40)), "40"},
+      {"data.linkAddress",
+       icmp6("fe80::1", "fe80::2", head(135, 0, 0) + target + std::string("\1\1\2\x42\xac\x11\0\2", 8)),
+       "0242ac110002"},
+      {"data.routerLifetime", icmp6("fe80::1", "ff02::1", head(134, 0, 0x40000708) + std::string(8, '\0')), "1800"},
+      {"data.mtu",
+       icmp6("fe80::1", "ff02::1",
+             head(134, 0, 0x40000708) + std::string(8, '\0') + std::string("\5\1\0\0\0\0\5\xdc", 8)),
+       "1500"},
+      {"data.prefixes[0]",
+       icmp6("fe80::1", "ff02::1",
+             head(134, 0, 0x40000708) + std::string(8, '\0') + std::string("\3\4\x40\xc0", 4) + std::string(12, '\0') +
+                 target),
+       "2001:db8::1/64"},
+      {"data.group", icmp6("fe80::1", "ff02::1", head(131, 0, 0) + target), "2001:db8::1"},
+      {"data.groups[1].type",
+       icmp6("fe80::1", "ff02::16",
+             head(143, 0, 2) + std::string("\4\0\0\0", 4) + target + std::string("\3\0\0\0", 4) + target),
+       "ToInclude"},
   };
   struct One final : EngineObserver {
     item::ItemRef item;
@@ -137,6 +157,29 @@ TEST(Icmp, an_error_belongs_to_the_flow_that_it_quotes) {
                 "EchoRequest | EchoRequest id 0 sequence 1 | 2 | ", "EchoReply | EchoReply id 0 sequence 1 | 2 | "}));
   EXPECT_EQ(told.packets, (std::vector<uint64_t>{0, 1, 1, 2, 2}));
   EXPECT_EQ(told.sources, (std::vector<std::string>{"10.0.0.254", "10.0.0.9", "10.0.0.1"}));
+}
+
+TEST(Icmp, a_reply_tells_its_round_trip) {
+  struct Times final : EngineObserver {
+    std::vector<std::string> rtt;
+    void on_item(item::ItemRef i) override { rtt.push_back(item::display(item::at_path(*i, "data.rtt_us"))); }
+  } times;
+  Engine engine(wanted(), times);
+  int64_t ns = 1'700'000'000'000'000'000;
+  const auto ping = [&](int64_t after_us, bool request, uint32_t id) {
+    ns += after_us * 1000;
+    const char* const ends[] = {"10.0.0.9", "10.0.0.1"};
+    engine.on_packet(OwnedPacket{timestamp_from_ns(ns),
+                                 icmp4(ends[request ? 0 : 1], ends[request ? 1 : 0], head(request ? 8 : 0, 0, id))}
+                         .view());
+  };
+  ping(0, true, 0x10001);
+  ping(100, true, 0x10002);
+  ping(200, false, 0x10002);
+  ping(300, false, 0x10001);
+  ping(400, false, 0x10001);  // a duplicate
+  ping(500, false, 0x10009);  // its request was not seen
+  EXPECT_EQ(times.rtt, (std::vector<std::string>{"", "", "200", "600", "", ""}));
 }
 
 TEST(Icmp, costs_nothing_when_nobody_wants_it) {

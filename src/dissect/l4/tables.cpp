@@ -1,5 +1,7 @@
 #include "dissect/l4/tables.h"
 
+#include "item/flow_id.h"
+
 namespace baleen::dissect::l4 {
 
 Connection* ConnectionPool::take(Flow* flow, Timestamp time, Timestamp now) {
@@ -52,7 +54,7 @@ Group* GroupTable::join(const GroupKey& key, Timestamp begin, Timestamp now) {
   Group& group = found != groups_.end() ? found->second : groups_[key];
   if (group.total == 0) {
     group.key = key;
-    group.id = next_id_++;
+    group.id = item::flow_id(key.client, key.server, key.transport == net::Transport::kUdp);
     group.begin = group.last = begin;
     group.reported_at = now;
   } else if (group.connections == 0) {

@@ -80,7 +80,6 @@ class GroupTable {
   std::unordered_map<GroupKey, Group, Hash> groups_;
   Group* oldest_ = nullptr;
   Group* newest_ = nullptr;
-  uint64_t next_id_ = 1;
 };
 
 }  // namespace baleen::dissect::l4

@@ -85,6 +85,30 @@ bool is_answer(uint8_t type) {
 
 }  // namespace
 
+namespace {
+
+/// A PUBLISH whose topic is text and fits, perhaps behind packets that are too short to tell.
+Probe probe_middle(Bytes b) {
+  while (b.size() >= 2) {
+    const uint8_t type = b[0] >> 4;
+    const bool ping = type == kPingreq || type == kPingresp, ack = type >= kPuback && type <= kPubcomp;
+    if (!flags_fit(b[0]) || !(ping ? b[1] == 0 : ack ? b[1] == 2 : type == kPublish)) return Probe::kNo;
+    if (type == kPublish) break;
+    b = b.subspan(std::min<size_t>(b.size(), size_t{2} + b[1]));
+  }
+  if (b.size() < 2) return b.empty() || flags_fit(b[0]) ? Probe::kUnsure : Probe::kNo;
+  const Head h = head_at(b);
+  if (!h.ok || (h.size != 0 && h.rest < 5)) return Probe::kNo;
+  if (h.size == 0 || b.size() < h.size + 2) return Probe::kUnsure;
+  const size_t topic = load_be16(&b[h.size]);
+  if (topic < 3 || topic > 1024 || topic + 2 + ((b[0] & 6) != 0 ? 2 : 0) > h.rest) return Probe::kNo;
+  const std::string_view seen = as_text(b.subspan(h.size + 2)).substr(0, topic);
+  if (!is_printable(seen) || seen.find_first_of("+#") != seen.npos) return Probe::kNo;
+  return seen.size() == topic ? Probe::kYes : Probe::kUnsure;
+}
+
+}  // namespace
+
 const item::Protocol Mqtt::kProtocol = {
     .name = "mqtt",
     .version = "5",
@@ -104,9 +128,10 @@ const item::Protocol Mqtt::kProtocol = {
 };
 
 Probe Mqtt::probe(const Input& in) {
-  // Only a connection's beginning says enough: CONNECT names the protocol, CONNACK answers it.
+  // A connection's beginning says most: CONNECT names the protocol, CONNACK answers it. In its middle a PUBLISH does.
   const Bytes b = in.bytes;
   if (b.empty()) return Probe::kUnsure;
+  if (b[0] != 0x10 && b[0] != 0x20) return probe_middle(b);
   if (in.direction == Direction::kToClient) {
     if (b[0] != 0x20) return Probe::kNo;
     const Head h = head_at(b);

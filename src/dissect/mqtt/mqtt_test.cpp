@@ -52,6 +52,13 @@ TEST(Mqtt, Probe) {
   expect_probe<Mqtt>(kToServer, packet(0x10, str("MQIsdp") + unhex("03 02 003c") + str("me")), Probe::kYes);
   expect_probe<Mqtt>(kToClient, unhex("20 02 00 00"), Probe::kYes);
   expect_probe<Mqtt>(kToServer, packet(0x10, str("ABCD") + "123456"), Probe::kNo);
+  // In the middle of a connection.
+  expect_probe<Mqtt>(kToServer, unhex("c000"), Probe::kUnsure);
+  expect_probe<Mqtt>(kToServer, unhex("c000 40020007") + packet(0x32, str("a/b") + unhex("0007") + "x"), Probe::kYes);
+  expect_probe<Mqtt>(kToClient, packet(0x30, str("sensors/1") + "21.5"), Probe::kYes);
+  expect_probe<Mqtt>(kToClient, packet(0x30, str("a/#") + "21.5"), Probe::kNo);
+  expect_probe<Mqtt>(kToClient, "220 mail.example.org ESMTP\r\n", Probe::kNo);
+  expect_probe<Mqtt>(kToServer, "0123456789 abc\r\n", Probe::kNo);
 }
 
 TEST(Mqtt, Goldens) { EXPECT_EQ(compare_goldens<Mqtt>(BALEEN_SOURCE_DIR "/src/dissect/mqtt"), ""); }

@@ -84,5 +84,4 @@ bool Mysql::inner_packets(const Input& frame, Output& out) {
   if (buffer.empty()) std::vector<uint8_t>().swap(buffer);
   return good;
 }
-
 }  // namespace baleen::dissect::mysql

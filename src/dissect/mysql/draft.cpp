@@ -199,18 +199,25 @@ void read_row(Item* item, Bytes body) {
   d.rows[d.rows_kept++] = Value::list(row);
 }
 
-void read_parameters(Item* item, ByteReader& r, size_t n, bool named) {
+void read_parameters(Item* item, ByteReader& r, size_t n, bool named, std::vector<uint16_t>* known) {
   if (n == 0) return;
   const Bytes nulls = r.bytes((n + 7) / 8);
-  if (r.u8() != 1 || !r.ok()) return;  // types were sent with an earlier execution
+  const bool sent = r.u8() == 1;
+  if (!r.ok()) return;
   const size_t shown = std::min<size_t>(n, kMaxParameters);
   uint16_t types[kMaxParameters];
-  for (size_t i = 0; i < n && r.ok(); ++i) {
-    const uint16_t type = r.le16();
-    if (i < shown) types[i] = type;
-    if (named) lenenc_text(r);
+  if (sent) {
+    for (size_t i = 0; i < n && r.ok(); ++i) {
+      const uint16_t type = r.le16();
+      if (i < shown) types[i] = type;
+      if (named) lenenc_text(r);
+    }
+    if (!r.ok()) return;
+    if (known != nullptr) known->assign(types, types + shown);
+  } else {
+    if (known == nullptr || known->size() != shown) return;
+    std::copy(known->begin(), known->end(), types);
   }
-  if (!r.ok()) return;
   auto list = item->arena.array<Value>(shown);
   for (size_t i = 0; i < shown; ++i) {
     if ((nulls[i / 8] >> (i % 8) & 1) != 0 || r.remaining() == 0) continue;

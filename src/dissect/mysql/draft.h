@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "dissect/dissector.h"
 
@@ -21,6 +22,7 @@ enum Code : uint8_t {
   kFieldList = 4,
   kStatistics = 9,
   kProcessInfo = 10,
+  kPing = 14,
   kChangeUser = 17,
   kBinlogDump = 18,
   kPrepare = 22,
@@ -75,7 +77,8 @@ void read_ok(item::Item* item, Bytes body, uint16_t& status);
 /// metadata between, which only moves the fixed fields, so those are read from the end.
 void read_column(item::Item* item, Bytes body);
 void read_row(item::Item* item, Bytes body);
-/// Parameters behind their null bitmap; with query attributes each has a name.
-void read_parameters(item::Item* item, ByteReader& r, size_t n, bool named);
+/// Parameters behind their null bitmap; with query attributes each has a name. Types that are not sent are those of an
+/// earlier execution, `known`; those that are sent go there (of the first kMaxParameters).
+void read_parameters(item::Item* item, ByteReader& r, size_t n, bool named, std::vector<uint16_t>* known = nullptr);
 
 }  // namespace baleen::dissect::mysql

@@ -107,5 +107,4 @@ void Mysql::authentication(Bytes body, uint64_t size, const Input& in, Output& o
     finish(std::exchange(login_, nullptr), out);
   }
 }
-
 }  // namespace baleen::dissect::mysql

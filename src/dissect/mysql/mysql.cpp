@@ -93,7 +93,7 @@ Mysql::Names& Mysql::names() {
   return *names_;
 }
 
-const Mysql::Statement* Mysql::statement(uint32_t id) const {
+Mysql::Statement* Mysql::statement(uint32_t id) const {
   if (names_ != nullptr)
     for (auto s = names_->statements.rbegin(); s != names_->statements.rend(); ++s)
       if (s->id == id) return &*s;
@@ -105,7 +105,7 @@ void Mysql::remember(uint32_t id, uint16_t parameters, std::string_view query) {
   Names& n = names();
   query = query.substr(0, kMaxStatementText);
   n.bytes += query.size();
-  n.statements.push_back({id, parameters, std::string(query)});
+  n.statements.push_back({.id = id, .parameters = parameters, .query = std::string(query)});
   while (n.statements.size() > kMaxStatements || n.bytes > kMaxStatementBytes) {
     n.bytes -= n.statements.front().query.size();
     n.statements.erase(n.statements.begin());
@@ -309,7 +309,7 @@ void Mysql::command(Bytes body, uint64_t size, const Input& in, Output& out) {
     case kBulkExecute: {
       d.statement_id = r.le32();
       d.has_statement = true;
-      const Statement* s = statement(d.statement_id);
+      Statement* const s = statement(d.statement_id);
       if (s != nullptr) d.query = keep(item, s->query);
       if (code == kExecute) {
         const uint8_t flags = r.u8();
@@ -318,7 +318,7 @@ void Mysql::command(Bytes body, uint64_t size, const Input& in, Output& out) {
         const bool named = (capabilities_ & kQueryAttributes) != 0 && (offered_ & kQueryAttributes) != 0 &&
                            (n > 0 || (flags & 8) != 0);
         if (named && (flags & 8) != 0) n = static_cast<size_t>(std::min<uint64_t>(lenenc(r), 65535));
-        read_parameters(item, r, n, named);
+        read_parameters(item, r, n, named, s != nullptr ? &s->types : nullptr);
       }
       if (code == kClose) forget(d.statement_id);
       break;

@@ -34,6 +34,7 @@ class Mysql final : public Session {
     uint32_t id;
     uint16_t parameters;
     std::string query;
+    std::vector<uint16_t> types{};  // of the parameters, when they were last sent
   };
   struct Names {
     std::string user, database;
@@ -70,7 +71,7 @@ class Mysql final : public Session {
   void finish(item::Item* item, Output& out);
   void give_up(Output& out);
   item::Item* new_item(uint8_t code, const Input& in, Output& out);
-  const Statement* statement(uint32_t id) const;
+  Statement* statement(uint32_t id) const;
   void remember(uint32_t id, uint16_t parameters, std::string_view query);
   void forget(uint32_t id);
 

@@ -111,10 +111,12 @@ std::vector<Row> rows() {
            {c(com(22, "select ? from t")),
             s(set(1, {"\0"s + le(5, 4) + le(1, 2) + le(1, 2) + "\0\0\0"s, column("?"), eof(), column("a", 3), eof()})),
             c(com(23, le(5, 4) + "\0"s + le(1, 4) + "\0\1"s + le(3, 2) + le(77, 4))),
-            s(set(1, {"\1", column("a", 3), eof(), "\0\0"s + le(88, 4), eof()})), c(com(25, le(5, 4)))}),
+            s(set(1, {"\1", column("a", 3), eof(), "\0\0"s + le(88, 4), eof()})),
+            c(com(23, le(5, 4) + "\0"s + le(1, 4) + "\0\0"s + le(78, 4))), s(packet(1, ok())), c(com(25, le(5, 4)))}),
        {kLogin,
         R"~("command":"COM_STMT_PREPARE","query":"select ? from t"|"parameterCount":1,"columnCount":1,"columns":["a"])~",
         R"~("command":"COM_STMT_EXECUTE","query":"select ? from t","statementId":5|"parameters":[77]|"rows":[[88]])~",
+        R"~("command":"COM_STMT_EXECUTE"|"parameters":[78]|"status":"OK")~",
         R"~(0 req|"command":"COM_STMT_CLOSE","query":"select ? from t","statementId":5)~"}},
       {"several results",
        {c(com(3, "call p()")), s(set(1, {"\1", column("a"), eof(10), text("1"), eof(10), "\1", column("b"), eof(10),
@@ -235,6 +237,12 @@ TEST(Mysql, Probe) {
   EXPECT_EQ(probe(kToServer, com(3, "select 1")), Probe::kYes);
   EXPECT_EQ(probe(kToClient, packet(1, ok())), Probe::kYes);
   EXPECT_EQ(probe(kToClient, set(1, {"\1", column("a")})), Probe::kYes);
+  EXPECT_EQ(probe(kToServer, com(3, "\n  (SELECT 1)")), Probe::kYes);
+  EXPECT_EQ(probe(kToServer, com(23, le(5, 4) + "\0"s + le(1, 4))), Probe::kYes);
+  EXPECT_EQ(probe(kToServer, com(23, le(5, 4) + "\0"s + le(2, 4))), Probe::kNo);
+  EXPECT_EQ(probe(kToServer, com(14)), Probe::kUnsure);  // its answer, or what follows, tells
+  EXPECT_EQ(probe(kToServer, com(14) + com(25, le(5, 4)) + com(3, "select 1")), Probe::kYes);
+  EXPECT_EQ(probe(kToServer, com(14) + "GET / HTTP/1.1"), Probe::kNo);
   EXPECT_EQ(probe(kToServer, "GET / HTTP/1.1\r\n\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToClient, "HTTP/1.1 200 OK\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToServer, "\x16\x03\x01\x00\xa5\x01"s), Probe::kNo);

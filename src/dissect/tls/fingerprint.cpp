@@ -1,7 +1,8 @@
-#include <openssl/evp.h>
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 #include <algorithm>
-#include <memory>
 #include <string>
 
 #include "dissect/build.h"
@@ -56,17 +57,17 @@ class Text {
   size_t size_ = 0, room_ = sizeof first_;
 };
 
-struct FreeContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-
-std::string_view digest(const EVP_MD* kind, std::string_view text, size_t bytes, Arena& arena) {
-  thread_local const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
-  uint8_t out[EVP_MAX_MD_SIZE] = {};
-  if (context == nullptr || EVP_DigestInit_ex(context.get(), kind, nullptr) != 1) return {};
-  EVP_DigestUpdate(context.get(), text.data(), text.size());
-  EVP_DigestFinal_ex(context.get(), out, nullptr);
-  return hex({out, bytes}, arena);
+// Of the library's older interface: the newer one looks up the algorithm and allocates for each of them.
+std::string_view md5(std::string_view text, Arena& arena) {
+  uint8_t out[MD5_DIGEST_LENGTH];
+  MD5(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
+  return hex(out, arena);
+}
+/// The first twelve digits.
+std::string_view short_sha256(std::string_view text, Arena& arena) {
+  uint8_t out[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
+  return hex(Bytes(out).first(6), arena);
 }
 
 void dashed(Text& out, const Numbers& numbers) {
@@ -115,6 +116,9 @@ std::string_view ja4_version(uint16_t version) {
     case 0x0301: return "10";
     case 0x0300: return "s3";
     case 0x0002: return "s2";
+    case 0xFEFF: return "d1";
+    case 0xFEFD: return "d2";
+    case 0xFEFC: return "d3";
     default: return "00";
   }
 }
@@ -144,7 +148,7 @@ std::string_view ja3_text(const Hello& hello, Arena& arena) {
   return out.take();
 }
 
-std::string_view ja3_hash(std::string_view text, Arena& arena) { return digest(EVP_md5(), text, 16, arena); }
+std::string_view ja3_hash(std::string_view text, Arena& arena) { return md5(text, arena); }
 
 Ja4 ja4(const Hello& hello, Arena& arena) {
   auto ciphers = arena.array<uint16_t>(hello.ciphers.size());
@@ -159,7 +163,7 @@ Ja4 ja4(const Hello& hello, Arena& arena) {
     if (e.type != 0 && e.type != 16) extensions[shown++] = e.type;
   }
   Text a(arena), b(arena), c(arena);
-  a.put("t").put(ja4_version(hello.version())).put(hello.has_sni ? "d" : "i");
+  a.put(hello.legacy_version >> 8 == 0xFE ? "d" : "t").put(ja4_version(hello.version())).put(hello.has_sni ? "d" : "i");
   a.two_digits(cipher_count).two_digits(extension_count);
   put_alpn(a, hello);
   listed(b, ciphers.subspan(0, cipher_count), true);
@@ -175,9 +179,7 @@ Ja4 ja4(const Hello& hello, Arena& arena) {
     }
   }
   constexpr std::string_view kNothing = "000000000000";
-  const auto hashed = [&](const Text& text, bool any) {
-    return any ? digest(EVP_sha256(), text.view(), 6, arena) : kNothing;
-  };
+  const auto hashed = [&](const Text& text, bool any) { return any ? short_sha256(text.view(), arena) : kNothing; };
   return {join({a.view(), "_", hashed(b, cipher_count > 0), "_", hashed(c, shown > 0)}, arena),
           join({a.view(), "_", b.view(), "_", c.view()}, arena)};
 }

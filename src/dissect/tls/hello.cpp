@@ -1,5 +1,8 @@
 #include "dissect/tls/hello.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "dissect/tls/names.h"
 
 namespace baleen::dissect::tls {
@@ -44,19 +47,28 @@ void read_extension(Hello& h, const Extension& e) {
 }  // namespace
 
 uint16_t Hello::version() const {
+  if (legacy_version >> 8 == 0xFE) {  // DTLS: the lower, the newer
+    uint16_t best = 0xFFFF;
+    for (size_t i = 0; i < versions.size(); ++i)
+      if (versions[i] >> 8 == 0xFE) best = std::min(best, versions[i]);
+    return best != 0xFFFF ? best : legacy_version;
+  }
   uint16_t best = 0;
   for (size_t i = 0; i < versions.size(); ++i)
     if (!is_grease(versions[i]) && versions[i] > best && versions[i] < 0x7F00) best = versions[i];
   return best != 0 ? best : legacy_version;
 }
 
-Hello read_hello(Bytes body, bool is_client) {
+namespace {
+
+Hello read(Bytes body, bool is_client, bool datagrams) {
   Hello h;
   h.is_client = is_client;
   ByteReader r(body);
   h.legacy_version = r.be16();
   h.random = r.bytes(32);
   h.session_id = r.bytes(r.u8());
+  if (datagrams && is_client) r.skip(r.u8());  // cookie
   h.ciphers = is_client ? numbers(r, r.be16()) : numbers(r, 2);
   const uint8_t compression = r.u8();
   if (is_client)
@@ -64,7 +76,7 @@ Hello read_hello(Bytes body, bool is_client) {
   else
     h.compression = compression;
   if (!r.ok()) return h;
-  h.ok = h.legacy_version >> 8 == 3 && h.session_id.size() <= 32;
+  h.ok = h.legacy_version >> 8 == (datagrams ? 0xFE : 3) && h.session_id.size() <= 32;
   if (r.remaining() < 2) return h;
   ByteReader list(r.bytes(r.be16()));
   if (!r.ok()) {
@@ -82,6 +94,56 @@ Hello read_hello(Bytes body, bool is_client) {
     if (h.extension_count < Hello::kMaxExtensions) h.extensions[h.extension_count++] = e;
     read_extension(h, e);
   }
+  return h;
+}
+
+/// SHA-256 of "HelloRetryRequest".
+constexpr uint8_t kRetryRandom[] = {0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C,
+                                    0x02, 0x1E, 0x65, 0xB8, 0x91, 0xC2, 0xA2, 0x11, 0x16, 0x7A, 0xBB,
+                                    0x8C, 0x5E, 0x07, 0x9E, 0x09, 0xE2, 0xC8, 0xA8, 0x33, 0x9C};
+
+}  // namespace
+
+Hello read_hello(Bytes body, bool is_client) { return read(body, is_client, false); }
+Hello read_datagram_hello(Bytes body, bool is_client) { return read(body, is_client, true); }
+
+bool is_retry(const Hello& h) {
+  return h.random.size() == 32 && std::equal(h.random.begin(), h.random.end(), std::begin(kRetryRandom));
+}
+
+size_t measure_v2_hello(Bytes b) {
+  if (b.size() < 11) return 0;
+  const size_t size = (b[0] & 0x7Fu) << 8 | b[1];
+  const size_t ciphers = load_be16(&b[5]), session = load_be16(&b[7]), challenge = load_be16(&b[9]);
+  const bool good = (b[0] & 0x80) != 0 && b[2] == 1 && b[3] == 3 && b[4] <= 4 && ciphers != 0 && ciphers % 3 == 0 &&
+                    (session == 0 || session == 16) && challenge >= 16 && challenge <= 32 &&
+                    size == 9 + ciphers + session + challenge;
+  return good ? size + 2 : 0;
+}
+
+Hello read_v2_hello(Bytes record, Arena& arena) {
+  ByteReader r(record.subspan(3));
+  Hello h;
+  h.is_v2 = true;
+  h.legacy_version = r.be16();
+  const uint16_t ciphers = r.be16(), session = r.be16(), challenge = r.be16();
+  const auto numbers = arena.array<uint8_t>(ciphers / 3 * size_t{2});
+  size_t size = 0;
+  for (ByteReader each(r.bytes(ciphers)); !each.at_end();) {
+    const uint8_t kind = each.u8();
+    const Bytes number = each.bytes(2);
+    if (!each.ok() || kind != 0) continue;  // a cipher of SSL 2.0
+    numbers[size++] = number[0];
+    numbers[size++] = number[1];
+  }
+  h.ciphers = {numbers.first(size)};
+  h.session_id = r.bytes(session);
+  const Bytes said = r.bytes(challenge);
+  h.ok = r.ok();
+  const auto random = arena.array<uint8_t>(32);  // zeros in front
+  std::fill(random.begin(), random.end(), uint8_t{0});
+  std::copy(said.begin(), said.end(), random.end() - static_cast<ptrdiff_t>(said.size()));
+  h.random = random;
   return h;
 }
 

@@ -39,7 +39,7 @@ struct Hello {
   Bytes alpn;  // names with their lengths
   Numbers versions, groups, signatures;
   Bytes point_formats;
-  bool has_alpn = false, has_sni = false, has_psk = false, has_early_data = false, has_ech = false;
+  bool has_alpn = false, has_sni = false, has_psk = false, has_early_data = false, has_ech = false, is_v2 = false;
   bool has_ticket = false;      // a session ticket that is not empty
   uint16_t selected_group = 0;  // of a ServerHello's key share
 
@@ -50,6 +50,17 @@ struct Hello {
 
 /// `body` is the handshake message without its four bytes of head.
 Hello read_hello(Bytes body, bool is_client);
+
+/// The same of DTLS (RFC 6347 4.2.1): a ClientHello has a cookie, and versions count down.
+Hello read_datagram_hello(Bytes body, bool is_client);
+/// Whether a ServerHello is a HelloRetryRequest (RFC 8446 4.1.3).
+bool is_retry(const Hello& server_hello);
+
+/// A hello in the form of SSL 2.0 (RFC 5246 E.2), by which old clients ask for SSL 3.0 or TLS; with its head. How long
+/// it is; zero when it is none, or its first eleven bytes are not there.
+size_t measure_v2_hello(Bytes record);
+/// REQUIRES: all of it is there.
+Hello read_v2_hello(Bytes record, Arena& arena);
 
 /// Fingerprints, in the arena. JA3: https://github.com/salesforce/ja3; JA4 (the client's, of TLS over TCP):
 /// https://github.com/FoxIO-LLC/ja4/blob/main/technical_details/JA4.md

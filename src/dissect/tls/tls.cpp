@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "dissect/build.h"
-#include "dissect/tls/certificate.h"
 #include "dissect/tls/decrypt/decryption.h"
+#include "dissect/tls/describe.h"
 #include "dissect/tls/hello.h"
 #include "dissect/tls/names.h"
 
@@ -65,8 +65,10 @@ struct Handshake {
   Side side[2] = {};
   bool retry = false;  // HelloRetryRequest: another ClientHello comes
   bool resumed = false;
-  bool has_response = false;
+  bool certificate_requested = false, stapled = false, ticket = false;
   uint16_t version = 0;  // chosen
+  std::string_view cipher;
+  std::string_view failure;  // the fatal alert that ended it
   Bytes client_session;
 };
 
@@ -97,6 +99,8 @@ constexpr Field kFields[] = {
     {"request.resumption", "", kString, "How the client asks to resume: session id, session ticket or pre-shared key."},
     {"request.earlyData", "", kBool, "Data is sent before the server has answered (0-RTT)."},
     {"request.encryptedClientHello", "", kBool, "The true ClientHello is encrypted in an extension."},
+    {"request.sslv2Hello", "", kBool, "The hello has the form of SSL 2.0; it has no extensions and no fingerprints."},
+    {"request.grease", "", kBool, "There are GREASE values among the lists (RFC 8701), as browsers send them."},
     {"request.certificates", "", kList,
      "The client's certificates: subject, issuer, serialNumber, notBefore, notAfter, names."},
     {"request.alert", "", kMap, "The client's alert: level and description."},
@@ -104,13 +108,18 @@ constexpr Field kFields[] = {
     {"response.status", "", kString, "The version agreed on, or the alert."},
     {"response.version", "", kInt, "The version that the server chose."},
     {"response.cipherSuiteName", "", kString, "Name of the cipher suite."},
-    {"response.alpn", "", kString, "The application protocol agreed on, where it is not encrypted."},
+    {"response.alpn", "", kString, "The application protocol agreed on; in TLS 1.3 where the secrets are known."},
     {"response.ja3s", "", kString, "JA3S fingerprint of the ServerHello."},
     {"response.extensions", "", kList, "Names of the extensions."},
-    {"response.group", "", kString, "Key exchange group of TLS 1.3."},
+    {"response.group", "", kString, "Key exchange group of TLS 1.3, or curve of an ECDHE suite."},
     {"response.resumed", "", kBool, "An earlier session goes on: no certificates are sent."},
+    {"response.helloVerified", "", kBool, "The server of DTLS asked for a cookie first."},
     {"response.helloRetry", "", kBool, "The server asked for another ClientHello first."},
-    {"response.certificates", "", kList, "The server's certificates, its own first; encrypted in TLS 1.3."},
+    {"response.clientCertificateRequested", "", kBool, "The server asked for the client's certificate."},
+    {"response.certificateStatus", "", kBool, "The server sent a stapled answer about its certificate (OCSP)."},
+    {"response.sessionTicket", "", kBool, "The server gave a ticket, before TLS 1.3."},
+    {"response.certificates", "", kList,
+     "The server's certificates, its own first; in TLS 1.3 where the secrets are known."},
     {"response.security", "", kList, "What is weak about the version or the cipher suite."},
     {"response.alert", "", kMap, "The server's alert: level and description."},
 };
@@ -125,113 +134,19 @@ enum ContentType : uint8_t {
 enum HandshakeType : uint8_t {
   kClientHello = 1,
   kServerHello = 2,
+  kNewSessionTicket = 4,
+  kEncryptedExtensions = 8,
   kCertificate = 11,
+  kServerKeyExchange = 12,
+  kCertificateRequest = 13,
+  kFinished = 20,
+  kCertificateStatus = 22,
 };
 constexpr size_t kRecordHead = 5;
 constexpr size_t kMaxRecord = 16384 + 2048;
-/// SHA-256 of "HelloRetryRequest" (RFC 8446 4.1.3).
-constexpr uint8_t kRetryRandom[] = {0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C,
-                                    0x02, 0x1E, 0x65, 0xB8, 0x91, 0xC2, 0xA2, 0x11, 0x16, 0x7A, 0xBB,
-                                    0x8C, 0x5E, 0x07, 0x9E, 0x09, 0xE2, 0xC8, 0xA8, 0x33, 0x9C};
-
 bool is_record_head(Bytes b) {
   return b[0] >= kChangeCipherSpec && b[0] <= kHeartbeat && b[1] == 3 && b[2] <= 4 && load_be16(&b[3]) <= kMaxRecord &&
          load_be16(&b[3]) > 0;
-}
-
-/// Names with a length before each, with commas between.
-std::string_view alpn_text(Bytes alpn, Arena& arena) {
-  std::string_view out;
-  for (ByteReader r(alpn); !r.at_end();) {
-    const std::string_view name = r.text(r.u8());
-    if (!r.ok()) break;
-    out = out.empty() ? name : join({out, ",", is_printable(name) ? name : hex(as_bytes(name), arena)}, arena);
-    if (out.size() > 1024) break;
-  }
-  return is_text(out) ? out : hex(as_bytes(out), arena);
-}
-
-void add_extensions(const Hello& hello, MapOf& out, Arena& arena) {
-  ListOf names(arena);
-  for (const Extension& e : hello.all())
-    if (!is_grease(e.type)) names.push(extension_name(e.type, arena));
-  out.add("extensions", names.build());
-}
-
-void describe_client(const Hello& h, MapOf& out, Arena& arena) {
-  const std::string_view sni = is_text(h.sni) ? h.sni : hex(as_bytes(h.sni), arena);
-  const uint16_t version = h.version();
-  out.add("info", "ClientHello");
-  out.add("summary", sni.empty() ? version_name(version, arena) : sni);
-  out.add("sni", sni);
-  out.add("alpn", alpn_text(h.alpn, arena));
-  out.add("version", static_cast<int64_t>(version));
-  out.add("versionName", version_name(version, arena));
-  if (h.versions.size() > 0) {
-    ListOf versions(arena);
-    for (size_t i = 0; i < h.versions.size(); ++i)
-      if (!is_grease(h.versions[i])) versions.push(version_name(h.versions[i], arena));
-    out.add("versions", versions.build());
-  }
-  ListOf ciphers(arena), groups(arena);
-  for (size_t i = 0; i < h.ciphers.size(); ++i)
-    if (!is_grease(h.ciphers[i])) ciphers.push(cipher_name(h.ciphers[i], arena));
-  out.add("cipherSuites", ciphers.build());
-  add_extensions(h, out, arena);
-  for (size_t i = 0; i < h.groups.size(); ++i)
-    if (!is_grease(h.groups[i])) groups.push(group_name(h.groups[i], arena));
-  out.add("groups", groups.build());
-  const std::string_view ja3 = ja3_text(h, arena);
-  const Ja4 fingerprint = ja4(h, arena);
-  out.add("ja3", ja3_hash(ja3, arena));
-  out.add("ja3Text", ja3);
-  out.add("ja4", fingerprint.hashed);
-  out.add("ja4Raw", fingerprint.raw);
-  out.add_text("sessionId", hex(h.session_id, arena));
-  if (h.has_psk || h.has_ticket || (!h.session_id.empty() && version < 0x0304))
-    out.add("resumption", h.has_psk ? "pre-shared key" : h.has_ticket ? "session ticket" : "session id");
-  if (h.has_early_data) out.add("earlyData", true);
-  if (h.has_ech) out.add("encryptedClientHello", true);
-}
-
-Value weaknesses(uint16_t version, std::string_view cipher, Arena& arena) {
-  ListOf out(arena);
-  if (version < 0x0303) out.push(join({"obsolete version ", version_name(version, arena)}, arena));
-  for (const std::string_view word : {"RC4", "_NULL_", "EXPORT", "anon", "_DES_", "3DES", "MD5", "RC2"})
-    if (cipher.find(word) != std::string_view::npos) {
-      std::string_view bare = word;
-      while (bare.front() == '_') bare.remove_prefix(1);
-      while (bare.back() == '_') bare.remove_suffix(1);
-      out.push(join({"weak cipher suite: ", bare}, arena));
-    }
-  return out.empty() ? Value() : out.build();
-}
-
-void describe_server(const Hello& h, MapOf& out, Arena& arena) {
-  const uint16_t version = h.version(), cipher = h.ciphers.size() > 0 ? h.ciphers[0] : 0;
-  const std::string_view name = cipher_name(cipher, arena);
-  out.add("info", "ServerHello");
-  out.add("version", static_cast<int64_t>(version));
-  out.add("versionName", version_name(version, arena));
-  out.add("cipherSuite", static_cast<int64_t>(cipher));
-  out.add("cipherSuiteName", name);
-  if (h.has_alpn) out.add("alpn", alpn_text(h.alpn, arena));
-  add_extensions(h, out, arena);
-  out.add("ja3s", ja3_hash(ja3_text(h, arena), arena));
-  out.add_text("sessionId", hex(h.session_id, arena));
-  if (h.selected_group != 0) out.add("group", group_name(h.selected_group, arena));
-  if (const Value weak = weaknesses(version, name, arena); !weak.is_null()) out.add("security", weak);
-}
-
-Value read_certificates(Bytes body, Arena& arena) {
-  ByteReader r(body);
-  ListOf list(arena);
-  for (ByteReader each(r.bytes(r.be24())); !each.at_end();) {
-    const Bytes der = each.bytes(each.be24());
-    if (!each.ok()) break;
-    if (const Value v = read_certificate(der, arena); !v.is_null()) list.push(v);
-  }
-  return list.build();
 }
 
 }  // namespace
@@ -256,16 +171,27 @@ const item::Protocol Tls::kProtocol = {
 
 Probe Tls::probe(const Input& in) {
   const Bytes b = in.bytes;
-  const uint8_t wanted = in.direction == Direction::kToServer ? kClientHello : kServerHello;
+  const bool client = in.direction == Direction::kToServer;
   if (b.empty()) return Probe::kUnsure;
+  if (client && (b[0] & 0x80) != 0 && (b.size() < 3 || b[2] == 1) && (b.size() < 4 || b[3] == 3))
+    return b.size() < 11 ? Probe::kUnsure : measure_v2_hello(b) != 0 ? Probe::kYes : Probe::kNo;
   if (b[0] != kHandshake) return Probe::kNo;
   if (b.size() > 1 && b[1] != 3) return Probe::kNo;
-  if (b.size() < 11) return Probe::kUnsure;
-  if (!is_record_head(b) || b[5] != wanted || b[6] != 0 || b[9] != 3 || b[10] > 4) return Probe::kNo;
-  const size_t message = size_t{b[7]} << 8 | b[8];
-  if (message < 38) return Probe::kNo;
-  if (b.size() < 44) return Probe::kUnsure;
-  return b[43] <= 32 ? Probe::kYes : Probe::kNo;
+  if (b.size() < kRecordHead) return Probe::kUnsure;
+  if (!is_record_head(b)) return Probe::kNo;
+  // The hello's head, up to the length of the session identifier; a record may end before that, and another goes on.
+  const Bytes hello = b.subspan(kRecordHead, std::min<size_t>(b.size() - kRecordHead, load_be16(&b[3])));
+  const bool all_there = hello.size() == load_be16(&b[3]);
+  if (!hello.empty() && hello[0] != (client ? kClientHello : kServerHello)) return Probe::kNo;
+  if (hello.size() > 1 && hello[1] != 0) return Probe::kNo;
+  if (hello.size() > 3 && (size_t{hello[2]} << 8 | hello[3]) < 38) return Probe::kNo;
+  if (hello.size() > 4 && hello[4] != 3) return Probe::kNo;
+  if (hello.size() > 5 && hello[5] > 4) return Probe::kNo;
+  if (hello.size() > 38) return hello[38] <= 32 ? Probe::kYes : Probe::kNo;
+  if (!all_there) return Probe::kUnsure;
+  const Bytes next = b.subspan(kRecordHead + hello.size());
+  if (next.size() < kRecordHead) return Probe::kUnsure;
+  return next[0] == kHandshake && is_record_head(next) ? Probe::kYes : Probe::kNo;
 }
 
 Probe Tls::begins(Direction, Bytes b) {
@@ -277,7 +203,12 @@ Probe Tls::begins(Direction, Bytes b) {
   return is_record_head(b.subspan(next)) ? Probe::kYes : Probe::kNo;
 }
 
-Measure Tls::measure(Direction, Bytes b) const {
+Measure Tls::measure(Direction direction, Bytes b) const {
+  if ((b[0] & 0x80) != 0 && direction == Direction::kToServer && handshake_ == nullptr && !done_) {
+    if (b.size() < 11) return Measure::need(11);
+    const size_t size = measure_v2_hello(b);
+    return size != 0 ? Measure::frame(size) : Measure::bad();
+  }
   if (b[0] < kChangeCipherSpec || b[0] > kHeartbeat) return Measure::bad();
   if (b.size() < kRecordHead) return Measure::need(kRecordHead);
   return is_record_head(b) ? Measure::frame(kRecordHead + load_be16(&b[3])) : Measure::bad();
@@ -340,7 +271,10 @@ Step Tls::open_record(const Input& in, Output& out) {
         !out.pass_inner(in.direction, opened.plaintext, in.time, decryption_->client_random()))
       decryption_.reset();  // nobody wants it
   } else if (opened.type == kHandshake) {
+    if (handshake_ != nullptr) read_messages(in.direction, opened.plaintext, out);
     out.wake(opposite(in.direction));  // early data wait for the server to take them
+  } else if (opened.type == kAlert && handshake_ != nullptr && opened.plaintext.size() == 2) {
+    note_alert(in.direction, opened.plaintext, size, in.time, out);
   }
   return Step::took(size);
 }
@@ -353,12 +287,16 @@ void Tls::close_record(const Input& in, Output& out) {
 }
 
 Step Tls::message(const Frame& frame, Output& out) {
+  if ((frame.bytes[0] & 0x80) != 0) {
+    v2_hello(frame, out);
+    return Step::took(frame.size);
+  }
   switch (frame.bytes[0]) {
     case kHandshake: read_handshake(frame, out); break;
     case kAlert: alert(frame, out); break;
     case kChangeCipherSpec:
-      // In TLS 1.3 it means nothing; there, all is over by now, or another ClientHello comes.
-      if (handshake_ != nullptr && handshake_->retry) break;
+      // In TLS 1.3 it means nothing (RFC 8446 D.4).
+      if (handshake_ != nullptr && (handshake_->retry || handshake_->version >= 0x0304)) break;
       encrypted_[static_cast<size_t>(frame.direction)] = true;
       if (!frame.to_server()) finish(out);
       break;
@@ -375,12 +313,29 @@ Handshake& Tls::handshake(Output& out) {
   return *handshake_;
 }
 
-void Tls::read_handshake(const Frame& frame, Output& out) {
+void Tls::v2_hello(const Frame& frame, Output& out) {
   Handshake& h = handshake(out);
-  Side& side = h.side[static_cast<size_t>(frame.direction)];
+  Side& side = h.side[0];
+  side.time = frame.time;
+  side.wire_size = frame.size;
+  if (frame.cut || frame.bytes.size() < frame.size) {
+    side.broken = true;
+    return;
+  }
+  client_hello(read_v2_hello(frame.bytes, h.item->arena), out);
+}
+
+void Tls::read_handshake(const Frame& frame, Output& out) {
+  Side& side = handshake(out).side[static_cast<size_t>(frame.direction)];
   if (side.wire_size == 0) side.time = frame.time;
   side.wire_size += frame.size;
-  const Bytes part = frame.bytes.subspan(std::min(kRecordHead, frame.bytes.size()));
+  read_messages(frame.direction, frame.bytes.subspan(std::min(kRecordHead, frame.bytes.size())), out);
+}
+
+/// The next bytes of a direction's handshake messages. REQUIRES: a handshake is under way.
+void Tls::read_messages(Direction direction, Bytes part, Output& out) {
+  Handshake& h = *handshake_;
+  Side& side = h.side[static_cast<size_t>(direction)];
   if (side.size + part.size() > kMaxHandshake || side.broken) {
     side.broken = true;
     return;
@@ -403,63 +358,118 @@ void Tls::read_handshake(const Frame& frame, Output& out) {
     }
     if (side.size - side.read < size + 4) break;
     side.read += size + 4;
-    handshake_message(frame.direction, at[0], {at + 4, size}, frame, out);
+    handshake_message(direction, at[0], {at + 4, size}, out);
   }
 }
 
-void Tls::handshake_message(Direction direction, uint8_t type, Bytes body, const Frame&, Output& out) {
+void Tls::handshake_message(Direction direction, uint8_t type, Bytes body, Output& out) {
   Handshake& h = *handshake_;
   Arena& arena = h.item->arena;
   Side& side = h.side[static_cast<size_t>(direction)];
-  if (type == kCertificate) {
-    side.certificates = read_certificates(body, arena);
-    return;
+  const bool modern = h.version >= 0x0304, to_server = direction == Direction::kToServer;
+  switch (type) {
+    case kCertificate: side.certificates = read_certificates(body, modern, arena); return;
+    case kCertificateRequest: h.certificate_requested |= !to_server; return;
+    case kCertificateStatus: h.stapled |= !to_server; return;
+    case kNewSessionTicket: h.ticket |= !to_server; return;
+    case kServerKeyExchange:  // RFC 8422 5.4: a named curve
+      if (!to_server && body.size() >= 3 && body[0] == 3 && h.cipher.find("ECDHE") != std::string_view::npos)
+        side.fields->add("group", group_name(load_be16(&body[1]), arena));
+      return;
+    case kEncryptedExtensions:
+      if (!to_server && modern) encrypted_extensions(body);
+      return;
+    case kFinished:
+      if (to_server && modern) finish(out);
+      return;
+    case kClientHello:
+      if (to_server && !side.hello) client_hello(read_hello(body, true), out);  // after a retry, it says the same again
+      return;
+    case kServerHello:
+      if (!to_server) server_hello(read_hello(body, false), out);
+      return;
+    default: return;
   }
-  if (type != (direction == Direction::kToServer ? kClientHello : kServerHello)) return;
-  if (side.hello && direction == Direction::kToServer) return;  // after a retry, it says the same again
-  const Hello hello = read_hello(body, direction == Direction::kToServer);
+}
+
+void Tls::client_hello(const Hello& hello, Output& out) {
+  Handshake& h = *handshake_;
+  Arena& arena = h.item->arena;
+  Side& side = h.side[0];
   if (!hello.ok) {
     side.broken = true;
     return;
   }
-  if (direction == Direction::kToClient && hello.random.size() == 32 &&
-      std::equal(hello.random.begin(), hello.random.end(), std::begin(kRetryRandom))) {
+  side.hello = true;
+  side.fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
+  begin_decryption(hello, out);
+  describe_client(hello, *side.fields, arena);
+  h.client_session = hello.session_id;
+}
+
+void Tls::server_hello(const Hello& hello, Output& out) {
+  Handshake& h = *handshake_;
+  Arena& arena = h.item->arena;
+  Side& side = h.side[1];
+  if (!hello.ok || side.hello) {
+    side.broken = true;
+    return;
+  }
+  if (is_retry(hello)) {
     h.retry = true;
     return;
   }
   side.hello = true;
   side.fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
-  if (direction == Direction::kToServer) {
-    begin_decryption(hello, out);
-    describe_client(hello, *side.fields, arena);
-    h.client_session = hello.session_id;
-    return;
-  }
   if (decryption_) {
     if (!decryption_->choose(chosen_by(hello))) decryption_.reset();
     out.wake(Direction::kToServer);
   }
   describe_server(hello, *side.fields, arena);
   h.version = hello.version();
+  h.cipher = cipher_name(hello.ciphers.size() > 0 ? hello.ciphers[0] : 0, arena);
   const bool same_session = !hello.session_id.empty() && std::equal(hello.session_id.begin(), hello.session_id.end(),
                                                                     h.client_session.begin(), h.client_session.end());
   h.resumed = h.version >= 0x0304 ? hello.has_psk : same_session;
-  if (h.version >= 0x0304) finish(out);
+  // All that follows is encrypted: whoever has no secrets has seen all.
+  if (h.version >= 0x0304 && !decryption_) finish(out);
+}
+
+/// What TLS 1.3 says under its keys (RFC 8446 4.3.1), where they are known.
+void Tls::encrypted_extensions(Bytes body) {
+  Handshake& h = *handshake_;
+  ByteReader r(body);
+  for (ByteReader list(r.bytes(r.be16())); !list.at_end();) {
+    const uint16_t type = list.be16();
+    const Bytes content = list.bytes(list.be16());
+    if (!list.ok()) return;
+    if (type != 16 || content.size() < 2 || h.side[1].fields == nullptr) continue;
+    h.side[1].fields->add("alpn", alpn_text(content.subspan(2), h.item->arena));
+  }
 }
 
 void Tls::alert(const Frame& frame, Output& out) {
   if (frame.size != kRecordHead + 2 || frame.bytes.size() < kRecordHead + 2 || handshake_ == nullptr) return;
+  note_alert(frame.direction, frame.bytes.subspan(kRecordHead), frame.size, frame.time, out);
+}
+
+/// REQUIRES: a handshake is under way.
+void Tls::note_alert(Direction direction, Bytes alert, uint64_t wire_size, Timestamp time, Output& out) {
   Handshake& h = *handshake_;
-  Side& side = h.side[static_cast<size_t>(frame.direction)];
+  Side& side = h.side[static_cast<size_t>(direction)];
   Arena& arena = h.item->arena;
-  const uint8_t level = frame.bytes[5];
-  if (side.wire_size == 0) side.time = frame.time;
-  side.wire_size += frame.size;
+  if (side.wire_size == 0) side.time = time;
+  side.wire_size += wire_size;
+  const bool fatal = alert[0] == 2 || (h.version >= 0x0304 && alert[1] != 0 && alert[1] != 90);  // RFC 8446 6
   MapOf map(arena);
-  map.add("level", level == 2 ? "fatal" : "warning");
-  map.add("description", alert_name(frame.bytes[6], arena));
+  map.add("level", fatal ? "fatal" : "warning");
+  map.add("description", alert_name(alert[1], arena));
   side.alert = map.build();
-  if (level == 2) finish(out);
+  if (!fatal) return;
+  h.failure = join({"fatal alert of the ",
+                    direction == Direction::kToServer ? "client: " : "server: ", side.alert["description"].text()},
+                   arena);
+  finish(out);
 }
 
 /// All that can be seen of the handshake was seen.
@@ -482,6 +492,9 @@ void Tls::finish(Output& out) {
     if (!client && side.fields != nullptr) {
       out_fields.add("resumed", h->resumed && side.certificates.is_null());
       if (h->retry) out_fields.add("helloRetry", true);
+      if (h->certificate_requested) out_fields.add("clientCertificateRequested", true);
+      if (h->stapled) out_fields.add("certificateStatus", true);
+      if (h->ticket) out_fields.add("sessionTicket", true);
     }
     if (!side.alert.is_null()) out_fields.add("alert", side.alert);
     if (!client) {
@@ -506,6 +519,10 @@ void Tls::finish(Output& out) {
   } else if (!item->request.present) {
     item->outcome = Outcome::kNoRequest;
     out.count(Counter::kHalfResponses);
+  }
+  if (!h->failure.empty()) {
+    item->outcome = Outcome::kConnection;
+    item->error_message = h->failure;
   }
   if (malformed) mark_malformed(item, "malformed handshake", out);
   out.finish(item);

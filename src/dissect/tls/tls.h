@@ -32,8 +32,14 @@ class Tls final : public Framed<Tls, InOrderMatcher> {
  private:
   Handshake& handshake(Output& out);
   void read_handshake(const Frame& frame, Output& out);
-  void handshake_message(Direction direction, uint8_t type, Bytes body, const Frame& frame, Output& out);
+  void read_messages(Direction direction, Bytes part, Output& out);
+  void handshake_message(Direction direction, uint8_t type, Bytes body, Output& out);
+  void v2_hello(const Frame& frame, Output& out);
+  void client_hello(const Hello& hello, Output& out);
+  void server_hello(const Hello& hello, Output& out);
+  void encrypted_extensions(Bytes body);
   void alert(const Frame& frame, Output& out);
+  void note_alert(Direction direction, Bytes alert, uint64_t wire_size, Timestamp time, Output& out);
   void finish(Output& out);
   void begin_decryption(const Hello& client_hello, Output& out);
   Step open_record(const Input& in, Output& out);

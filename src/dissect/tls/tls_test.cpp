@@ -44,6 +44,13 @@ std::string certificate() {
 }
 const std::string kCertificate = handshake(11, sized(3, sized(3, certificate())));
 
+/// With a cipher of SSL 2.0 and one of TLS.
+std::string v2_hello() {
+  const std::string body = be(1, 1) + be(0x0301, 2) + be(6, 2) + be(0, 2) + be(16, 2) + be(0x010080, 3) +
+                           be(0x000035, 3) + std::string(16, 'c');
+  return be(0x8000 | body.size(), 2) + body;
+}
+
 std::vector<Row> rows() {
   const std::string done = handshake(14, "");
   const std::string retry_random = unhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C");
@@ -69,11 +76,28 @@ std::vector<Row> rows() {
        {R"~("sessionId":"73657373","resumption":"session id"|"resumed":true)~"}},
       {"refused",
        {c(record(22, client_hello(kSni))), s(record(21, be(2, 1) + be(40, 1)))},
-       {R"~(0 req|"info":"Alert","alert":{"level":"fatal","description":"handshake_failure"},"status":"handshake_failure")~"}},
+       {R"~(5 req|"info":"Alert","alert":{"level":"fatal","description":"handshake_failure"},"status":"handshake_failure"|error=fatal alert of the server: handshake_failure)~"}},
       {"client does not trust",
        {c(record(22, client_hello(kSni))), s(record(22, server_hello(0xC02F, "") + kCertificate + done)),
         c(record(21, be(2, 1) + be(48, 1)))},
-       {R"~("alert":{"level":"fatal","description":"unknown_ca"}|"status":"unknown_ca")~"}},
+       {R"~("alert":{"level":"fatal","description":"unknown_ca"}|"status":"unknown_ca"|error=fatal alert of the client: unknown_ca)~"}},
+      {"a warning is no failure",
+       {c(record(22, client_hello(kSni))),
+        s(record(21, be(1, 1) + be(112, 1)) + record(22, server_hello(0xC02F, "")) + kCcs)},
+       {R"~(0 req|"alert":{"level":"warning","description":"unrecognized_name"},"status":"unrecognized_name")~"}},
+      {"all that 1.2 says before it is encrypted",
+       {c(record(22, client_hello(kSni))),
+        s(record(22, server_hello(0xC02F, "") + kCertificate + handshake(22, "staple") +
+                         handshake(12, be(3, 1) + be(29, 2) + sized(1, "key")) + handshake(13, "wanted") + done)),
+        c(record(22, kCertificate + handshake(16, "k")) + kCcs), s(record(22, handshake(4, "ticket")) + kCcs)},
+       {R"~(0 req|"certificates":[{"subject"|"group":"x25519"|"clientCertificateRequested":true,"certificateStatus":true,"sessionTicket":true|"certificates":[{"subject")~"}},
+      {"the first record ends within the hello's head",
+       {c(record(22, client_hello(kSni).substr(0, 3)) + record(22, client_hello(kSni).substr(3))),
+        s(record(22, server_hello(0xC02F, "").substr(0, 1)) + record(22, server_hello(0xC02F, "").substr(1)) + kCcs)},
+       {R"~(0 req|"sni":"example.org")~"}},
+      {"a hello in the form of SSL 2.0",
+       {c(v2_hello()), s(record(22, server_hello(0x0035, "", "", std::string(32, 's'), 0x0301)) + kCcs)},
+       {R"~(0 req|"summary":"TLS 1.0","sni":""|"cipherSuites":["TLS_RSA_WITH_AES_256_CBC_SHA"]|"sslv2Hello":true|"status":"TLS 1.0")~"}},
       {"retry",
        {c(record(22, client_hello(kVersions))),
         s(record(22, server_hello(0x1301, extension(43, be(0x0304, 2)), "", retry_random)) + kCcs),
@@ -88,7 +112,7 @@ std::vector<Row> rows() {
       {"orphan", {s(record(22, server_hello(0x1301, extension(43, be(0x0304, 2)))))}, {"3 res"}},
       {"grease is left out",
        {c(record(22, client_hello(extension(0x0A0A, "") + kSni + extension(0xFAFA, "x"))))},
-       {R"~("extensions":["server_name"]|"ja3Text":"771,4865-49199,0,,"|"ja4":"t12d020100_)~"}},
+       {R"~("extensions":["server_name"]|"ja3Text":"771,4865-49199,0,,"|"ja4":"t12d020100_|"grease":true)~"}},
       {"malformed",
        {c(record(22, handshake(1, client_body("").substr(0, 30)))), s(record(21, be(2, 1) + be(50, 1)))},
        {R"~(4 res|error=malformed handshake)~"}},
@@ -105,6 +129,13 @@ TEST(Tls, Probe) {
   expect_probe<Tls>(kToServer, record(22, server_hello(0x1301, "")), Probe::kNo);
   expect_probe<Tls>(kToServer, record(23, std::string(60, 'x')), Probe::kNo);
   expect_probe<Tls>(kToServer, "GET / HTTP/1.1\r\n", Probe::kNo);
+  expect_probe<Tls>(kToServer, v2_hello(), Probe::kYes);
+  expect_probe<Tls>(kToClient, v2_hello(), Probe::kNo);
+  std::string other = v2_hello();
+  other[1] = static_cast<char>(other[1] + 1);
+  expect_probe<Tls>(kToServer, other, Probe::kNo);
+  expect_probe<Tls>(kToServer, record(22, client_hello(kSni).substr(0, 3)) + record(22, client_hello(kSni).substr(3)),
+                    Probe::kYes);
 }
 
 TEST(Tls, WhatIsEncryptedIsNotWaitedFor) {

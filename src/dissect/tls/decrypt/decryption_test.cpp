@@ -1,6 +1,8 @@
 #include "dissect/tls/decrypt/decryption.h"
 
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <algorithm>
 #include <fstream>
@@ -31,9 +33,11 @@ std::string read_file(const std::string& path) {
 struct Inner final : EngineObserver {
   std::vector<std::string> items;
   size_t handshakes = 0, wrong = 0;
+  size_t certificates = 0;  // handshakes that show those of the server
   void on_item(item::ItemRef item) override {
     if (item->protocol->name == std::string_view("tls")) {
       ++handshakes;
+      certificates += item->response.payload["certificates"].size() != 0 ? 1 : 0;
       return;
     }
     if (!item->tls || item->tls_random.size() != 32) ++wrong;
@@ -132,6 +136,14 @@ TEST_P(Decrypted, ShowsWhatTlsCarries) {
   EXPECT_EQ(ran.inner.wrong, 0u);
   EXPECT_EQ(ran.counters.of(Counter::kUndecryptable), 0u);
   EXPECT_GT(ran.counters.of(Counter::kDecrypted), 0u);
+}
+
+TEST(Decryption, ShowsWhatTls13HidesOfTheHandshake) {
+  KeyLog log;
+  log.add(read_file(folder() + "tls13.keys"));
+  const auto packets = net::load_capture(folder() + "tls13.pcap");
+  EXPECT_EQ(play(packets, &log).inner.certificates, 5u);
+  EXPECT_EQ(play(packets, nullptr).inner.certificates, 0u);
 }
 
 TEST_P(Decrypted, WithoutSecretsOnlyHandshakesAreSeen) {
@@ -276,10 +288,65 @@ TEST(Suites, WhatCanBeOpened) {
     EXPECT_NE(suite.hash, nullptr);
     EXPECT_EQ(suite.mac != nullptr, suite.kind == Suite::Kind::kCbc);
   }
-  EXPECT_GT(known, 60u);
-  for (const uint16_t closed : {0x0000, 0x0002, 0x0005, 0x000A, 0xC011}) EXPECT_FALSE(suite_of(closed).is_known());
+  EXPECT_GT(known, 240u);
+  for (const uint16_t closed : {0x0000, 0x0002, 0x0005, 0xC011, 0xC07A}) EXPECT_FALSE(suite_of(closed).is_known());
+  EXPECT_EQ(suite_of(0x000A).key_size, 24);
+  EXPECT_EQ(suite_of(0xC060).kind, Suite::Kind::kGcm) << "ARIA";
   EXPECT_EQ(suite_of(0x1303).kind, Suite::Kind::kChaCha);
   EXPECT_EQ(suite_of(0xC0AF).tag_size, 8);
+}
+
+/// A record of TLS 1.2 as a client seals it (RFC 5246 6.2.3.2, RFC 7366), by libcrypto alone.
+std::string sealed_cbc(const Suite& suite, const KeyBlockSeed& seed, bool encrypt_then_mac,
+                       const std::string& content) {
+  const size_t mac = static_cast<size_t>(EVP_MD_get_size(suite.mac)), key = suite.key_size, block = suite.block_size;
+  std::vector<uint8_t> keys(2 * (mac + key));
+  const std::string randoms = std::string(as_text(seed.server_random)) + std::string(as_text(seed.client_random));
+  prf(suite.hash, seed.master, "key expansion", as_bytes(randoms), keys);
+  const auto mac_of = [&](const std::string& text) {
+    const std::string covered = std::string(7, '\0') + "\5" + be(0x170303, 3) + be(text.size(), 2) + text;
+    std::array<uint8_t, EVP_MAX_MD_SIZE> out;
+    HMAC(suite.mac, keys.data(), static_cast<int>(mac), as_bytes(covered).data(), covered.size(), out.data(), nullptr);
+    return std::string(as_text(Bytes(out).first(mac)));
+  };
+  std::string text = content + (encrypt_then_mac ? "" : mac_of(content));
+  const size_t padding = block - text.size() % block;
+  text += std::string(padding, static_cast<char>(padding - 1));
+  std::string out = std::string(block, 'i') + std::string(text.size(), '\0');
+  EVP_CIPHER_CTX* const context = EVP_CIPHER_CTX_new();
+  int n = 0;
+  EVP_EncryptInit_ex(context, suite.cipher, nullptr, keys.data() + 2 * mac, as_bytes(out).data());
+  EVP_CIPHER_CTX_set_padding(context, 0);
+  EVP_EncryptUpdate(context, reinterpret_cast<uint8_t*>(out.data()) + block, &n, as_bytes(text).data(),
+                    static_cast<int>(text.size()));
+  EVP_CIPHER_CTX_free(context);
+  if (encrypt_then_mac) out += mac_of(out);
+  return be(0x170303, 3) + sized(2, out);
+}
+
+TEST(Suites, EveryCbcSuiteIsOpened) {
+  const std::string master(48, 'm'), client(32, 'c'), server(32, 's');
+  const KeyBlockSeed seed{as_bytes(master), as_bytes(client), as_bytes(server)};
+  std::vector<uint8_t> room(RecordCipher::kMostPlaintext);
+  size_t suites = 0;
+  for (uint32_t number = 0; number < 0x10000; ++number) {
+    const Suite suite = suite_of(static_cast<uint16_t>(number));
+    if (suite.kind != Suite::Kind::kCbc) continue;
+    ++suites;
+    for (const bool encrypt_then_mac : {false, true})
+      for (const std::string& content : {std::string("hello"), std::string(16, 'x'), std::string(1000, 'y')}) {
+        const auto cipher = RecordCipher::tls12(suite, seed, true, encrypt_then_mac);
+        ASSERT_NE(cipher, nullptr) << number;
+        std::string record = sealed_cbc(suite, seed, encrypt_then_mac, content);
+        const auto opened = cipher->open(as_bytes(record), 5, room);
+        ASSERT_TRUE(opened) << number;
+        EXPECT_EQ(as_text(opened->plaintext), content) << number;
+        EXPECT_FALSE(cipher->open(as_bytes(record), 6, room)) << "another number";
+        record.back() = static_cast<char>(record.back() ^ 1);
+        EXPECT_FALSE(cipher->open(as_bytes(record), 5, room)) << "another byte";
+      }
+  }
+  EXPECT_GT(suites, 120u);
 }
 
 }  // namespace

@@ -155,14 +155,15 @@ bool RecordCipher::is_mac(Bytes head, uint64_t number, Bytes content, Bytes mac)
 std::optional<Opened> RecordCipher::open_cbc(Bytes record, uint64_t number, std::span<uint8_t> room) {
   const Bytes head = record.first(kHead);
   Bytes sealed = record.subspan(kHead);
+  const size_t block = suite_.block_size;
   if (encrypt_then_mac_) {  // RFC 7366
-    if (sealed.size() < mac_size_ + 2 * kBlock) return {};
+    if (sealed.size() < mac_size_ + 2 * block) return {};
     const Bytes mac = sealed.last(mac_size_);
     sealed = sealed.first(sealed.size() - mac_size_);
     if (!is_mac(head, number, sealed, mac)) return {};
   }
-  if (sealed.size() < 2 * kBlock || sealed.size() % kBlock != 0) return {};
-  const Bytes iv = sealed.first(kBlock), text = sealed.subspan(kBlock);
+  if (sealed.size() < 2 * block || sealed.size() % block != 0) return {};
+  const Bytes iv = sealed.first(block), text = sealed.subspan(block);
   if (!decrypt_cbc(iv, text, room.data())) return {};
   const Bytes padded = Bytes(room).first(text.size());
   const size_t padding = size_t{padded.back()} + 1, mac_size = encrypt_then_mac_ ? 0 : mac_size_;

@@ -13,11 +13,18 @@ namespace {
 
 bool has(std::string_view name, std::string_view part) { return name.find(part) != std::string_view::npos; }
 
+/// The library has no Camellia-GCM.
 const EVP_CIPHER* cipher_of(std::string_view name, bool large) {
-  const bool camellia = has(name, "CAMELLIA");
-  if (has(name, "_GCM_")) return camellia ? nullptr : large ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
+  const bool camellia = has(name, "_CAMELLIA_"), aria = has(name, "_ARIA_");
+  if (has(name, "_GCM_")) {
+    if (camellia) return nullptr;
+    if (aria) return large ? EVP_aria_256_gcm() : EVP_aria_128_gcm();
+    return large ? EVP_aes_256_gcm() : EVP_aes_128_gcm();
+  }
+  if (!has(name, "_CCM") && !has(name, "_CBC_")) return nullptr;
   if (has(name, "_CCM")) return large ? EVP_aes_256_ccm() : EVP_aes_128_ccm();
   if (camellia) return large ? EVP_camellia_256_cbc() : EVP_camellia_128_cbc();
+  if (aria) return large ? EVP_aria_256_cbc() : EVP_aria_128_cbc();
   return large ? EVP_aes_256_cbc() : EVP_aes_128_cbc();
 }
 
@@ -34,8 +41,16 @@ Suite suite_of(uint16_t number) {
     s.cipher = EVP_chacha20_poly1305();
     return s;
   }
+  if (has(name, "_3DES_EDE_CBC_")) {
+    s.kind = Suite::Kind::kCbc;
+    s.key_size = 24;
+    s.block_size = 8;
+    s.cipher = EVP_des_ede3_cbc();
+    s.mac = name.ends_with("_SHA") ? EVP_sha1() : s.hash;
+    return s;
+  }
   const bool small = has(name, "_128_"), large = has(name, "_256_");
-  if (!(has(name, "_AES_") || has(name, "_CAMELLIA_")) || small == large) return s;
+  if (!(has(name, "_AES_") || has(name, "_CAMELLIA_") || has(name, "_ARIA_")) || small == large) return s;
   s.cipher = cipher_of(name, large);
   if (s.cipher == nullptr) return s;
   s.key_size = large ? 32 : 16;

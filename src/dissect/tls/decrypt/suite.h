@@ -12,6 +12,7 @@ struct Suite {
   Kind kind = Kind::kUnknown;
   uint8_t key_size = 0;
   uint8_t tag_size = 0;                // of AEAD suites
+  uint8_t block_size = 16;             // of CBC suites
   const EVP_CIPHER* cipher = nullptr;  // lives as long as the program
   const EVP_MD* mac = nullptr;         // of CBC suites
   const EVP_MD* hash = nullptr;        // of HKDF (1.3) or of the pseudo-random function (1.2)
@@ -19,7 +20,7 @@ struct Suite {
   bool is_known() const { return kind != Kind::kUnknown; }
 };
 
-/// The suite of this number; kUnknown when its records cannot be opened here (RC4, 3DES, no encryption at all).
+/// The suite of this number; kUnknown when its records cannot be opened here (RC4, no encryption at all).
 Suite suite_of(uint16_t number);
 
 }  // namespace baleen::dissect::tls

@@ -1,0 +1,305 @@
+// Records stand one after the other in a datagram, and handshake messages may be spread over several records, each
+// piece saying where it belongs (RFC 6347 4.2.2). Pieces are taken in their order; what was lost is sent again from its
+// start, and comes by its number.
+
+#include "dissect/dtls/dtls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "dissect/build.h"
+#include "dissect/framed.h"
+#include "dissect/tls/describe.h"
+#include "dissect/tls/names.h"
+#include "dissect/tls/tls.h"
+
+namespace baleen::dissect::dtls {
+
+using item::Item;
+using item::Outcome;
+using item::Value;
+
+namespace {
+
+constexpr size_t kRecordHead = 13, kMessageHead = 12, kMostMessage = 64 << 10;
+constexpr uint8_t kChangeCipherSpec = 20, kAlert = 21, kHandshake = 22;
+constexpr uint8_t kClientHello = 1, kServerHello = 2, kHelloVerifyRequest = 3, kCertificate = 11,
+                  kCertificateRequest = 13;
+constexpr uint16_t kVersion13 = 0xFEFC;
+
+struct Record {
+  uint8_t type = 0;
+  uint16_t epoch = 0;
+  Bytes content;
+  size_t size = 0;
+};
+
+/// The record at the front (RFC 6347 4.1); nothing when there is none. `content` may be cut by the capture.
+bool read_record(Bytes b, Record& out) {
+  if (b.size() < kRecordHead || b[0] < kChangeCipherSpec || b[0] > 26 || b[1] != 0xFE || b[2] < 0xFC) return false;
+  const size_t length = load_be16(&b[11]);
+  out = {b[0], load_be16(&b[3]), b.subspan(kRecordHead, std::min(length, b.size() - kRecordHead)),
+         kRecordHead + length};
+  return length != 0 && length <= 16384 + 2048;
+}
+
+struct Piece {
+  uint8_t type;
+  uint16_t number;
+  uint32_t length, at;
+  Bytes bytes;
+};
+
+uint32_t be24(const uint8_t* p) { return uint32_t{p[0]} << 16 | uint32_t{p[1]} << 8 | p[2]; }
+
+/// The piece of a message at the front; nothing when it does not fit.
+bool read_piece(Bytes b, Piece& out) {
+  if (b.size() < kMessageHead) return false;
+  const uint32_t length = be24(&b[1]), at = be24(&b[6]), size = be24(&b[9]);
+  if (length > kMostMessage || at > length || size > length - at || size > b.size() - kMessageHead) return false;
+  out = {b[0], load_be16(&b[4]), length, at, b.subspan(kMessageHead, size)};
+  return true;
+}
+
+/// One direction of a handshake.
+struct Side {
+  uint16_t next = 0;  // number of the message that is being put together
+  uint8_t* bytes = nullptr;
+  uint32_t have = 0, room = 0;
+  uint64_t wire_size = 0;
+  Timestamp time{};
+  bool broken = false;
+  Value certificates, alert;
+  MapOf* fields = nullptr;
+};
+
+}  // namespace
+
+struct Handshake {
+  Item* item;
+  Side side[2] = {};
+  bool verified = false, retry = false, certificate_requested = false, resumed = false;
+  uint16_t version = 0;
+  Bytes client_session;
+  std::string_view failure;
+};
+
+const item::Protocol Dtls::kProtocol = {
+    .name = "dtls",
+    .version = "1.x",
+    .abbreviation = "DTLS",
+    .long_name = "Datagram Transport Layer Security",
+    .macro = "tlsx",
+    .reference = "https://datatracker.ietf.org/doc/html/rfc9147",
+    .background = "#6b3fa0",
+    .foreground = "#ffffff",
+    .priority = 5,
+    .layer4 = "udp",
+    .fields = tls::Tls::kProtocol.fields,
+    .method_path = "request.info",
+    .summary_path = "request.summary",
+    .status_path = "response.status",
+};
+
+Probe Dtls::probe(const Input& in) {
+  Record record;
+  Piece piece;
+  if (!read_record(in.bytes, record) || record.type != kHandshake || record.epoch != 0 ||
+      !read_piece(record.content, piece) || piece.at != 0)
+    return Probe::kNo;
+  const bool right = in.direction == Direction::kToServer
+                         ? piece.type == kClientHello
+                         : piece.type == kServerHello || piece.type == kHelloVerifyRequest;
+  const bool version = piece.bytes.size() >= 2 && piece.bytes[0] == 0xFE && piece.bytes[1] >= 0xFC;
+  return right && version ? Probe::kYes : Probe::kNo;
+}
+
+Handshake& Dtls::handshake(Output& out) {
+  if (handshake_ == nullptr) {
+    Item* const item = out.begin(kProtocol);
+    handshake_ = item->arena.make<Handshake>(Handshake{.item = item});
+  }
+  return *handshake_;
+}
+
+Step Dtls::dissect(const Input& in, Output& out) {
+  Record r;
+  for (Bytes rest = in.bytes; read_record(rest, r); rest = rest.subspan(std::min(r.size, rest.size()))) {
+    if (r.epoch == 0) {
+      record(r.type, r.content, in, out);
+    } else if (in.direction == Direction::kToClient) {
+      finish(out);  // what follows is sealed
+    }
+  }
+  return Step::took(in.bytes.size());
+}
+
+void Dtls::record(uint8_t type, Bytes content, const Input& in, Output& out) {
+  // A client that begins again on the same ports.
+  Piece piece;
+  if (type == kHandshake && in.direction == Direction::kToServer && read_piece(content, piece) &&
+      piece.type == kClientHello && piece.number == 0 && handshake_ == nullptr)
+    done_ = false;
+  if (done_) return;
+  if (type == kChangeCipherSpec) {
+    if (in.direction == Direction::kToClient) finish(out);
+    return;
+  }
+  if (type != kHandshake && (type != kAlert || handshake_ == nullptr)) return;
+  Side& side = handshake(out).side[static_cast<size_t>(in.direction)];
+  if (side.wire_size == 0) side.time = in.time;
+  side.wire_size += kRecordHead + content.size();
+  if (type == kHandshake) {
+    fragments(content, in, out);
+  } else {
+    alert(in.direction, content, out);
+  }
+}
+
+void Dtls::fragments(Bytes content, const Input& in, Output& out) {
+  Piece piece;
+  for (; handshake_ != nullptr && read_piece(content, piece);
+       content = content.subspan(kMessageHead + piece.bytes.size())) {
+    Side& side = handshake_->side[static_cast<size_t>(in.direction)];
+    if (static_cast<int16_t>(piece.number - side.next) > 0) {  // those before it were not seen
+      side.next = piece.number;
+      side.have = 0;
+    }
+    if (piece.number != side.next || piece.at > side.have) continue;  // sent again, or behind a hole
+    if (piece.length > side.room) {
+      auto* const wider = static_cast<uint8_t*>(handshake_->item->arena.allocate(piece.length, 1));
+      std::copy(side.bytes, side.bytes + side.have, wider);
+      side.bytes = wider;
+      side.room = piece.length;
+    }
+    const uint32_t end = piece.at + static_cast<uint32_t>(piece.bytes.size());
+    if (end > side.have) {
+      std::copy(piece.bytes.begin(), piece.bytes.end(), side.bytes + piece.at);
+      side.have = end;
+    }
+    if (side.have < piece.length) continue;
+    ++side.next;
+    side.have = 0;
+    message(in.direction, piece.type, {side.bytes, piece.length}, out);
+  }
+}
+
+void Dtls::message(Direction direction, uint8_t type, Bytes body, Output& out) {
+  Handshake& h = *handshake_;
+  const bool to_server = direction == Direction::kToServer;
+  switch (type) {
+    case kCertificate:
+      h.side[to_server ? 0 : 1].certificates = tls::read_certificates(body, h.version == kVersion13, h.item->arena);
+      return;
+    case kCertificateRequest: h.certificate_requested |= !to_server; return;
+    case kHelloVerifyRequest: h.verified |= !to_server; return;
+    case kClientHello:
+    case kServerHello:
+      if (to_server == (type == kClientHello)) hello(direction, body, out);
+      return;
+    default: return;
+  }
+}
+
+void Dtls::hello(Direction direction, Bytes body, Output& out) {
+  Handshake& h = *handshake_;
+  Arena& arena = h.item->arena;
+  const bool client = direction == Direction::kToServer;
+  Side& side = h.side[client ? 0 : 1];
+  if (client && side.fields != nullptr) return;  // with a cookie it says the same again
+  const tls::Hello hello = tls::read_datagram_hello(body, client);
+  if (!hello.ok) {
+    side.broken = true;
+    return;
+  }
+  if (!client && tls::is_retry(hello)) {
+    h.retry = true;
+    return;
+  }
+  side.fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
+  if (client) {
+    tls::describe_client(hello, *side.fields, arena);
+    h.client_session = hello.session_id;
+    return;
+  }
+  tls::describe_server(hello, *side.fields, arena);
+  h.version = hello.version();
+  h.resumed = h.version == kVersion13
+                  ? hello.has_psk
+                  : !hello.session_id.empty() && as_text(hello.session_id) == as_text(h.client_session);
+  if (h.version == kVersion13) finish(out);
+}
+
+void Dtls::alert(Direction direction, Bytes content, Output& out) {
+  if (content.size() != 2) return;
+  Handshake& h = *handshake_;
+  Arena& arena = h.item->arena;
+  const bool fatal = content[0] == 2;
+  MapOf map(arena);
+  map.add("level", fatal ? "fatal" : "warning");
+  map.add("description", tls::alert_name(content[1], arena));
+  Side& side = h.side[static_cast<size_t>(direction)];
+  side.alert = map.build();
+  if (!fatal) return;
+  h.failure = join({"fatal alert of the ",
+                    direction == Direction::kToServer ? "client: " : "server: ", side.alert["description"].text()},
+                   arena);
+  finish(out);
+}
+
+/// All that can be seen of the handshake was seen.
+void Dtls::finish(Output& out) {
+  Handshake* const h = std::exchange(handshake_, nullptr);
+  if (h == nullptr) return;
+  done_ = true;
+  Item* const item = h->item;
+  Arena& arena = item->arena;
+  for (const bool client : {true, false}) {
+    Side& side = h->side[client ? 0 : 1];
+    if (side.fields == nullptr && side.alert.is_null()) continue;
+    MapOf bare(arena);
+    MapOf& fields = side.fields != nullptr ? *side.fields : bare;
+    if (side.fields == nullptr) bare.add("info", "Alert");
+    if (!side.certificates.is_null()) fields.add("certificates", side.certificates);
+    if (!side.alert.is_null()) fields.add("alert", side.alert);
+    if (!client) {
+      fields.add("resumed", h->resumed && side.certificates.is_null());
+      if (h->verified) fields.add("helloVerified", true);
+      if (h->retry) fields.add("helloRetry", true);
+      if (h->certificate_requested) fields.add("clientCertificateRequested", true);
+      const Value other = h->side[0].alert;
+      fields.add("status", !side.alert.is_null() ? side.alert["description"]
+                           : !other.is_null()    ? other["description"]
+                                                 : Value(tls::version_name(h->version, arena)));
+    }
+    (client ? item->request : item->response) = {fields.build(), side.time, side.wire_size, true};
+  }
+  if (!item->request.present && !item->response.present) {
+    out.count(Counter::kMalformed);
+    return out.drop(item);
+  }
+  if (!item->response.present) {
+    item->outcome = Outcome::kNoResponse;
+    out.count(Counter::kHalfRequests);
+  } else if (!item->request.present) {
+    item->outcome = Outcome::kNoRequest;
+    out.count(Counter::kHalfResponses);
+  }
+  if (!h->failure.empty()) {
+    item->outcome = Outcome::kConnection;
+    item->error_message = h->failure;
+  }
+  if (h->side[0].broken || h->side[1].broken) mark_malformed(item, "malformed handshake", out);
+  out.finish(item);
+}
+
+void Dtls::expire(Timestamp before, Output& out) {
+  if (handshake_ == nullptr) return;
+  const Side& client = handshake_->side[0];
+  const Side& first = client.wire_size != 0 ? client : handshake_->side[1];
+  if (first.time < before) finish(out);
+}
+
+void Dtls::close(bool, Output& out) { finish(out); }
+
+}  // namespace baleen::dissect::dtls

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <vector>
+
+#include "net/packet.h"
+
+namespace baleen::net {
+
+/// A classic pcap file has one link type; packets of others get an Ethernet header with zero addresses in its place.
+class EthernetForm {
+ public:
+  /// A view of `packet`, or of memory that is this object's until the next call.
+  Bytes of(Bytes packet, LinkType link) {
+    switch (link) {
+      case LinkType::kEthernet: return packet;
+      case LinkType::kLinuxSll:
+        return packet.size() < 16 ? packet : with_type(load_be16(&packet[14]), packet.subspan(16));
+      case LinkType::kLinuxSll2:
+        return packet.size() < 20 ? packet : with_type(load_be16(packet.data()), packet.subspan(20));
+      case LinkType::kNull:
+      case LinkType::kLoop: return packet.size() < 5 ? packet : with_type(ip_type(packet[4]), packet.subspan(4));
+      default: return packet.empty() ? packet : with_type(ip_type(packet[0]), packet);
+    }
+  }
+
+ private:
+  static uint16_t ip_type(uint8_t first) { return first >> 4 == 6 ? 0x86DD : 0x0800; }
+  Bytes with_type(uint16_t type, Bytes payload) {
+    buffer_.assign(14, 0);
+    buffer_[12] = static_cast<uint8_t>(type >> 8);
+    buffer_[13] = static_cast<uint8_t>(type);
+    buffer_.insert(buffer_.end(), payload.begin(), payload.end());
+    return buffer_;
+  }
+  std::vector<uint8_t> buffer_;
+};
+
+}  // namespace baleen::net
