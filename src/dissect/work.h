@@ -76,7 +76,7 @@ class DripPlayer {
         ++side.used;  // in the engine, too, when the same place is found again
         return true;
       case Step::Kind::kSwitch:
-        if (step.request != nullptr) out_.drop(step.request);
+        if (step.opening != nullptr) out_.finish(step.opening);
         stopped_ = true;
         return false;
       case Step::Kind::kDone: stopped_ = true; return false;

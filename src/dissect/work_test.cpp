@@ -17,10 +17,12 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<std::vector<Said>> seeds_of(std::string_view protocol) {
-  const fs::path folder = fs::path(BALEEN_SOURCE_DIR) / "src" / "dissect" / protocol / "corpus";
+  fs::path folder = fs::path(BALEEN_SOURCE_DIR) / "src" / "dissect" / protocol / "corpus";
+  if (fs::exists(folder / protocol)) folder /= protocol;  // its folder has other fuzz targets, too
   std::vector<fs::path> files;
   if (fs::exists(folder))
-    for (const auto& entry : fs::directory_iterator(folder)) files.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(folder))
+      if (entry.is_regular_file()) files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   std::vector<std::vector<Said>> seeds;
   for (const fs::path& path : files) {
