@@ -364,7 +364,13 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
     wanted.emplace(run_of(block), item.stream);
     return true;
   }));
-  if (query.filter.text().empty() && query.limit == 0) BALEEN_TRY_DO(add_streams_without_items(chosen, query, wanted));
+  if (query.filter.text().empty() && query.limit == 0 && query.item.empty()) {
+    if (query.stream.empty()) {
+      BALEEN_TRY_DO(add_streams_without_items(chosen, query, wanted));
+    } else {
+      for (const IndexedRecord& block : chosen) wanted.emplace(run_of(block.record), query.stream);
+    }
+  }
   std::erase_if(all, [&](const IndexedRecord& block) {
     const std::string run = run_of(block.record);
     return std::none_of(wanted.begin(), wanted.end(),

@@ -285,14 +285,17 @@ TEST(RecordingReader, OneItemAndOneStream) {
   Bucket bucket;
   bucket.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(1)}}, {{1, 2}, {2, 1}});
   bucket.add("a", "r1", 2, {{1, 1, seconds(400)}}, {{1, 1}});
-  bucket.add("a", "r1", 3, {{5, 0, seconds(800)}}, {{5, 1}});
+  bucket.add("a", "r1", 3, {{5, 0, seconds(800)}}, {{5, 1}, {6, 4}});  // 6: without an item
   RecordingReader reader(bucket.store(), "");
   ReadQuery q = query();
   q.stream = stream_file(1);
   EXPECT_EQ(paths(reader, q), (Paths{"/1/0", "/1/1"}));
   EXPECT_EQ(reader.statistics().skipped_stream, 1u);
   EXPECT_EQ(packets(reader, q).size(), 3u);
+  q.stream = stream_file(6);
+  EXPECT_EQ(packets(reader, q).size(), 4u);
   std::string id;
+  q.stream = stream_file(1);
   ASSERT_TRUE(reader.items(q, [&](const StoredItem& item) {
     Arena arena;
     id = (*item::parse_json(item.json, arena))["id"].text();
@@ -301,7 +304,7 @@ TEST(RecordingReader, OneItemAndOneStream) {
   q = query();
   q.item = id;
   EXPECT_EQ(paths(reader, q), (Paths{"/1/0"}));
-  EXPECT_EQ(packets(reader, q).size(), 3u) << "its whole stream";
+  EXPECT_EQ(packets(reader, q).size(), 3u) << "its whole stream, and no other";
   q.item += "'";
   EXPECT_EQ(paths(reader, q), Paths{});
 }
@@ -326,7 +329,7 @@ TEST(RecordingReader, WholeRowsAreWhatWasWritten) {
   EXPECT_EQ(rows[0].packets_offset, static_cast<int64_t>(block.header_length));
   EXPECT_EQ(rows[1].packets_object, "") << "no packets, no place";
   EXPECT_EQ(rows[1].packets_offset, -1);
-  EXPECT_EQ(rows[0].path, "/1/0");
+  EXPECT_EQ(rows[0].stream, stream_file(1));
   EXPECT_TRUE(lines.starts_with("time,elapsed_us,protocol,"));
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\r'), 3);
 }
@@ -352,7 +355,7 @@ TEST(RecordingReader, SqlSeesTheItemsAndNothingElse) {
   const auto ask = [&](const std::string& text, ReadQuery q = query()) {
     std::string out;
     auto sql = reader.sql(q, text, temporary);
-    if (!sql) return sql.error().message;
+    if (!sql) return "! " + sql.error().message;
     if (const auto prepared = (*sql)->prepare(text); !prepared) return "! " + prepared.error().message;
     const auto read = (*sql)->rows([](const auto&) {},
                                    [&](ItemSql::Cells cells) {
@@ -362,7 +365,7 @@ TEST(RecordingReader, SqlSeesTheItemsAndNothingElse) {
     return read ? out : read.error().message;
   };
   EXPECT_EQ(ask("SELECT recording, count(*) FROM items GROUP BY 1 ORDER BY 1; -- done"), "a|2|b|1|");
-  EXPECT_EQ(ask("FROM items SELECT path WHERE status >= 500"), "/1/0|");
+  EXPECT_EQ(ask("FROM items SELECT stream WHERE status >= 500"), stream_file(1) + "|");
   EXPECT_EQ(ask("SELECT sum(packets), count(*) FROM streams"), "4|3|");
   EXPECT_EQ(
       ask("SELECT recording, items, first_time = (SELECT min(time) FROM items i WHERE i.recording = blocks.recording) "
@@ -373,7 +376,7 @@ TEST(RecordingReader, SqlSeesTheItemsAndNothingElse) {
   EXPECT_EQ(ask("WITH x AS (FROM items) SELECT count(*) FROM x WHERE host LIKE '%' AND tls"), "0|");
   ReadQuery q = query("", "a");
   q.since = kBegin + seconds(1);
-  EXPECT_EQ(ask("SELECT path FROM items", q), "/2/0|");
+  EXPECT_EQ(ask("SELECT stream FROM items", q), stream_file(2) + "|");
   EXPECT_EQ(ask("SELECT count(*) FROM items", query("", "none")), "0|");
   EXPECT_EQ(ask("SELECT 1; SELECT 2"), "! one statement is taken, and there are several");
   EXPECT_TRUE(ask("SELECT nothing FROM items").find("LINE 1") != std::string::npos);
