@@ -15,6 +15,7 @@
 #include "dissect/registry.h"
 #include "dissect/selection.h"
 #include "offline/import.h"
+#include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
 
 namespace baleen::cmd {
@@ -102,6 +103,11 @@ void SourceOptions::add_to(CLI::App& command) {
   command.add_option("--tls-keylog", key_logs, "of captures: file with TLS secrets (SSLKEYLOGFILE)")
       ->option_text("FILE")
       ->allow_extra_args(false);
+  command
+      .add_option("--proto-descriptors", descriptors,
+                  "of captures: set of protobuf descriptors (protoc --include_imports --descriptor_set_out) for gRPC")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
   access.add_to(command);
 }
 
@@ -185,6 +191,9 @@ Result<> QuerySource::open_captures(SourceOptions& options, const SourceQuery& w
   dissect::tls::KeyLog key_log;
   for (const std::string& path : options.key_logs) BALEEN_TRY_DO(worker::read_key_log(path, key_log));
   importing.key_log = &key_log;
+  dissect::grpc::Descriptors descriptors;
+  BALEEN_TRY_DO(worker::DescriptorFiles(descriptors).use(options.descriptors));
+  importing.descriptors = &descriptors;
   Progress progress(options.from);
   importing.on_progress = [&](uint64_t bytes, uint64_t items) {
     progress.update(fmt::format("{}, {} items", size_to_string(bytes), items));

@@ -17,7 +17,7 @@ namespace baleen::cmd {
 struct SourceOptions {
   std::string from, recording, since, until, cache, cache_limit = "4Gi";
   bool no_cache = false;
-  std::vector<std::string> keys, key_logs;  // files
+  std::vector<std::string> keys, key_logs, descriptors;  // files
   Access access;
   void add_to(CLI::App& command);
 };

@@ -9,6 +9,7 @@
 #include "cmd/printing.h"
 #include "dissect/registry.h"
 #include "offline/redissect.h"
+#include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
 
 namespace baleen::cmd {
@@ -17,7 +18,7 @@ namespace {
 struct Options {
   std::string recording, from, to, name, work;
   std::optional<std::string> filter;
-  std::vector<std::string> keys, key_logs;
+  std::vector<std::string> keys, key_logs, descriptors;
   Access access;
 };
 
@@ -51,6 +52,9 @@ Result<offline::Redissected> redissect(Options& o, offline::RedissectOptions& op
   dissect::tls::KeyLog key_log;
   for (const std::string& path : o.key_logs) BALEEN_TRY_DO(worker::read_key_log(path, key_log));
   options.key_log = &key_log;
+  dissect::grpc::Descriptors descriptors;
+  BALEEN_TRY_DO(worker::DescriptorFiles(descriptors).use(o.descriptors));
+  options.descriptors = &descriptors;
   Progress progress("redissecting");
   options.on_progress = [&](uint64_t blocks, uint64_t of) {
     progress.update(fmt::format("{} of {} blocks", blocks, of));
@@ -101,6 +105,11 @@ void add_redissect(CLI::App& recordings, int& code) {
   command
       ->add_option("--tls-keylog", o->key_logs,
                    "file with TLS secrets (SSLKEYLOGFILE); those of the blocks are used anyway")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--proto-descriptors", o->descriptors,
+                   "set of protobuf descriptors (protoc --include_imports --descriptor_set_out) for gRPC")
       ->option_text("FILE")
       ->allow_extra_args(false);
   o->access.add_to(*command);

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 #include <tuple>
 
 #include "index/duckdb.h"
@@ -326,24 +328,42 @@ Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const 
   return packets;
 }
 
-/// Of a scope, or that no dissector understood: no item leads to them. Of a window all that the blocks in it have.
-Result<> RecordingReader::add_streams_without_items(const std::vector<IndexedRecord>& chosen, const ReadQuery& query,
+/// Of a scope, or that no dissector understood: no item leads to them. Of a window all that the blocks in it have, but
+/// for those whose items lie in blocks outside of it.
+Result<> RecordingReader::add_streams_without_items(const std::vector<IndexedRecord>& all,
+                                                    const std::vector<IndexedRecord>& chosen, const ReadQuery& query,
                                                     Streams& wanted) {
-  Streams with_items;
-  ReadQuery any;
-  if (query.since != any.since || query.until != any.until)
-    BALEEN_TRY_DO(items_of(chosen, any, [&](const StoredItem& item, const BlockRecord& block) {
-      with_items.emplace(run_of(block), item.stream);
-      return true;
-    }));
+  const ReadQuery any;
+  const bool window = query.since != any.since || query.until != any.until;
+  Streams with_items, without;
+  const auto note = [&](const StoredItem& item, const BlockRecord& block) {
+    with_items.emplace(run_of(block), item.stream);
+    return true;
+  };
+  if (window) BALEEN_TRY_DO(items_of(chosen, any, note));
+  std::set<std::string> looked_at;  // keys of records
   for (const IndexedRecord& block : chosen) {
+    looked_at.insert(block.key);
     std::vector<IndexedRecord> fetched;
     if (!block.whole) BALEEN_TRY_DO(fetch_records({block.key}, fetched));
     if (!block.whole && fetched.empty()) continue;
     const BlockRecord& record = block.whole ? block.record : fetched.front().record;
     for (const StreamPlace& place : record.streams)
-      if (std::pair name(run_of(record), place.stream); !with_items.contains(name)) wanted.insert(std::move(name));
+      if (std::pair name(run_of(record), place.stream); !with_items.contains(name)) without.insert(std::move(name));
   }
+  if (window) {
+    std::vector<IndexedRecord> others;
+    for (const IndexedRecord& block : all) {
+      const std::string run = run_of(block.record);
+      if (!looked_at.contains(block.key) && std::any_of(without.begin(), without.end(), [&](const auto& name) {
+            return name.first == run && block.may_have_stream(name.second);
+          }))
+        others.push_back(block);
+    }
+    BALEEN_TRY_DO(items_of(others, any, note));
+  }
+  std::set_difference(without.begin(), without.end(), with_items.begin(), with_items.end(),
+                      std::inserter(wanted, wanted.end()));
   return {};
 }
 
@@ -366,7 +386,7 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
   }));
   if (query.filter.text().empty() && query.limit == 0 && query.item.empty()) {
     if (query.stream.empty()) {
-      BALEEN_TRY_DO(add_streams_without_items(chosen, query, wanted));
+      BALEEN_TRY_DO(add_streams_without_items(all, chosen, query, wanted));
     } else {
       for (const IndexedRecord& block : chosen) wanted.emplace(run_of(block.record), query.stream);
     }

@@ -115,7 +115,8 @@ class RecordingReader {
   /// `condition`: SQL over `columns`, which are read besides.
   Result<> items_of(const std::vector<IndexedRecord>& blocks, const ReadQuery& query, const EachItem& each,
                     const std::string& condition = {}, std::span<const std::string> columns = {});
-  Result<> add_streams_without_items(const std::vector<IndexedRecord>& chosen, const ReadQuery& query, Streams& wanted);
+  Result<> add_streams_without_items(const std::vector<IndexedRecord>& all, const std::vector<IndexedRecord>& chosen,
+                                     const ReadQuery& query, Streams& wanted);
   Result<uint64_t> write_streams(const BlockRecord& block, const Streams& wanted,
                                  const std::function<void(std::string_view)>& write);
   Result<std::string> range(const std::string& key, uint64_t offset, uint64_t length);

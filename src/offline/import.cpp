@@ -24,7 +24,10 @@ constexpr item::Origin kOffline{"offline", "", ""};
 class Pass : public dissect::EngineObserver {
  public:
   Pass(const ImportOptions& options, dissect::tls::KeyLog& key_log, LooseBlocks& blocks)
-      : options_(options), key_log_(key_log), blocks_(blocks) {}
+      : options_(options),
+        key_log_(key_log),
+        descriptors_(options.descriptors != nullptr ? *options.descriptors : own_descriptors_),
+        blocks_(blocks) {}
 
   Result<> run(bool tell_packets, Imported& out) {
     capture::FileEvents events;
@@ -38,6 +41,7 @@ class Pass : public dissect::EngineObserver {
     engine_options.l4 = options_.dissectors.l4;
     engine_options.origin = &kOffline;
     engine_options.settings.key_log = &key_log_;
+    engine_options.settings.descriptors = &descriptors_;
     engine_options.tell_packets = tell_packets;
     dissect::Engine engine(engine_options, *this);
     while (!failed_) {
@@ -75,6 +79,8 @@ class Pass : public dissect::EngineObserver {
 
   const ImportOptions& options_;
   dissect::tls::KeyLog& key_log_;
+  dissect::grpc::Descriptors own_descriptors_;
+  dissect::grpc::Descriptors& descriptors_;
   LooseBlocks& blocks_;
   std::optional<Error> failed_;
   uint64_t items_ = 0;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "dissect/grpc/descriptors.h"
 #include "dissect/selection.h"
 #include "dissect/tls/decrypt/key_log.h"
 #include "kfl/kfl.h"
@@ -20,6 +21,7 @@ struct ImportOptions {
   bool packets = false;  // with the whole streams of the items: the captures are read twice
   dissect::Selection dissectors;
   dissect::tls::KeyLog* key_log = nullptr;  // secrets that were given; those of the files are added. Outlives the call
+  dissect::grpc::Descriptors* descriptors = nullptr;  // of gRPC's messages; what servers tell is added. May be null
   /// Now and then, for progress.
   std::function<void(uint64_t bytes, uint64_t items)> on_progress;
 };

@@ -104,6 +104,7 @@ class Run final : public dissect::EngineObserver {
     engine_options.l4 = options_.dissectors.l4;
     engine_options.origin = &origin_;
     engine_options.settings.key_log = &key_log_;
+    engine_options.settings.descriptors = options_.descriptors != nullptr ? options_.descriptors : &own_descriptors_;
     engine_options.tell_packets = true;
     dissect::Engine engine(engine_options, *this);
     while (true) {
@@ -244,6 +245,7 @@ class Run final : public dissect::EngineObserver {
   const RedissectOptions& options_;
   index::RecordingReader& reader_;
   dissect::tls::KeyLog& key_log_;
+  dissect::grpc::Descriptors own_descriptors_;
   const Known& known_;
   item::Origin origin_;
   Redissected& out_;

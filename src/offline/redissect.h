@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "dissect/grpc/descriptors.h"
 #include "dissect/selection.h"
 #include "dissect/tls/decrypt/key_log.h"
 #include "index/encryption.h"
@@ -25,6 +26,7 @@ struct RedissectOptions {
   std::function<std::optional<kfl::Filter>(const std::string&)> compile;
   dissect::Selection dissectors;
   dissect::tls::KeyLog* key_log = nullptr;  // secrets that were given; those of the blocks are added. May be null
+  dissect::grpc::Descriptors* descriptors = nullptr;  // of gRPC's messages; what servers tell is added. May be null
   std::shared_ptr<const index::KeyRing> keys;
   std::function<void(uint64_t blocks, uint64_t of)> on_progress;
 };
