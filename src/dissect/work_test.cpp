@@ -87,11 +87,6 @@ class LooksAgain final : public Lines {
   }
 };
 
-/// The same as fast as machines can.
-class LooksAgainFast final : public Lines {
-  size_t find_end(Bytes bytes) override { return as_text(bytes).find('\n'); }
-};
-
 /// Keeps all lines, and looks through them for each.
 class Remembers final : public Lines {
   size_t find_end(Bytes bytes) override {
@@ -115,10 +110,6 @@ TEST(LawOfWork, is_not_said_to_be_broken_where_it_holds) { EXPECT_EQ(broken<Lawf
 
 TEST(LawOfWork, notices_who_looks_at_the_same_bytes_again) {
   EXPECT_NE(broken<LooksAgain>().find("cut at"), std::string::npos);
-}
-
-TEST(LawOfWork, notices_who_does_so_with_fast_instructions) {
-  EXPECT_NE(broken<LooksAgainFast>().find("cut at"), std::string::npos);
 }
 
 TEST(LawOfWork, notices_who_looks_through_all_messages_for_each) { EXPECT_NE(broken<Remembers>(), ""); }
