@@ -174,6 +174,7 @@ Result<json> ask(RecordingsOptions& o, const json& request) {
   if (!answer) return std::move(answer).error();
   json j = json::parse(*answer, nullptr, false);
   if (!j.is_object()) return Error{Code::kInternal, "the worker's answer is not JSON"};
+  if (const std::string note = j.value("note", ""); !note.empty()) fmt::print(stderr, "baleen: {}\n", note);
   if (j.value("ok", false)) return std::move(j["result"]);
   const std::string code = j["error"].value("code", "");
   return Error{code == to_string(Code::kInvalid) ? Code::kInvalid : Code::kIo, j["error"].value("message", "failed")};

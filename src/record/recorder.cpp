@@ -42,6 +42,15 @@ std::string name_of(uint64_t stream, item::StreamKind kind) {
   return std::string(buffer, item::write_stream_name(stream, kind, buffer));
 }
 
+bool wait_for(Duration patience, const std::function<bool()>& done) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (!done()) {
+    if (std::chrono::steady_clock::now() >= end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  return true;
+}
+
 }  // namespace
 
 Recorder::Recorder(RecorderOptions options, std::vector<const FlightRecorder*> flights, const CaptureNumbers* numbers)
@@ -50,7 +59,8 @@ Recorder::Recorder(RecorderOptions options, std::vector<const FlightRecorder*> f
       numbers_(numbers),
       ring_(options_.ring_items),
       generation_(std::make_shared<const Generation>()),
-      pinned_(flights_.size()) {}
+      pinned_(flights_.size()),
+      caught_up_(flights_.size()) {}
 
 Result<std::unique_ptr<Recorder>> Recorder::open(RecorderOptions options, std::vector<const FlightRecorder*> flights,
                                                  const CaptureNumbers* numbers) {
@@ -134,6 +144,23 @@ void Recorder::at_batch(size_t shard) {
   for (const auto& boundary : boundaries_)
     if (!boundary->ends[shard]) boundary->ends[shard] = flights_[shard]->end();
   std::erase_if(boundaries_, [](const auto& boundary) { return boundary->is_known(); });
+}
+
+bool Recorder::wait_until_caught_up(Duration patience) const {
+  const int64_t wanted = now().time_since_epoch().count();
+  return wait_for(patience, [&] {
+    return std::all_of(caught_up_.begin(), caught_up_.end(),
+                       [&](const auto& time) { return time.load(std::memory_order_acquire) >= wanted; });
+  });
+}
+
+bool Recorder::wait_until_in_force(Duration patience) const {
+  return wait_for(patience, [&] {
+    const std::lock_guard lock(mutex_);
+    const uint64_t newest = generation_.load()->number;
+    return std::all_of(pinned_.begin(), pinned_.end(),
+                       [&](const auto& pinned) { return pinned && pinned->number == newest; });
+  });
 }
 
 void Recorder::set_interfaces(std::vector<InterfaceName> interfaces) {

@@ -106,6 +106,16 @@ class Recorder {
   /// The shard takes its next packets: from them on the recordings of this moment are in force for its items. A shard
   /// that never says so gives each item to those of the item's moment. Any shard's thread.
   void at_batch(size_t shard);
+  /// The shard has taken every packet that came before `time`. Any shard's thread.
+  void caught_up(size_t shard, Timestamp time) {
+    caught_up_[shard].store(time.time_since_epoch().count(), std::memory_order_release);
+  }
+
+  /// So that whoever changes the recordings knows what a change covers: packets that came before the call are taken,
+  /// under the recordings of before it; and the recordings set last are in force in every shard. Each waits for at most
+  /// `patience`, and says whether it is so. Any thread but a shard's.
+  bool wait_until_caught_up(Duration patience) const;
+  bool wait_until_in_force(Duration patience) const;
 
   /// Waits until what was offered so far is taken in and the streams' packets are copied, and until few closed blocks
   /// wait to be finished: for input that can wait.
@@ -249,6 +259,7 @@ class Recorder {
   std::atomic<uint64_t> newest_{0};                        // number of generation_
   std::vector<std::shared_ptr<const Generation>> pinned_;  // by shard, its thread's; null: generation_
   std::atomic<bool> shards_pin_{false};
+  std::vector<std::atomic<int64_t>> caught_up_;           // by shard: time since the epoch in ns
   std::vector<std::shared_ptr<Boundary>> boundaries_;     // that are not known; under the mutex
   std::deque<std::shared_ptr<const Generation>> coming_;  // in their order, not yet adopted; under the mutex
   // Shard's numbers.

@@ -69,6 +69,15 @@ std::string uploads_json(const record::Recorder::Status& status, const std::stri
   return line_of(j);
 }
 
+/// `make` changes something; what ends with it covers all that came so far, and it is in force when it is answered.
+std::string Control::change(bool ends, const std::function<json()>& make) const {
+  const bool caught_up = !ends || !hooks_.catch_up || hooks_.catch_up();
+  json answer = make();
+  if (answer.value("ok", false) && (!caught_up || (hooks_.in_force && !hooks_.in_force())))
+    answer["note"] = "the worker is behind with its packets: the change takes effect when it has caught up";
+  return line_of(answer);
+}
+
 std::string Control::answer(std::string_view request) try {
   const json j = json::parse(request);
   const std::string command = j.at("command").get<std::string>();
@@ -81,7 +90,7 @@ std::string Control::answer(std::string_view request) try {
   if (command == "create") {
     auto definition = record::definition_from_json(j.at("recording").dump());
     if (!definition) return line_of(failure(definition.error()));
-    return line_of(outcome(recordings_.create(*std::move(definition))));
+    return change(/*ends=*/false, [&] { return outcome(recordings_.create(*std::move(definition))); });
   }
   if (std::find(std::begin(kCommands), std::end(kCommands), command) == std::end(kCommands)) {
     const std::string near(suggest(command, kCommands));
@@ -89,21 +98,23 @@ std::string Control::answer(std::string_view request) try {
                                                         near.empty() ? "" : "; did you mean '" + near + "'?")}));
   }
   const std::string name = j.at("name").get<std::string>();
-  if (command == "pause") return line_of(outcome(recordings_.pause(name)));
-  if (command == "resume") return line_of(outcome(recordings_.resume(name)));
-  if (command == "stop") return line_of(outcome(recordings_.stop(name)));
+  if (command == "pause") return change(/*ends=*/true, [&] { return outcome(recordings_.pause(name)); });
+  if (command == "resume") return change(/*ends=*/false, [&] { return outcome(recordings_.resume(name)); });
+  if (command == "stop") return change(/*ends=*/true, [&] { return outcome(recordings_.stop(name)); });
   if (command == "extend") {
     const auto by = parse_duration(j.at("by").get<std::string>());
     if (!by) return line_of(failure({Code::kInvalid, "by: expected a duration, as 30m or 2h"}));
-    return line_of(outcome(recordings_.extend(name, *by)));
+    return change(/*ends=*/false, [&] { return outcome(recordings_.extend(name, *by)); });
   }
   if (command == "delete") {
-    const auto removed = recordings_.remove(name);
-    return line_of(removed ? success(json::object()) : failure(removed.error()));
+    return change(/*ends=*/true, [&] {
+      const auto removed = recordings_.remove(name);
+      return removed ? success(json::object()) : failure(removed.error());
+    });
   }
   const auto shown = recordings_.show(name);
   json answer = outcome(shown);
-  if (shown && uploads_of_) answer["result"].update(json::parse(uploads_of_(name)));
+  if (shown && hooks_.uploads_of) answer["result"].update(json::parse(hooks_.uploads_of(name)));
   return line_of(answer);
 } catch (const json::exception& e) {
   return line_of(failure({Code::kInvalid, fmt::format("not a command: {}", e.what())}));

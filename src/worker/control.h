@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,15 +17,23 @@ namespace baleen::worker {
 /// Answers the commands of docs/reference/recordings.md: a line of JSON in, a line of JSON out. Any thread.
 class Control {
  public:
-  /// `uploads_of` makes the JSON object that `show` adds for a recording's name: its uploads and the loss ledger; it
-  /// may be empty (no worker runs).
-  Control(record::Recordings& recordings, std::function<std::string(const std::string&)> uploads_of)
-      : recordings_(recordings), uploads_of_(std::move(uploads_of)) {}
+  /// Each may be empty: no worker runs.
+  struct Hooks {
+    /// Makes the JSON object that `show` adds for a recording's name: its uploads and the loss ledger.
+    std::function<std::string(const std::string&)> uploads_of;
+    /// Before something ends: until packets that came so far are taken. False: it was waited for in vain.
+    std::function<bool()> catch_up;
+    /// After a change: until it is in force for the packets to come. False: it was waited for in vain.
+    std::function<bool()> in_force;
+  };
+  Control(record::Recordings& recordings, Hooks hooks) : recordings_(recordings), hooks_(std::move(hooks)) {}
+  /// A change is in force when it is answered: what comes before `stop` is recorded, what comes after it is not.
   std::string answer(std::string_view request);
 
  private:
+  std::string change(bool ends, const std::function<nlohmann::json()>& make) const;
   record::Recordings& recordings_;
-  std::function<std::string(const std::string&)> uploads_of_;
+  Hooks hooks_;
 };
 
 /// "uploads" and "ledger" of a running recorder, as JSON.

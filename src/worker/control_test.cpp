@@ -43,7 +43,8 @@ constexpr const char* kCreate =
     R"({"command":"create","recording":{"name":"a","pattern":"http","destination":"gs://b/p"}})";
 
 TEST_F(ControlTest, Commands) {
-  Control control(*recordings_, [](const std::string& name) { return R"({"uploads":{"of":")" + name + R"("}})"; });
+  Control control(*recordings_,
+                  {[](const std::string& name) { return R"({"uploads":{"of":")" + name + R"("}})"; }, {}, {}});
   struct Row {
     const char* request;
     bool ok;
@@ -82,6 +83,35 @@ TEST_F(ControlTest, Commands) {
     EXPECT_EQ(answer["ok"], row.ok) << row.request << answer;
     EXPECT_EQ(answer.value(json::json_pointer(row.pointer), json()), row.value) << row.request << answer;
   }
+}
+
+/// What ends, ends after what came before; and a change is answered when packets to come are taken under it.
+TEST_F(ControlTest, ChangesAreInForceWhenTheyAreAnswered) {
+  std::vector<std::string> order;
+  bool timely = true;
+  Control control(
+      *recordings_,
+      {{}, [&] { return order.push_back("catch up"), timely; }, [&] { return order.push_back("in force"), timely; }});
+  const auto said = [&](const std::string& request) {
+    order.clear();
+    return parse(control.answer(request));
+  };
+  EXPECT_EQ(said(kCreate).value("note", ""), "");
+  EXPECT_EQ(order, (std::vector<std::string>{"in force"}));
+  said(R"({"command":"pause","name":"a"})");
+  EXPECT_EQ(order, (std::vector<std::string>{"catch up", "in force"}));
+  said(R"({"command":"resume","name":"a"})");
+  EXPECT_EQ(order, (std::vector<std::string>{"in force"}));
+  said(R"({"command":"show","name":"a"})");
+  EXPECT_TRUE(order.empty());
+  said(R"({"command":"resume","name":"nobody"})");
+  EXPECT_TRUE(order.empty()) << "nothing has changed";
+  timely = false;
+  const json stopped = said(R"({"command":"stop","name":"a"})");
+  EXPECT_TRUE(stopped.at("ok")) << "it is done all the same";
+  EXPECT_NE(stopped.value("note", "").find("behind"), std::string::npos) << stopped;
+  said(R"({"command":"delete","name":"a"})");
+  EXPECT_EQ(order, (std::vector<std::string>{"catch up"})) << "who is behind is not waited for twice";
 }
 
 TEST_F(ControlTest, UploadsTellWhatWaitsAndWhy) {

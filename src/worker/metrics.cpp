@@ -25,7 +25,7 @@ struct Metric {
   std::function<void(const WorkerStatus&, const Emit&)> values;
 };
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '\n') {
@@ -53,7 +53,7 @@ template <class F>
 Metric each(std::string name, Kind kind, std::string help, F value) {
   return {std::move(name), kind, std::move(help), "recording", [value](const WorkerStatus& s, const Emit& emit) {
             for (const record::RecordingStatus& r : s.recordings)
-              emit("{recording=" + quoted(r.definition.name) + "}", static_cast<double>(value(s, r)));
+              emit("{recording=" + in_quotes(r.definition.name) + "}", static_cast<double>(value(s, r)));
           }};
 }
 
@@ -204,12 +204,12 @@ void add_scripts(std::vector<Metric>& m) {
   m.push_back({"baleen_script_running", Kind::kGauge, "1: the script runs", "script",
                [](const WorkerStatus& s, const Emit& emit) {
                  for (const script::ScriptStatus& script : s.scripts)
-                   emit("{script=" + quoted(script.name) + "}", script.running ? 1 : 0);
+                   emit("{script=" + in_quotes(script.name) + "}", script.running ? 1 : 0);
                }});
   m.push_back({"baleen_script_errors_total", Kind::kCounter, "Errors that the script has thrown", "script",
                [](const WorkerStatus& s, const Emit& emit) {
                  for (const script::ScriptStatus& script : s.scripts)
-                   emit("{script=" + quoted(script.name) + "}", static_cast<double>(script.errors));
+                   emit("{script=" + in_quotes(script.name) + "}", static_cast<double>(script.errors));
                }});
 }
 

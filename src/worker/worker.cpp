@@ -32,6 +32,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr auto kHandedOverWithin = std::chrono::milliseconds(30);  // capture::AfPacketOptions::retire, and some more
+constexpr auto kChangeWait = std::chrono::seconds(2);
 constexpr auto kWait = std::chrono::milliseconds(100);
 constexpr size_t kFlowsLookedBack = 100'000;  // at a time, of packets that are dissected once more
 constexpr uint64_t kSettleEvery = 64 << 20;   // bytes of a file between two looks at whether the recorder keeps up
@@ -253,6 +255,7 @@ class Worker::Shard final : public dissect::EngineObserver {
         }
         if (batch->state() == capture::PacketBatch::State::kEnd) break;
         take(*batch);
+        if (worker_.recorder_ && !worker_.offline_) worker_.recorder_->caught_up(index_, caught_up_to(*batch));
       }
       if (!worker_.offline_) engine_.advance(now());
       if (std::chrono::steady_clock::now() < next_numbers) continue;
@@ -262,6 +265,11 @@ class Worker::Shard final : public dissect::EngineObserver {
     engine_.finish();
     publish_numbers();
     worker_.running_.fetch_sub(1);
+  }
+
+  /// Packets are handed over some time after they came.
+  static Timestamp caught_up_to(const capture::PacketBatch& batch) {
+    return batch.size() == 0 ? now() - kHandedOverWithin : batch.packets().back().time;
   }
 
   void take(const capture::PacketBatch& batch) {
@@ -523,7 +531,10 @@ Result<> Worker::start_recorder(const std::vector<const record::FlightRecorder*>
 Result<> Worker::open_control(const std::vector<const record::FlightRecorder*>& flights) {
   if (recordings_)
     control_ = std::make_unique<Control>(
-        *recordings_, [this](const std::string& name) { return uploads_json(recorder_->status(), name); });
+        *recordings_,
+        Control::Hooks{[this](const std::string& name) { return uploads_json(recorder_->status(), name); },
+                       [this] { return finished() || recorder_->wait_until_caught_up(kChangeWait); },
+                       [this] { return finished() || recorder_->wait_until_in_force(kChangeWait); }});
   dumps_ =
       std::make_unique<DumpServer>(DumpServer::Source{flights, [this] { return interfaces(); }, now(), node_name_});
   const auto answer = [this](std::string_view line) {
