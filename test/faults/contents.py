@@ -148,7 +148,8 @@ class Bucket:
                 elif kind == "packets":
                     self.take(path.read_bytes(), record)
             self.check_ledger(record)
-        strays = [f for f in self.folder.rglob("*") if f.is_file() and f not in named]
+        # A process that was killed leaves its temporary file in a folder; a later one removes it when it is old.
+        strays = [f for f in self.folder.rglob("*") if f.is_file() and f not in named and ".baleen-tmp" not in f.parts]
         if strays:
             self.problems.append(f"{len(strays)} objects that no record names, as {strays[0].name}")
 

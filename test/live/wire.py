@@ -71,7 +71,7 @@ class Wire(Bench):
         """Everything on the wire from here on."""
         self.pcap = self.folder / "beside.pcap"
         said = self.folder / "tcpdump.log"
-        self.tcpdump = self.start(self.inside + ["tcpdump", "-i", "bl0", "-U", "-B", "65536", "-s", "0", "-w", self.pcap],
+        self.tcpdump = self.start(self.inside + ["tcpdump", "-i", "bl0", "--immediate-mode", "-U", "-B", "65536", "-s", "0", "-w", self.pcap],
                                   stderr=open(said, "w"))
         eventually("tcpdump listens", lambda: "listening" in said.read_text())
         self.tapped = self.folder / "tap.ndjson"
