@@ -29,7 +29,7 @@ struct Tally {
 };
 using Tallies = std::map<ProtocolKey, Tally>;
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (const char c : text) out += c == '\'' ? "''" : std::string(1, c);
   return out + "'";
@@ -42,7 +42,7 @@ std::string unknown_ones(const Tallies& tallies) {
     if (!tally.unknown) continue;
     const auto& [name, abbreviation, version] = protocol;
     out += fmt::format("{}(protocol = {} AND protocol_abbr = {} AND protocol_version = {})", out.empty() ? "" : " OR ",
-                       quoted(name), quoted(abbreviation), quoted(version));
+                       in_quotes(name), in_quotes(abbreviation), in_quotes(version));
   }
   return out;
 }

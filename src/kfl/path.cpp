@@ -232,7 +232,7 @@ Path Path::names(std::string_view dotted) {
 namespace {
 
 /// A key in such quotes that it is read as it is: KFL v1 has no escapes.
-std::string quoted(std::string_view key) {
+std::string bracketed(std::string_view key) {
   for (const char quote : {'"', '`', '\''}) {
     const std::string text = quote + std::string(key) + quote;
     Diagnoser diagnose;
@@ -251,7 +251,7 @@ std::string Path::text() const {
     switch (step.kind) {
       case Step::Kind::kName:
         if (step.quoted) {
-          out += "[" + quoted(step.name) + "]";
+          out += "[" + bracketed(step.name) + "]";
         } else {
           if (!out.empty()) out += '.';
           out += step.name;

@@ -201,7 +201,9 @@ class Recorded : public testing::Test {
       ASSERT_TRUE(writer->add_packet(kept.stream, {packet.time, packet.bytes, packet.wire_length, 0, packet.link}));
       // The first item of each stream is what the old dissectors knew.
       for (const index::ItemRow& row : truth_.rows)
-        if (row.stream == kept.stream && with_item.insert(row.stream).second) ASSERT_TRUE(writer->add_row(row));
+        if (row.stream == kept.stream && with_item.insert(row.stream).second) {
+          ASSERT_TRUE(writer->add_row(row));
+        }
     }
     close();
   }

@@ -46,7 +46,7 @@ Result<std::string> printed(Call& call, size_t i) {
 
 Argument undefined() { return std::monostate(); }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out;
   item::append_json(item::Value(text), out);
   return out;
@@ -263,7 +263,7 @@ void ScriptHost::add_jobs(std::vector<HostFunction>& out) {
                  }});
   out.push_back({"jobs.list", [this](Call&) -> Result<Argument> {
                    std::string json = "[";
-                   for (const auto& [tag, _] : jobs_) json += (json.size() > 1 ? "," : "") + quoted(tag);
+                   for (const auto& [tag, _] : jobs_) json += (json.size() > 1 ? "," : "") + in_quotes(tag);
                    return Argument(Json{json + "]"});
                  }});
   // Jobs that a script asks for run when it has returned.
@@ -372,8 +372,9 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                    // The older order was (region, keyID, accessKey, bucket, path); the file says which it is.
                    const bool old = call.size() >= 5 && !data_.exists(a[1]) && data_.exists(a[4]);
                    const std::string &region = old ? a[0] : a[2], &id = old ? a[1] : a[3], &secret = old ? a[2] : a[4];
-                   const std::string credentials = "{\"region\":" + quoted(region) + ",\"accessKeyId\":" + quoted(id) +
-                                                   ",\"secretAccessKey\":" + quoted(secret) + "}";
+                   const std::string credentials = "{\"region\":" + in_quotes(region) +
+                                                   ",\"accessKeyId\":" + in_quotes(id) +
+                                                   ",\"secretAccessKey\":" + in_quotes(secret) + "}";
                    return put(call.script(), callbacks_.s3_put, "vendor.s3.put", old ? a[3] : a[0], old ? a[4] : a[1],
                               credentials, true);
                  }});
@@ -388,8 +389,8 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                        callbacks_.s3_clear({a[3],
                                             options_.node_name + "_" + options_.node_ip,
                                             {},
-                                            "{\"region\":" + quoted(a[0]) + ",\"accessKeyId\":" + quoted(a[1]) +
-                                                ",\"secretAccessKey\":" + quoted(a[2]) + "}"}));
+                                            "{\"region\":" + in_quotes(a[0]) + ",\"accessKeyId\":" + in_quotes(a[1]) +
+                                                ",\"secretAccessKey\":" + in_quotes(a[2]) + "}"}));
                    return undefined();
                  }});
   out.push_back({"vendor.azure.put", [this](Call& call) -> Result<Argument> {
@@ -398,8 +399,8 @@ void ScriptHost::add_vendors(std::vector<HostFunction>& out) {
                      BALEEN_TRY(a[i], text_or_empty(call, i));
                    }
                    return put(call.script(), callbacks_.azure_put, "vendor.azure.put", a[0], a[1],
-                              "{\"account\":" + quoted(a[2]) + ",\"key\":" + quoted(a[3]) +
-                                  ",\"connectionString\":" + quoted(a[4]) + "}",
+                              "{\"account\":" + in_quotes(a[2]) + ",\"key\":" + in_quotes(a[3]) +
+                                  ",\"connectionString\":" + in_quotes(a[4]) + "}",
                               false);
                  }});
   out.push_back({"vendor.webhook", [this](Call& call) -> Result<Argument> {

@@ -34,7 +34,9 @@ class CheckDenials : public testing::Test {
       EXPECT_FALSE(report.all_ok());
       EXPECT_FALSE(report.advice(location).empty());
       server.control(R"({"faults":[]})");
-      if (!report.left_over.empty()) EXPECT_TRUE((*store)->remove(report.left_over));
+      if (!report.left_over.empty()) {
+        EXPECT_TRUE((*store)->remove(report.left_over));
+      }
     }
     const auto store = open(location, options);
     ASSERT_TRUE(store);

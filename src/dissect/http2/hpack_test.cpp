@@ -116,7 +116,9 @@ TEST(Hpack, ReadsWhatNghttp2Writes) {
       ASSERT_GE(size, 0);
       block.resize(static_cast<size_t>(size));
       EXPECT_EQ(fields(decoder, block), expected);
-      if (i > 0) EXPECT_EQ(fields(joined, block).find("malformed"), std::string::npos);
+      if (i > 0) {
+        EXPECT_EQ(fields(joined, block).find("malformed"), std::string::npos);
+      }
     }
     nghttp2_hd_deflate_del(deflater);
   }
