@@ -18,6 +18,7 @@ constexpr Duration kClockSlack = std::chrono::seconds(10);
 // A flow moves to the young end of its list at most this often: its neighbours' memory is touched for that.
 constexpr Duration kListing = std::chrono::milliseconds(250);
 constexpr size_t kDecodeAhead = 8, kFetchAhead = 4;  // packets of a batch, before their turn
+constexpr size_t kReadAhead = 8;                     // ... before they are decoded
 
 }  // namespace
 
@@ -53,6 +54,11 @@ void Engine::on_batch(std::span<const net::Packet> packets) {
     for (; done < end; ++done) take(packets[done], slot(done));
   };
   for (size_t i = 0; i < packets.size(); ++i) {
+    if (i + kReadAhead < packets.size()) {  // headers lie in two lines
+      const Bytes ahead = packets[i + kReadAhead].bytes;
+      __builtin_prefetch(ahead.data());
+      if (ahead.size() > 64) __builtin_prefetch(&ahead[64]);
+    }
     prepare(packets[i], slot(i));
     table_.prefetch_bucket(slot(i).hash);
     if (slot(i).decoded.defragmented) take_until(i + 1);  // its bytes are the defragmenter's until the next packet

@@ -1,5 +1,7 @@
 #include "dissect/flow.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <random>
@@ -19,11 +21,25 @@ uint64_t secret() {
 }  // namespace
 
 // The buckets are there from the start, for as many flows as there may be: growing would stop the data path for a tenth
-// of a second at a million flows. They are zero pages of the system until they are used.
+// of a second at a million flows. They are zero pages of the system until they are used; and huge ones where there
+// are such, because each new flow goes to a place of its own: on small pages a fault of its own, later a miss of the
+// TLB.
 FlowTable::FlowTable(size_t limit)
-    : seed_(secret()), mask_(std::bit_ceil(std::max<size_t>(limit, 1024)) - 1), limit_(limit) {
-  buckets_.reset(static_cast<Flow**>(std::calloc(mask_ + 1, sizeof(Flow*))));
-  BALEEN_CHECK(buckets_ != nullptr);
+    : seed_(secret()),
+      mask_(std::bit_ceil(std::max<size_t>(limit, 1024)) - 1),
+      buckets_(map_buckets(mask_ + 1)),
+      limit_(limit) {}
+
+std::unique_ptr<Flow* [], FlowTable::Unmap> FlowTable::map_buckets(size_t number) {
+  const size_t bytes = number * sizeof(Flow*);
+  void* const at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  BALEEN_CHECK(at != MAP_FAILED);
+  ::madvise(at, bytes, MADV_HUGEPAGE);  // a wish: small pages serve as well
+  return {static_cast<Flow**>(at), Unmap{bytes}};
+}
+
+void FlowTable::Unmap::operator()(Flow** p) const {
+  ::munmap(p, bytes);
 }
 
 FlowTable::~FlowTable() = default;

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -156,15 +155,18 @@ class FlowTable {
     Flow* oldest = nullptr;
     Flow* newest = nullptr;
   };
-  struct Free {
-    void operator()(Flow** p) const { std::free(p); }
+  /// Zeros from the system, on huge pages where it has them.
+  struct Unmap {
+    size_t bytes;
+    void operator()(Flow** p) const;
   };
+  static std::unique_ptr<Flow*[], Unmap> map_buckets(size_t number);
   void unlink(Flow* flow);
   void append(Flow* flow);
 
   uint64_t seed_;
   uint64_t mask_;
-  std::unique_ptr<Flow*[], Free> buckets_;
+  std::unique_ptr<Flow*[], Unmap> buckets_;
   size_t size_ = 0;
   size_t limit_;
   Flow* free_ = nullptr;

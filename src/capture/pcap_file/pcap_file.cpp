@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 using codec::pcap::PacketRecord;
 
 constexpr size_t kBatch = 512;
-constexpr size_t kBufferBytes = 512 << 10;
+constexpr size_t kBufferBytes = 256 << 10;  // it and the pages that it is read from stay in a second-level cache
 constexpr size_t kMergeBuffers = 64 << 20;  // all files of a folder that are open together
 constexpr size_t kSmallestBuffer = 64 << 10;
 constexpr size_t kMostFiles = 100'000;
