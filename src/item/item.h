@@ -165,8 +165,14 @@ class ItemPool {
 
 inline void ItemRef::reset() {
   Item* item = std::exchange(item_, nullptr);
-  if (item != nullptr && item->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-    item->home->give_from_anywhere(item);
+  if (item == nullptr) return;
+  // Who holds the only reference needs no locked instruction: nobody is there who could make another.
+  if (item->references.load(std::memory_order_acquire) == 1) {
+    item->references.store(0, std::memory_order_relaxed);
+  } else if (item->references.fetch_sub(1, std::memory_order_acq_rel) != 1) {
+    return;
+  }
+  item->home->give_from_anywhere(item);
 }
 
 }  // namespace baleen::item

@@ -34,6 +34,13 @@ struct IpAddress {
     return std::memcmp(bytes.data(), kMapped, 12) == 0;
   }
   auto operator<=>(const IpAddress&) const = default;
+  /// Two words: the flow of every packet is looked for by this, and std::array would call memcmp().
+  bool operator==(const IpAddress& other) const {
+    uint64_t a[2], b[2];
+    std::memcpy(a, bytes.data(), 16);
+    std::memcpy(b, other.bytes.data(), 16);
+    return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+  }
 };
 
 /// Writes "10.0.0.1" or RFC 5952 text to `out`, which has room for 46 bytes; returns its length. Does not allocate.

@@ -53,7 +53,8 @@ Bytes TcpHalf::until_end(uint32_t seq, Bytes payload, TcpCounters& counters) con
   return payload.first(payload.size() - beyond);
 }
 
-Bytes TcpHalf::offer(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters) {
+Bytes TcpHalf::sort_in(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store,
+                       TcpCounters& counters) {
   payload = until_end(seq, payload, counters);
   if (payload.empty()) return {};
   if (seq_less(next_, seq)) {

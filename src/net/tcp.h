@@ -75,7 +75,11 @@ class TcpHalf {
 
   /// REQUIRES: started(). The part of `payload` that is next in line, now counted as delivered; empty when it is old or
   /// early.
-  Bytes offer(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters);
+  Bytes offer(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters) {
+    if (seq != next_ || early_ != nullptr || end_known_) return sort_in(seq, payload, arrival, store, counters);
+    next_ += static_cast<uint32_t>(payload.size());  // nearly always
+    return payload;
+  }
 
   /// Keeps a segment although its turn may have come: the owner waits for something else before it calls pop().
   void hold(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters) {
@@ -117,6 +121,7 @@ class TcpHalf {
   void clear(SegmentStore& store);
 
  private:
+  Bytes sort_in(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters);
   Bytes until_end(uint32_t seq, Bytes payload, TcpCounters& counters) const;
   void keep(uint32_t seq, Bytes payload, const Arrival& arrival, SegmentStore& store, TcpCounters& counters);
 

@@ -429,7 +429,7 @@ void Redis::finish_reply(Output& out) {
   }
   item->response = {reply_payload(type, value, r.resp.count(), r.resp.truncated(), item->arena), r.time, r.size, true};
   if (r.from_queue) {
-    follow(item, out);
+    if (type != '-' && type != '!') follow(item, value);
   } else {
     if (is_message(kind) || is_confirmation(kind)) subscribed_ = true;  // joined in the middle
     item->outcome = Outcome::kNoRequest;
@@ -438,10 +438,8 @@ void Redis::finish_reply(Output& out) {
   out.finish(item);
 }
 
-/// What an answered command changes about what comes next.
-void Redis::follow(Item* request, Output& out) {
-  const bool ok = request->response.payload["error"].is_null();
-  if (!ok) return;
+/// What a command that was answered, and not refused, changes about what comes next.
+void Redis::follow(const Item* request, const Value& reply) {
   switch (request->match_key) {
     case "MONITOR"_verb: monitoring_ = true; break;
     case "RESET"_verb:
@@ -449,7 +447,7 @@ void Redis::follow(Item* request, Output& out) {
       replies_ = Replies::kOn;
       break;
     case "PSYNC"_verb: {
-      const std::string_view how = request->response.payload["value"].text();
+      const std::string_view how = reply.text();
       replication_ = how.starts_with("FULLRESYNC") ? Replication::kFile
                      : how.starts_with("CONTINUE") ? Replication::kStream
                                                    : Replication::kNone;
@@ -457,7 +455,7 @@ void Redis::follow(Item* request, Output& out) {
     }
     case "SYNC"_verb: break;  // its answer is the file
     default:
-      if (is_confirmation(push_kind(request->response.payload["value"]))) subscribed_ = true;
+      if (is_confirmation(push_kind(reply))) subscribed_ = true;
   }
 }
 

@@ -44,7 +44,7 @@ class Redis final : public Session {
   void finish_command(item::Item* item, std::string_view type, item::Value args, uint64_t count, bool truncated,
                       Output& out);
   void finish_reply(Output& out);
-  void follow(item::Item* request, Output& out);
+  void follow(const item::Item* request, const item::Value& reply);
   void abandon(Reading& r, bool client, Output& out);
 
   Reading reading_[2];

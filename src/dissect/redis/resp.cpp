@@ -28,6 +28,11 @@ constexpr uint64_t kMostAnnounced = uint64_t{1} << 40;  // elements that an aggr
 /// false when the line is not all there; sets `bad` when it is no integer.
 bool read_number(const uint8_t* b, size_t size, size_t& at, int64_t& n, bool& bad) {
   size_t i = at;
+  if (size >= i + 3 && b[i + 1] == '\r' && b[i + 2] == '\n' && static_cast<uint8_t>(b[i] - '0') < 10) {  // most
+    n = b[i] - '0';
+    at = i + 3;
+    return true;
+  }
   bool negative = false;
   if (i < size && (b[i] == '-' || b[i] == '+')) negative = b[i++] == '-';
   const size_t first = i;
@@ -172,7 +177,7 @@ RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
         const bool streaming = top_ != nullptr && top_->left > kMostAnnounced;
         const bool in_text = streaming && top_->type == ';';
         if (in_text != (type == ';') || (type == '.' && !streaming)) return bad_here();
-        if (type == '.' || (!command && std::strchr("*~>%|$", type) != nullptr && next < size && b[next] == '?')) {
+        if (type == '.' || (!command && next < size && b[next] == '?' && std::strchr("*~>%|$", type) != nullptr)) {
           const size_t end = type == '.' ? next : next + 1;
           if (size < end + 2) return stop(end - at + 2);
           if (b[end] != '\r' || b[end + 1] != '\n' || (type != '.' && depth_ == kMaxDepth)) return bad_here();
