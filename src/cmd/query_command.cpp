@@ -77,6 +77,7 @@ class Query {
       return output.add(item);
     }));
     if (more) fmt::print(stderr, "baleen: there are more: go on with --after {}\n", last.to_token());
+    if (n == 0 && options_.output == "table") fmt::print(stderr, "baleen: no item matches\n");
     return {};
   }
 

@@ -13,6 +13,7 @@
 #include "cmd/commands.h"
 #include "cmd/fetch.h"
 #include "cmd/printing.h"
+#include "record/scope.h"
 #include "worker/worker.h"
 
 namespace baleen::cmd {
@@ -23,12 +24,15 @@ struct TapOptions {
   std::vector<std::string> interfaces, key_logs, descriptors;
   std::string pcap, filter, record, to, name = "default", data_dir;
   std::string output;  // empty: table, unless something is recorded or scripted
+  std::string scope;
+  bool undissected = false;
   uint64_t limit = 0;
   std::string duration, metrics;
   std::string keep;  // empty: what the configuration says
   bool no_dissection = false;
   std::string patience = "60s";
   bool quiet = false;
+  bool records() const { return !record.empty() || !scope.empty() || undissected; }
 };
 
 volatile sig_atomic_t g_signals = 0;
@@ -87,11 +91,7 @@ class Tap {
     for (const std::string& path : options_.key_logs) loaded.config.tls_key_logs.push_back(path);
     for (const std::string& path : options_.descriptors) loaded.config.proto_descriptors.push_back(path);
     if (!options_.data_dir.empty()) loaded.config.data_dir = options_.data_dir;
-    if (!options_.record.empty()) {
-      worker::RecordingConfig r{options_.name, options_.record, options_.to, true};
-      r.from_command_line = true;
-      loaded.config.recordings.push_back(std::move(r));
-    }
+    if (options_.records() && !add_recording(loaded.config)) return std::nullopt;
     if (!options_.metrics.empty()) loaded.config.metrics_address = options_.metrics;
     if (options_.no_dissection) loaded.config.dissect = false;
     if (!options_.keep.empty()) {
@@ -106,6 +106,20 @@ class Tap {
       loaded.config.keep_for = *keep;
     }
     return loaded;
+  }
+
+  /// That of the command line.
+  bool add_recording(worker::Config& config) const {
+    worker::RecordingConfig r{options_.name, options_.record, options_.to, true};
+    r.from_command_line = true;
+    r.scope = options_.scope;
+    r.undissected = options_.undissected;
+    if (const auto scope = record::Scope::compile(r.scope); !scope) {
+      fmt::print(stderr, "baleen: --record-scope: {}\n", scope.error().message);
+      return false;
+    }
+    config.recordings.push_back(std::move(r));
+    return true;
   }
 
   std::string filter_text(const worker::Config& config) const {
@@ -368,6 +382,7 @@ void add_tap_command(CLI::App& app, int& code) {
       "  baleen tap --keep 10m                                   and 'baleen pcapdump --last 5m -w trace.pcapng' hands "
       "out "
       "the last five minutes\n"
+      "  baleen tap --record-scope 'port 5432' --undissected --to ./bucket    whole streams, matched or not\n"
       "  baleen tap --pcap trace.pcap --record http --to ./bucket");
   tap->add_option("-i,--interface", options->interfaces, "interfaces to capture (default: all that are up)")
       ->option_text("NAME ...");
@@ -377,6 +392,11 @@ void add_tap_command(CLI::App& app, int& code) {
   tap->add_option("--kfl,-f", options->filter, "show only items that match this KFL filter");
   tap->add_option("--record", options->record, "record the streams of items that match this KFL filter")
       ->option_text("KFL");
+  tap->add_option("--record-scope", options->scope,
+                  "record every stream with a packet that this pcap-filter lets through, whatever is in it, as 'port "
+                  "5432'")
+      ->option_text("PCAP-FILTER");
+  tap->add_flag("--undissected", options->undissected, "record streams that no dissector understands");
   tap->add_option("--to", options->to, "where to: gs://bucket/prefix, or a folder")->option_text("LOCATION");
   tap->add_option("--name", options->name, "name of the recording")->capture_default_str();
   tap->add_option("--config,--config-path", options->config.path,
@@ -413,8 +433,10 @@ void add_tap_command(CLI::App& app, int& code) {
   tap->add_option("--upload-wait", options->patience, "how long to wait for uploads at the end")->capture_default_str();
   tap->add_flag("-q,--quiet", options->quiet, "only errors on standard error");
   tap->callback([options, &code] {
-    if (options->record.empty() != options->to.empty()) {
-      fmt::print(stderr, "baleen tap: --record and --to go together: what to keep, and where\n");
+    if (options->records() == options->to.empty()) {
+      fmt::print(
+          stderr,
+          "baleen tap: --record (or --record-scope, --undissected) and --to go together: what to keep, and where\n");
       code = exit_code::kUsage;
       return;
     }

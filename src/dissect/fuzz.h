@@ -7,7 +7,7 @@
 namespace baleen::dissect {
 
 /// What every fuzz target of a dissector holds it to: the items are the same whole and cut up (law of cuts), every item
-/// is finished or dropped, and neither probe() nor resync() reads what is not there.
+/// is finished or dropped, also of datagrams, and neither probe() nor resync() reads what is not there.
 template <class D>
 int fuzz(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
@@ -17,6 +17,17 @@ int fuzz(const uint8_t* data, size_t size) {
   limits.header_cap = 8192;
   if constexpr (D::kTcp) {  // datagrams are never cut
     if (play<D>(script, SIZE_MAX, limits) != play<D>(script, 1 + data[0] % 64, limits)) std::abort();
+  }
+  if constexpr (D::kUdp) {  // each turn a datagram, all of one conversation
+    Collected out;
+    out.limits = limits;
+    D session;
+    for (const Said& said : script) {
+      const std::vector<uint8_t> exact(said.bytes.begin(), said.bytes.end());
+      if (!exact.empty()) session.dissect({said.direction, {exact.data(), exact.size()}, {}, true, true}, out);
+    }
+    session.close(false, out);
+    if (out.held() != 0) std::abort();
   }
   for (const Said& said : script) {
     const std::vector<uint8_t> exact(said.bytes.begin(), said.bytes.end());

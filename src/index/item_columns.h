@@ -13,6 +13,8 @@ struct Column {
   const char* name;
   ColumnType type;
   bool nullable = false;
+  bool unique = false;  // few rows are alike
+  bool opaque = false;  // nobody asks for its lowest and highest value
 };
 
 /// The columns of the items table, in their order.

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
@@ -13,12 +12,13 @@
 #include "base/check.h"
 #include "index/duckdb.h"
 #include "index/item_columns.h"
+#include "index/parquet_writer.h"
 
 namespace baleen::index {
 namespace {
 
 constexpr std::array kColumns = {
-    Column{"time", ColumnType::kTime},
+    Column{"time", ColumnType::kTime, false, true},
     Column{"elapsed_us", ColumnType::kBigint},
     Column{"protocol", ColumnType::kText},
     Column{"protocol_abbr", ColumnType::kText},
@@ -48,123 +48,14 @@ constexpr std::array kColumns = {
     Column{"response_size", ColumnType::kBigint},
     Column{"stream", ColumnType::kText},
     Column{"item_index", ColumnType::kBigint},
-    Column{"item_id", ColumnType::kText},
+    Column{"item_id", ColumnType::kText, false, true},
     Column{"vlan", ColumnType::kInteger},
     Column{"tls", ColumnType::kBoolean},
     Column{"packets_object", ColumnType::kText, true},
     Column{"packets_offset", ColumnType::kBigint, true},
     Column{"packets_length", ColumnType::kBigint, true},
-    Column{"json", ColumnType::kText},
+    Column{"json", ColumnType::kText, false, true, true},
 };
-
-/// Writes one row of a chunk, column after column.
-class RowWriter {
- public:
-  explicit RowWriter(std::span<const duckdb_vector> vectors) : vectors_(vectors) {}
-  void begin(idx_t row) {
-    row_ = row;
-    column_ = 0;
-  }
-  void time(int64_t ns) { number(ns); }
-  void bigint(int64_t n) { number(n); }
-  void integer(int64_t n) { number(static_cast<int32_t>(n)); }
-  void boolean(bool b) { number(b); }
-  void status(int64_t n) { n >= 0 && n <= INT32_MAX ? number(static_cast<int32_t>(n)) : null(); }
-  void nullable_bigint(int64_t n) { n >= 0 ? number(n) : null(); }
-  void nullable_text(std::string_view value) { value.empty() ? null() : text(value); }
-  /// Parquet strings are UTF-8: bytes that are not become question marks.
-  void text(std::string_view value) {
-    if (simdjson::validate_utf8(value.data(), value.size()))
-      return duckdb_vector_assign_string_element_len(vectors_[column_++], row_, value.data(), value.size());
-    mended_.assign(value);
-    for (char& c : mended_)
-      if (static_cast<unsigned char>(c) >= 0x80) c = '?';
-    duckdb_vector_assign_string_element_len(vectors_[column_++], row_, mended_.data(), mended_.size());
-  }
-  bool whole() const { return column_ == vectors_.size(); }
-
- private:
-  template <class T>
-  void number(T value) {
-    static_cast<T*>(duckdb_vector_get_data(vectors_[column_++]))[row_] = value;
-  }
-  void null() {
-    const duckdb_vector vector = vectors_[column_++];
-    duckdb_vector_ensure_validity_writable(vector);
-    duckdb_validity_set_row_invalid(duckdb_vector_get_validity(vector), row_);
-  }
-  std::span<const duckdb_vector> vectors_;
-  idx_t row_ = 0;
-  size_t column_ = 0;
-  std::string mended_;
-};
-
-/// Rows on their way into DuckDB as a table function of one run: a chunk at a time, never all of them in memory.
-struct RowSource {
-  std::function<bool(WholeRow&)> next;
-  std::unordered_map<std::string_view, const StreamPlace*> places;
-  const std::string* packets_key;
-  WholeRow row;  // used again and again: its strings keep their room
-  bool over = false;
-};
-
-duckdb_type duckdb_type_of(ColumnType type) {
-  switch (type) {
-    case ColumnType::kTime: return DUCKDB_TYPE_TIMESTAMP_NS;
-    case ColumnType::kBigint: return DUCKDB_TYPE_BIGINT;
-    case ColumnType::kInteger: return DUCKDB_TYPE_INTEGER;
-    case ColumnType::kBoolean: return DUCKDB_TYPE_BOOLEAN;
-    case ColumnType::kText: return DUCKDB_TYPE_VARCHAR;
-  }
-  return DUCKDB_TYPE_INVALID;
-}
-
-void bind_rows(duckdb_bind_info info) {
-  for (const Column& column : kColumns) {
-    duckdb_logical_type type = duckdb_create_logical_type(duckdb_type_of(column.type));
-    duckdb_bind_add_result_column(info, column.name, type);
-    duckdb_destroy_logical_type(&type);
-  }
-}
-
-void next_rows(duckdb_function_info info, duckdb_data_chunk chunk) {
-  auto* source = static_cast<RowSource*>(duckdb_function_get_extra_info(info));
-  std::array<duckdb_vector, kColumns.size()> vectors;
-  for (size_t i = 0; i < vectors.size(); ++i) vectors[i] = duckdb_data_chunk_get_vector(chunk, i);
-  RowWriter writer(vectors);
-  idx_t n = 0;
-  for (; n < duckdb_vector_size() && !source->over; ++n) {
-    if (!source->next(source->row)) {
-      source->over = true;
-      break;
-    }
-    if (const auto place = source->places.find(source->row.stream); place != source->places.end()) {
-      source->row.packets_object = *source->packets_key;
-      source->row.packets_offset = static_cast<int64_t>(place->second->offset);
-      source->row.packets_length = static_cast<int64_t>(place->second->length);
-    } else if (!source->places.empty()) {
-      source->row.packets_object.clear();
-      source->row.packets_offset = source->row.packets_length = -1;
-    }
-    writer.begin(n);
-    each_column(std::as_const(source->row), writer);
-    BALEEN_CHECK(writer.whole());
-  }
-  duckdb_data_chunk_set_size(chunk, n);
-}
-
-Result<> add_rows_function(Database& db, RowSource& source) {
-  duckdb_table_function function = duckdb_create_table_function();
-  duckdb_table_function_set_name(function, "rows_to_write");
-  duckdb_table_function_set_extra_info(function, &source, nullptr);
-  duckdb_table_function_set_bind(function, bind_rows);
-  duckdb_table_function_set_init(function, [](duckdb_init_info info) { duckdb_init_set_max_threads(info, 1); });
-  duckdb_table_function_set_function(function, next_rows);
-  const bool ok = duckdb_register_table_function(db.connection(), function) == DuckDBSuccess;
-  duckdb_destroy_table_function(&function);
-  if (!ok) return Error{Code::kInternal, "DuckDB takes no table function"};
-  return {};
-}
 
 /// Hands on the rows of a result of (time_ns BIGINT, stream, json, packets_object, filename VARCHAR); false when `each`
 /// said stop.
@@ -196,27 +87,38 @@ bool hand_on(duckdb_data_chunk chunk, const std::unordered_map<std::string_view,
 
 namespace {
 
-Result<> write_rows(const std::string& path, RowSource& source) {
-  BALEEN_TRY(const auto db, Database::open());
-  BALEEN_TRY_DO(add_rows_function(*db, source));
-  return db->run(
-      fmt::format("COPY (SELECT * FROM rows_to_write()) TO {} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 30720, "
-                  "USE_TMP_FILE false)",
-                  sql_text(path)));
+Result<> write_rows(const std::string& path, const std::function<bool(WholeRow&)>& next) {
+  BALEEN_TRY(const auto writer, ParquetWriter::create(path, kColumns));
+  WholeRow row;  // used again and again: its strings keep their room
+  while (next(row)) {
+    each_column(std::as_const(row), *writer);
+    BALEEN_TRY_DO(writer->end_row());
+  }
+  return writer->finish();
 }
 
 }  // namespace
 
 Result<> write_parquet(const std::string& path, const NextRow& next, std::span<const StreamPlace> places,
                        const std::string& packets_key) {
-  RowSource source{[&next](WholeRow& row) { return next(row); }, {}, &packets_key, {}};
-  for (const StreamPlace& place : places) source.places.emplace(place.stream, &place);
-  return write_rows(path, source);
+  std::unordered_map<std::string_view, const StreamPlace*> by_stream;
+  for (const StreamPlace& place : places) by_stream.emplace(place.stream, &place);
+  return write_rows(path, [&](WholeRow& row) {
+    if (!next(row)) return false;
+    if (const auto place = by_stream.find(row.stream); place != by_stream.end()) {
+      row.packets_object = packets_key;
+      row.packets_offset = static_cast<int64_t>(place->second->offset);
+      row.packets_length = static_cast<int64_t>(place->second->length);
+    } else {
+      row.packets_object.clear();
+      row.packets_offset = row.packets_length = -1;
+    }
+    return true;
+  });
 }
 
 Result<> write_parquet(const std::string& path, const std::function<bool(WholeRow&)>& next) {
-  RowSource source{next, {}, nullptr, {}};
-  return write_rows(path, source);
+  return write_rows(path, next);
 }
 
 Result<> read_parquet(const ParquetQuery& query, const std::function<bool(const StoredItem&)>& each) {

@@ -205,7 +205,7 @@ TEST_F(ParquetTest, RowGroupsStatisticsAndCompressionAreThere) {
   for (int64_t n = 0; n < 70'000; ++n) rows.push_back(row_at(n));
   ASSERT_TRUE(write(*this / "a.parquet", rows));
   const auto groups =
-      ask("SELECT row_group_num_rows, stats_min IS NOT NULL, compression, bloom_filter_offset IS NOT NULL "
+      ask("SELECT row_group_num_rows, stats_min_value IS NOT NULL, compression, bloom_filter_offset IS NOT NULL "
           "FROM parquet_metadata('" +
           *this / "a.parquet" + "') WHERE path_in_schema = 'time' ORDER BY row_group_id");
   ASSERT_GE(groups.size(), 3u);

@@ -476,8 +476,8 @@ TEST_F(LargeBlock, OnlyRowGroupsAndColumnsThatAreNeededAreRead) {
   {
     RecordingReader reader(bucket_.store(), "", bucket_.cache());
     EXPECT_EQ(paths(reader, q).size(), 100u);
-    EXPECT_EQ(reader.statistics().row_groups, 3u);
-    EXPECT_EQ(reader.statistics().row_groups_skipped, 2u);
+    EXPECT_EQ(reader.statistics().row_groups, 5u);
+    EXPECT_EQ(reader.statistics().row_groups_skipped, 4u);
     EXPECT_LT(reader.statistics().bytes, record_.items_object.size / 3);
     EXPECT_LE(reader.statistics().requests, 7u);
   }

@@ -66,7 +66,7 @@ Result<> write_file(const std::string& path, std::string_view content) {
   return {};
 }
 
-/// A whole file in memory without reading it; the kernel brings what is looked at.
+/// A whole file in memory, as the kernel has it.
 class MappedFile {
  public:
   static Result<std::unique_ptr<MappedFile>> open(const std::string& path) {
@@ -76,7 +76,8 @@ class MappedFile {
     auto file = std::make_unique<MappedFile>();
     file->size_ = static_cast<size_t>(facts.st_size);
     if (file->size_ == 0) return file;
-    void* memory = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+    // All of it will be read, and not in its order: faults would come one by one.
+    void* memory = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd.get(), 0);
     if (memory == MAP_FAILED) return errno_error(path, errno);
     file->memory_ = static_cast<const uint8_t*>(memory);
     return file;
@@ -185,12 +186,20 @@ class ObjectFile {
   Result<> put_out(std::string_view bytes) {
     crc_ = crc32c(as_bytes(bytes), crc_);
     size_ += bytes.size();
-    return write_all(fd_.get(), bytes, path_);
+    BALEEN_TRY_DO(write_all(fd_.get(), bytes, path_));
+    if (size_ - ordered_ < kOrderAfter) return {};
+    // The disk begins while the rest is made: the sync at the end waits for little. Only it counts.
+    (void)::sync_file_range(fd_.get(), static_cast<off_t>(ordered_), static_cast<off_t>(size_ - ordered_),
+                            SYNC_FILE_RANGE_WRITE);
+    ordered_ = size_;
+    return {};
   }
   std::optional<index::ObjectCipher> cipher_;
   std::string path_;
   UniqueFd fd_;
+  static constexpr uint64_t kOrderAfter = 8 << 20;
   uint64_t size_ = 0, text_size_ = 0, chunk_ = 0;
+  uint64_t ordered_ = 0;  // bytes whose writing to the disk has begun
   uint32_t crc_ = 0;
 };
 

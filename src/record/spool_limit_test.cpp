@@ -238,8 +238,12 @@ TEST_F(SpoolLimit, ABlockThatIsBeingUploadedIsNotDropped) {
                              while (hang) std::this_thread::sleep_for(milliseconds(1));
                              return store::open(location);
                            },
-                           {.spread = milliseconds(0), .limit_bytes = kLimit});
+                           {.spread = milliseconds(0), .limit_bytes = kLimit, .parallel = 1});
   ASSERT_TRUE(spool);
+  struct LetGo {  // before the spool, which waits for its uploads
+    std::atomic<bool>& hang;
+    ~LetGo() { hang = false; }
+  } let_go{hang};
   (*spool)->start();
   item::ItemPool pool;
   std::vector<std::string> folders;

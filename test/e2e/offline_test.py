@@ -46,6 +46,16 @@ check("tap --pcap reads an archive", tapped == baleen(bench, "dissect", http_pca
 check("what is no capture is an error", "README.md" in baleen(bench, "query", "--from", ROOT / "README.md", codes=(1, 2))[1])
 check("so is what is not there", "nowhere" in baleen(bench, "query", "--from", bench.folder / "nowhere", codes=(1,))[1])
 
+# ---- streams by what their packets are ----
+scoped = bench.folder / "scoped"
+baleen(bench, "tap", "-q", "--pcap", http_pcap, "--record-scope", "tcp port 80", "--to", scoped, "--data-dir", bench.folder / "t0")
+baleen(bench, "query", "--from", scoped, "-o", "pcap", "--to", bench.folder / "scoped.pcap")
+count = lambda file, display: len(run("tshark", "-n", "-r", file, "-Y", display).splitlines())
+check("a scope takes whole streams, and no other", count(bench.folder / "scoped.pcap", "frame") == count(http_pcap, "tcp.port == 80") > 0)
+check("a scope wants a destination", "--to" in baleen(bench, "tap", "--record-scope", "tcp", codes=(2,))[1])
+check("and is a filter", "--record-scope" in baleen(bench, "tap", "--record-scope", "port port", "--to", scoped, codes=(2,))[1])
+check("nothing found is said", "no item matches" in baleen(bench, "query", "--from", scoped, "--kfl", "redis")[1])
+
 # ---- a recording, and its exports ----
 bucket = bench.folder / "bucket"
 baleen(bench, "tap", "-q", "--pcap", http_pcap, "--record", "http or dns", "--to", bucket, "--data-dir", bench.folder / "t2")

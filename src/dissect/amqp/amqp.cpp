@@ -21,7 +21,8 @@ struct Content {
   Content* next;
   const Method* method;
   uint16_t channel;
-  bool is_answer;  // get-ok
+  bool is_answer;       // get-ok
+  uint64_t number = 0;  // of a publish that is to be confirmed
   bool has_header = false, capped = false;
   Value arguments, properties;
   uint64_t expected = 0, seen = 0, wire_size = 0;
@@ -39,12 +40,17 @@ constexpr Field kFields[] = {
     {"request.channel", "", kInt, "Number of the channel; 0 is the connection itself."},
     {"request.fields", "", kMap,
      "The method's arguments by their names, with `properties`, `body` and `bodySize` where it has a content."},
+    {"request.deliveryTag", "", kInt,
+     "Number of a publish on a channel with publisher confirms, counted since confirm.select."},
+    {"request.confirm", "", kString,
+     "What the broker said of a publish, ACK or NACK, alone or together with others; missing where it said nothing."},
     {"request", "amqp_request", kBool, "Whether there is a request."},
     {"response", "amqp_response", kBool, "Whether there is a response."},
     {"requestSize", "amqp_request_length", kInt, "Bytes of the request, content and frames included."},
     {"responseSize", "amqp_response_length", kInt, "Bytes of the response."},
     {"size", "amqp_total_size", kInt, "Bytes of request and response."},
-    {"response.method", "", kString, "The answering method: queue.declare-ok; basic.ack for a confirmed publish."},
+    {"response.method", "", kString,
+     "The answering method: queue.declare-ok; basic.ack or basic.nack for the last publish that it confirms."},
     {"response.fields", "", kMap, "The answer's arguments; those of get-ok with the message."},
     {"response.status", "", kString, "OK, or what was answered instead: NACK, EMPTY, a reply code."},
     {"request.fields.response", "", kString, "The client's credentials.", true},
@@ -99,22 +105,31 @@ Value with_content(const Content& content, Arena& arena) {
   return map.build();
 }
 
-Value call_payload(const Method& method, uint16_t channel, Value fields, Arena& arena) {
+Value call_payload(const Method& method, uint16_t channel, Value fields, Arena& arena, uint64_t number = 0) {
   MapOf map(arena);
   map.add("method", method.name);
   map.add("channel", static_cast<int64_t>(channel));
   map.add("summary", summary_of(fields));
   map.add("fields", fields);
+  if (number > 0) map.add("deliveryTag", number);
   return map.build();
+}
+
+bool is_basic(const Method& m, uint16_t method_id) { return m.class_id == 60 && m.method_id == method_id; }
+
+/// Notes in a publish what the broker said of it.
+void add_confirm(Item* publish, std::string_view said) {
+  MapOf map(publish->arena);
+  for (const item::Member& m : publish->request.payload.members()) map.push(m);
+  map.add("confirm", said);
+  publish->request.payload = map.build();
 }
 
 Value answer_payload(const Method& method, Value fields, Arena& arena) {
   MapOf map(arena);
   map.add("method", method.name);
   map.add("fields", fields);
-  map.add("status", method.method_id == 72 && method.class_id == 60    ? "EMPTY"
-                    : method.method_id == 120 && method.class_id == 60 ? "NACK"
-                                                                       : "OK");
+  map.add("status", is_basic(method, 72) ? "EMPTY" : is_basic(method, 120) ? "NACK" : "OK");
   return map.build();
 }
 
@@ -207,6 +222,8 @@ void Amqp::method(const Frame& frame, Output& out) {
   const uint16_t class_id = head.be16(), method_id = head.be16();
   const Method* const m = find_method(class_id, method_id);
   if (!head.ok() || m == nullptr) return out.count(Counter::kMalformed);
+  follow_channel(frame, channel, *m, out);
+  if (confirm(frame, channel, *m, out)) return;
 
   Item* item = m->role == Role::kAnswer ? take(channel, *m) : nullptr;
   const bool orphan = m->role == Role::kAnswer && item == nullptr;
@@ -221,6 +238,7 @@ void Amqp::method(const Frame& frame, Output& out) {
 
   const bool get_ok = m->role == Role::kAnswer && class_id == 60 && method_id == 71;
   if (m->role == Role::kContent || get_ok) {
+    const uint64_t number = is_basic(*m, 40) && confirms_ != nullptr ? confirms_->number(frame.direction, channel) : 0;
     size_t many = 0;
     Content** last = &contents_[static_cast<size_t>(frame.direction)];
     for (; *last != nullptr && (*last)->channel != channel; last = &(*last)->next) ++many;
@@ -235,6 +253,7 @@ void Amqp::method(const Frame& frame, Output& out) {
                                                                .method = m,
                                                                .channel = channel,
                                                                .is_answer = get_ok,
+                                                               .number = number,
                                                                .arguments = fields,
                                                                .wire_size = frame.size,
                                                                .time = frame.time});
@@ -318,12 +337,53 @@ void Amqp::complete(Content* content, Output& out) {
   }
   const Value fields = with_content(*content, item->arena);
   item::Message& side = content->is_answer ? item->response : item->request;
-  side.payload = content->is_answer ? answer_payload(*content->method, fields, item->arena)
-                                    : call_payload(*content->method, content->channel, fields, item->arena);
+  side.payload = content->is_answer
+                     ? answer_payload(*content->method, fields, item->arena)
+                     : call_payload(*content->method, content->channel, fields, item->arena, content->number);
   side.time = content->time;
   side.size = content->wire_size;
   side.present = true;
-  out.finish(item);
+  if (content->number == 0 || item->outcome == Outcome::kDissection) return out.finish(item);
+  const uint64_t kept = content->text_room + content->wire_size - content->seen;
+  confirms_->push(content->channel, content->number, kept, item, out);
+}
+
+/// Which channels number their publishes.
+void Amqp::follow_channel(const Frame& frame, uint16_t channel, const Method& m, Output& out) {
+  if (m.class_id == 85 && m.method_id == 10) {
+    if (confirms_ == nullptr) confirms_ = std::make_unique<Confirms>();
+    confirms_->select(frame.direction, channel, out);
+  } else if (confirms_ != nullptr && m.class_id == 20 && (m.method_id == 10 || m.method_id == 41)) {
+    confirms_->forget(channel, out);  // channel.open, channel.close-ok
+  } else if (confirms_ != nullptr && m.class_id == 10 && m.method_id == 51) {
+    confirms_->forget_all(Direction::kToServer, out);  // connection.close-ok
+    confirms_->forget_all(Direction::kToClient, out);
+  }
+}
+
+/// Whether the method is a broker's word on publishes that wait for it; then it is told in their items.
+bool Amqp::confirm(const Frame& frame, uint16_t channel, const Method& m, Output& out) {
+  if (confirms_ == nullptr || !(is_basic(m, 80) || is_basic(m, 120))) return false;
+  constexpr size_t kNumberAt = kFrameHead + 4, kBitsAt = kNumberAt + 8;
+  if (frame.bytes.size() <= kBitsAt + kFrameEnd) return false;
+  const std::string_view said = is_basic(m, 80) ? "ACK" : "NACK";
+  Item* const newest = confirms_->take(frame.direction, channel, load_be64(&frame.bytes[kNumberAt]),
+                                       (frame.bytes[kBitsAt] & 1) != 0, [&](Item* publish) {
+                                         add_confirm(publish, said);
+                                         out.finish(publish);
+                                       });
+  if (newest == nullptr) return false;
+  add_confirm(newest, said);
+  ByteReader r(newest->arena.copy(frame.bytes));
+  r.skip(kNumberAt);
+  set(newest->response, answer_payload(m, decode_arguments(m, r, newest->arena), newest->arena), frame);
+  out.finish(newest);
+  return true;
+}
+
+void Amqp::expire(Timestamp before, Output& out) {
+  Framed::expire(before, out);
+  if (confirms_ != nullptr) confirms_->expire(before, out);
 }
 
 void Amqp::forget(Direction direction, Output& out) {
@@ -333,6 +393,7 @@ void Amqp::forget(Direction direction, Output& out) {
     first = content->next;
     complete(content, out);
   }
+  if (confirms_ != nullptr) confirms_->forget_all(direction, out);
 }
 
 }  // namespace baleen::dissect::amqp

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+
+#include "dissect/amqp/confirms.h"
 #include "dissect/amqp/methods.h"
 #include "dissect/framed.h"
 
@@ -8,8 +11,9 @@ namespace baleen::dissect::amqp {
 struct Content;
 
 /// AMQP 0-9-1 with RabbitMQ's extensions. One item per method that is answered; contents (publish, deliver, return) and
-/// methods without an answer (ack, nack, reject) are whole by themselves.
-/// Heartbeats make no items.
+/// methods without an answer (ack, nack, reject) are whole by themselves. Where a channel has publisher confirms, a
+/// publish waits for what the broker says of it, and the broker's ack or nack is the answer of the newest publish that
+/// it is about: every method stands in one item. Heartbeats make no items.
 class Amqp final : public Framed<Amqp, InOrderMatcher> {
  public:
   static const item::Protocol kProtocol;
@@ -20,6 +24,7 @@ class Amqp final : public Framed<Amqp, InOrderMatcher> {
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
   void forget(Direction direction, Output& out);
+  void expire(Timestamp before, Output& out) override;
 
  private:
   void method(const Frame& frame, Output& out);
@@ -27,8 +32,11 @@ class Amqp final : public Framed<Amqp, InOrderMatcher> {
   void body(const Frame& frame, Output& out);
   void complete(Content* content, Output& out);
   item::Item* take(uint16_t channel, const Method& answer);
+  void follow_channel(const Frame& frame, uint16_t channel, const Method& method, Output& out);
+  bool confirm(const Frame& frame, uint16_t channel, const Method& method, Output& out);
 
-  Content* contents_[2] = {};  // methods whose content is still to come, by direction; in their items' arenas
+  Content* contents_[2] = {};           // methods whose content is still to come, by direction; in their items' arenas
+  std::unique_ptr<Confirms> confirms_;  // once a channel has selected them
 };
 
 }  // namespace baleen::dissect::amqp

@@ -1,5 +1,6 @@
 #include "dissect/amqp/amqp.h"
 
+#include "dissect/test_conversation.h"
 #include "dissect/test_table.h"
 
 namespace baleen::dissect::amqp {
@@ -19,6 +20,17 @@ std::string content(int channel, const std::string& body, size_t announced = SIZ
   return body.empty() ? out : out + frame(3, channel, body);
 }
 const std::string kPublish = method(1, 60, 40, be(0, 2) + str("ex") + str("key") + be(1, 1));
+
+std::string publish(int channel, const std::string& body) {
+  return method(channel, 60, 40, be(0, 2) + str("ex") + str("key") + be(0, 1)) + content(channel, body);
+}
+const std::string kSelect = method(1, 85, 10, be(0, 1)), kSelected = method(1, 85, 11);
+std::string ack(int channel, uint64_t tag, bool multiple = false) {
+  return method(channel, 60, 80, be(tag, 8) + be(multiple ? 1 : 0, 1));
+}
+std::string nack(int channel, uint64_t tag, bool multiple = false) {
+  return method(channel, 60, 120, be(tag, 8) + be(multiple ? 1 : 0, 1));
+}
 
 std::vector<Row> rows() {
   const std::string table = str("a") + "t\x01" + str("n") + "I" + be(7, 4) + str("s") + "S" + sized(4, "xyz") +
@@ -71,6 +83,37 @@ std::vector<Row> rows() {
        {c(method(1, 85, 10, be(0, 1)) + frame(8, 0, "") + method(1, 90, 10)), s(method(1, 90, 11) + method(1, 85, 11))},
        {R"~("method":"tx.select")~", R"~("method":"confirm.select"|"method":"confirm.select-ok")~"}},
       {"half", {c(method(1, 90, 10))}, {"2 req"}},
+      {"confirms: one, several, refused",
+       {c(kSelect), s(kSelected), c(publish(1, "a") + publish(1, "b") + publish(1, "c") + publish(1, "d")),
+        s(ack(1, 1) + ack(1, 3, true) + nack(1, 4))},
+       {R"~("method":"confirm.select"|"method":"confirm.select-ok")~",
+        R"~(0 req|"body":"a"|"deliveryTag":1,"confirm":"ACK"| res[21@|"method":"basic.ack"|"deliveryTag":1,"multiple":false|"status":"OK")~",
+        R"~(0 req|"body":"b"|"deliveryTag":2,"confirm":"ACK"})~",
+        R"~(0 req|"body":"c"|"deliveryTag":3,"confirm":"ACK"| res|"deliveryTag":3,"multiple":true|"status":"OK")~",
+        R"~(0 req|"body":"d"|"deliveryTag":4,"confirm":"NACK"| res|"method":"basic.nack"|"status":"NACK")~"}},
+      {"confirms out of order, all at once, and of nothing",
+       {c(kSelect), s(kSelected), c(publish(1, "a") + publish(1, "b") + publish(1, "c")),
+        s(ack(1, 2) + nack(1, 0, true) + ack(1, 9) + ack(1, 3))},
+       {"confirm.select", R"~("body":"b"|"confirm":"ACK"| res)~", R"~("body":"a"|"deliveryTag":1,"confirm":"NACK"})~",
+        R"~("body":"c"|"confirm":"NACK"| res|"status":"NACK")~", R"~(0 req|"method":"basic.ack"|"deliveryTag":9)~",
+        R"~(0 req|"method":"basic.ack"|"deliveryTag":3)~"}},
+      {"confirms by channel; one without counts none",
+       {c(kSelect + method(2, 85, 10, be(1, 1))), s(kSelected),
+        c(publish(2, "x") + publish(3, "y") + publish(1, "a") + publish(2, "z")), s(ack(1, 1) + ack(2, 2, true))},
+       {R"~(0 req|"channel":2|"noWait":true)~", "confirm.select-ok", R"~("body":"y","bodySize":1}})~",
+        R"~("body":"a"|"deliveryTag":1,"confirm":"ACK"| res)~", R"~("body":"x"|"deliveryTag":1,"confirm":"ACK"})~",
+        R"~("body":"z"|"deliveryTag":2,"confirm":"ACK"| res)~"}},
+      {"the client's own acks are no confirms; a second select counts on",
+       {c(kSelect), s(kSelected), c(publish(1, "a") + ack(1, 1)), c(kSelect), s(kSelected), c(publish(1, "b")),
+        s(ack(1, 2))},
+       {"confirm.select", R"~(0 req|"method":"basic.ack")~", "confirm.select",
+        R"~("body":"b"|"deliveryTag":2,"confirm":"ACK"| res)~", R"~(2 req|"body":"a"|"deliveryTag":1})~"}},
+      {"a closed channel confirms nothing, and its successor counts anew",
+       {c(kSelect), s(kSelected), c(publish(1, "a")), s(method(1, 20, 40, be(404, 2) + str("NO") + be(60, 4))),
+        c(method(1, 20, 41) + publish(1, "b")), c(kSelect), s(kSelected), c(publish(1, "c")), s(ack(1, 1))},
+       {"confirm.select", R"~(2 req|"body":"a")~", R"~("method":"channel.close"|channel.close-ok)~",
+        R"~(0 req|"body":"b","bodySize":1}})~", "confirm.select",
+        R"~("body":"c"|"deliveryTag":1,"confirm":"ACK"| res)~"}},
       {"short arguments", {c(method(1, 50, 20, be(0, 2) + "\x09q"))}, {"req|error=arguments"}},
   };
 }
@@ -88,6 +131,66 @@ TEST(Amqp, BodiesAreCappedAndCounted) {
   EXPECT_LT(items[0].size(), 1600u);
   EXPECT_THAT(items[0], ::testing::HasSubstr(R"~("bodySize":50000,"truncated":true)~"));
   EXPECT_EQ(play<Amqp>({c(script)}, 777, limits), items);
+}
+
+/// Publishes that nobody confirms hold no more than the limits say, of items and of bodies.
+TEST(Amqp, PublishesThatWaitAreBounded) {
+  const auto unconfirmed = [](size_t count, size_t body, Settings limits) {
+    TestConversation t(entry<Amqp>("amqp"));
+    t.settings_value = limits;
+    t.to_server(kSelect);
+    t.to_client(kSelected);
+    size_t most = 0;
+    for (size_t i = 0; i < count; ++i) {
+      t.to_server(publish(1, std::string(body, 'x')));
+      most = std::max(most, t.open);
+    }
+    EXPECT_EQ(t.counted(Counter::kTooManyPending), count - most);
+    EXPECT_EQ(t.items.size() - 1, count - most);
+    // The numbers still hold for those that are left.
+    t.to_client(ack(1, count, true));
+    EXPECT_EQ(t.items.size(), count + 1);
+    EXPECT_EQ(t.item(count).request.payload["deliveryTag"].as_int(), static_cast<int64_t>(count));
+    EXPECT_TRUE(t.item(count).response.present);
+    return most;
+  };
+  Settings limits;
+  limits.pending_cap = 100;
+  EXPECT_EQ(unconfirmed(1000, 10, limits), 100u);
+  limits.body_cap = 10'000;
+  EXPECT_EQ(unconfirmed(1000, 5'000, limits), 15u);
+}
+
+TEST(Amqp, LostPublishesEndTheCount) {
+  TestConversation t(entry<Amqp>("amqp"));
+  t.to_server(kSelect);
+  t.to_client(kSelected);
+  t.to_server(publish(1, "a"));
+  t.lose(Direction::kToServer, 100);
+  ASSERT_EQ(t.items.size(), 2u);
+  EXPECT_EQ(t.item(1).outcome, item::Outcome::kNoResponse);
+  t.to_server(publish(1, "c"));
+  t.to_client(ack(1, 3));
+  ASSERT_EQ(t.items.size(), 4u);
+  EXPECT_TRUE(t.item(2).request.payload["deliveryTag"].is_null());
+  EXPECT_FALSE(t.item(2).response.present);
+  EXPECT_EQ(t.item(3).request.payload["method"].text(), "basic.ack");
+  EXPECT_EQ(t.open, 0u);
+}
+
+TEST(Amqp, ConfirmsThatNeverComeExpire) {
+  TestConversation t(entry<Amqp>("amqp"));
+  t.to_server(kSelect);
+  t.to_client(kSelected);
+  t.to_server(publish(1, "a"));
+  EXPECT_EQ(t.open, 1u);
+  t.expire_all();
+  ASSERT_EQ(t.items.size(), 2u);
+  EXPECT_EQ(t.item(1).outcome, item::Outcome::kNoResponse);
+  t.to_server(publish(1, "b"));
+  t.to_client(ack(1, 2));
+  ASSERT_EQ(t.items.size(), 3u);
+  EXPECT_EQ(t.item(2).request.payload["confirm"].text(), "ACK");
 }
 
 TEST(Amqp, Probe) {

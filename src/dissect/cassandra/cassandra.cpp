@@ -28,6 +28,7 @@ constexpr Field kFields[] = {
     {"request.version", "", kInt, "Version of the protocol."},
     {"request.stream", "", kInt, "Number that the response repeats."},
     {"request.token", "", kBytes, "What the client says to authenticate itself.", true},
+    {"request.credentials", "", kMap, "User name and password (version 1).", true},
     {"response.method", "", kString, "RESULT, ERROR, READY and the like."},
     {"response.status", "cassandra_status", kString, "OK, or the name of the error: SYNTAX_ERROR, UNAVAILABLE."},
     {"response.error", "", kString, "The error message."},
@@ -43,35 +44,91 @@ constexpr Field kFields[] = {
 };
 
 constexpr size_t kHead = 9;
+constexpr size_t kOldHead = 8;  // of versions 1 and 2, whose stream numbers are one byte
 constexpr uint32_t kMost = 256 << 20;
+
+/// The head of an envelope.
+struct Head {
+  size_t size;
+  uint8_t version, flags, opcode;
+  int16_t stream;
+  uint32_t length;
+};
+size_t head_size(uint8_t first) { return (first & 0x7F) < 3 ? kOldHead : kHead; }
+/// REQUIRES: head_size() bytes.
+Head read_head(Bytes b) {
+  const auto version = static_cast<uint8_t>(b[0] & 0x7F);
+  if (version < 3) return {kOldHead, version, b[1], b[3], static_cast<int8_t>(b[2]), load_be32(&b[4])};
+  return {kHead, version, b[1], b[4], static_cast<int16_t>(load_be16(&b[2])), load_be32(&b[5])};
+}
+/// Whether a version has this operation.
+bool knows(uint8_t version, uint8_t opcode) {
+  if (opcode == kCredentials) return version == 1;
+  return !opcode_name(opcode).empty() && (version > 1 || opcode < kBatch);
+}
+
+/// A map whose first name is in upper case; SOCKS 5 begins alike.
+Probe startup_at(const Head& head, Bytes b) {
+  if ((head.flags & 1) != 0 || head.length < 8 || head.length > 65536) return Probe::kNo;
+  if (b.size() < head.size + 5) return Probe::kUnsure;
+  const uint32_t options = load_be16(&b[head.size]), name = load_be16(&b[head.size + 2]);
+  const uint8_t first = b[head.size + 4];
+  return options > 0 && options <= 64 && name > 0 && name + 4 <= head.length && first >= 'A' && first <= 'Z'
+             ? Probe::kYes
+             : Probe::kNo;
+}
+
+/// Versions 1 and 2 have so little of a head that only bodies which prove themselves count.
+Probe old_body_at(const Head& head, Bytes b) {
+  const Bytes body = b.subspan(head.size);
+  const bool packed = (head.flags & 1) != 0;
+  switch (head.opcode) {
+    case kStartup: return startup_at(head, b);
+    case kOptions:
+    case kReady: return head.length == 0 && head.flags == 0 ? Probe::kYes : Probe::kNo;
+    case kQuery:
+    case kPrepare: {
+      if (packed || head.length < 5) return Probe::kNo;
+      if (body.size() < 5) return Probe::kUnsure;
+      const uint64_t size = load_be32(body.data()) + uint64_t{4};
+      const bool fits = head.opcode == kPrepare ? size == head.length
+                        : head.version == 1     ? size + 2 == head.length
+                                                : size + 3 <= head.length;
+      return fits && (body[4] >= 0x20 || body[4] == '\n' || body[4] == '\t') && body[4] < 0x7F ? Probe::kYes
+                                                                                               : Probe::kNo;
+    }
+    case kResult: {
+      if (packed || head.flags != 0 || head.length < 4) return Probe::kNo;
+      if (body.size() < 4) return Probe::kUnsure;
+      const uint32_t kind = load_be32(body.data());
+      return kind >= 1 && kind <= 5 && (kind == 1) == (head.length == 4) ? Probe::kYes : Probe::kNo;
+    }
+    case kError: {
+      if (packed || head.flags != 0 || head.length < 6) return Probe::kNo;
+      if (body.size() < 6) return Probe::kUnsure;
+      return load_be32(body.data()) <= 0x2500 && load_be16(&body[4]) + 6u <= head.length ? Probe::kYes : Probe::kNo;
+    }
+    default: return Probe::kNo;
+  }
+}
 
 Probe head_at(Direction d, Bytes b) {
   const bool to_server = d == Direction::kToServer;
-  const uint8_t version = b[0] & 0x7F;
-  if (((b[0] & 0x80) == 0) != to_server || version < 3 || version > 5) return Probe::kNo;
-  if (b.size() >= 2 && (b[1] & 0xE0) != 0) return Probe::kNo;
-  if (b.size() < kHead) {
-    if (b.size() >= 5 && (opcode_name(b[4]).empty() || is_request(b[4]) != to_server)) return Probe::kNo;
-    return Probe::kUnsure;
-  }
-  const uint32_t size = load_be32(&b[5]);
-  const uint8_t opcode = b[4];
-  const int16_t stream = static_cast<int16_t>(load_be16(&b[2]));
-  if (opcode_name(opcode).empty() || is_request(opcode) != to_server || size > kMost) return Probe::kNo;
-  if (stream < 0 && opcode != kEvent) return Probe::kNo;
-  if ((opcode == kOptions || opcode == kReady) && size > 64) return Probe::kNo;
-  const bool packed = (b[1] & 1) != 0;
-  if (opcode == kStartup) {  // a map whose first name is in upper case; SOCKS 5 begins alike
-    if (packed || size < 8 || size > 65536) return Probe::kNo;
-    if (b.size() < kHead + 5) return Probe::kUnsure;
-    const uint32_t options = load_be16(&b[kHead]), name = load_be16(&b[kHead + 2]);
-    return options > 0 && options <= 64 && name > 0 && name + 4 <= size && b[kHead + 4] >= 'A' && b[kHead + 4] <= 'Z'
-               ? Probe::kYes
-               : Probe::kNo;
-  }
-  if (to_server && !packed && (b[1] & 4) == 0 && (opcode == kQuery || opcode == kPrepare)) {
+  const auto version = static_cast<uint8_t>(b[0] & 0x7F);
+  if (((b[0] & 0x80) == 0) != to_server || version < 1 || version > 5) return Probe::kNo;
+  if (b.size() >= 2 && (b[1] & (version < 3 ? 0xFC : 0xE0)) != 0) return Probe::kNo;
+  const size_t opcode_at = version < 3 ? 3 : 4;
+  if (b.size() > opcode_at && (!knows(version, b[opcode_at]) || is_request(b[opcode_at]) != to_server))
+    return Probe::kNo;
+  if (b.size() < head_size(b[0])) return Probe::kUnsure;
+  const Head head = read_head(b);
+  if (head.length > kMost || (head.stream < 0 && head.opcode != kEvent)) return Probe::kNo;
+  if (version < 3) return old_body_at(head, b);
+  if ((head.opcode == kOptions || head.opcode == kReady) && head.length > 64) return Probe::kNo;
+  if (head.opcode == kStartup) return startup_at(head, b);
+  if (to_server && (head.flags & 5) == 0 && (head.opcode == kQuery || head.opcode == kPrepare)) {
     if (b.size() < kHead + 4) return Probe::kUnsure;
-    return load_be32(&b[kHead]) + 4 <= size ? Probe::kYes : Probe::kNo;
+    return load_be32(&b[kHead]) + uint64_t{4} <= head.length ? Probe::kYes : Probe::kNo;
   }
   return Probe::kYes;
 }
@@ -135,8 +192,8 @@ Probe Cassandra::begins(Direction d, Bytes b) const {
 Step Cassandra::dissect(const Input& in, Output& out) {
   if (in.bytes.empty()) return Step::need();
   if (framing_ == Framing::kUnknown) {
-    if (in.bytes.size() < kHead && !in.end_of_stream) return Step::need(kHead);
-    framing_ = in.bytes.size() < kHead                 ? Framing::kNone
+    if (in.bytes.size() < kMostFrameHead && !in.end_of_stream) return Step::need(kMostFrameHead);
+    framing_ = in.bytes.size() < kMostFrameHead        ? Framing::kNone
                : frame_head(in.bytes, false).size != 0 ? Framing::kFrames
                : frame_head(in.bytes, true).size != 0  ? Framing::kCompressedFrames
                                                        : Framing::kNone;
@@ -200,15 +257,16 @@ void Cassandra::part(Direction direction, Bytes bytes, Timestamp time, Output& o
 void Cassandra::forget(Direction direction, Output&) { parts_[static_cast<size_t>(direction)].reset(); }
 
 Measure Cassandra::measure(Direction, Bytes b) const {
-  if ((b[0] & 0x7F) < 3 || (b[0] & 0x7F) > 5) return Measure::bad();
-  if (b.size() < kHead) return Measure::need(kHead);
-  const uint32_t size = load_be32(&b[5]);
-  return size > kMost || opcode_name(b[4]).empty() ? Measure::bad() : Measure::frame(kHead + uint64_t{size});
+  if ((b[0] & 0x7F) < 1 || (b[0] & 0x7F) > 5) return Measure::bad();
+  if (b.size() < head_size(b[0])) return Measure::need(head_size(b[0]));
+  const Head head = read_head(b);
+  return head.length > kMost || !knows(head.version, head.opcode) ? Measure::bad()
+                                                                  : Measure::frame(head.size + uint64_t{head.length});
 }
 
 /// The body without compression, in the arena; empty when it cannot be had.
 Bytes Cassandra::body_of(const Frame& frame, Arena& arena, Output& out) const {
-  const Bytes body = arena.copy(frame.bytes).subspan(kHead);
+  const Bytes body = arena.copy(frame.bytes).subspan(head_size(frame.bytes[0]));
   if ((frame.bytes[1] & 1) == 0 || frame.cut) return body;
   const size_t cap = out.settings().body_cap;
   const char* const from = reinterpret_cast<const char*>(body.data());
@@ -227,9 +285,10 @@ Bytes Cassandra::body_of(const Frame& frame, Arena& arena, Output& out) const {
 }
 
 Step Cassandra::message(const Frame& frame, Output& out) {
-  if (frame.bytes.size() < kHead) return Step::lost();
-  const uint8_t version = frame.bytes[0] & 0x7F, flags = frame.bytes[1], opcode = frame.bytes[4];
-  const uint16_t stream = load_be16(&frame.bytes[2]);
+  if (frame.bytes.empty() || frame.bytes.size() < head_size(frame.bytes[0])) return Step::lost();
+  const Head head = read_head(frame.bytes);
+  const uint8_t version = head.version, flags = head.flags, opcode = head.opcode;
+  const auto stream = static_cast<uint16_t>(head.stream);
   const bool asks = is_request(opcode), event = opcode == kEvent;
   if (asks != frame.to_server()) return Step::lost();
   Item* item = asks || event ? out.begin(kProtocol) : waiting_.take(stream);
@@ -238,9 +297,9 @@ Step Cassandra::message(const Frame& frame, Output& out) {
   MapOf map(arena);
   map.add("method", opcode_name(opcode));
   map.add("version", static_cast<int64_t>(version));
-  map.add("stream", static_cast<int64_t>(static_cast<int16_t>(stream)));
+  map.add("stream", static_cast<int64_t>(head.stream));
   const Bytes body = body_of(frame, arena, out);
-  const bool readable = !body.empty() || frame.size == kHead;
+  const bool readable = !body.empty() || frame.size == head.size;
   const bool whole = readable ? describe(opcode, version, flags, body, map, arena) : true;
   if (!readable) map.add("undecodable", true);
   if (frame.cut) map.add("truncated", true);

@@ -7,7 +7,7 @@
 
 namespace baleen::dissect::cassandra {
 
-/// Cassandra's native protocol (CQL binary), versions 3 to 5: every operation, matched by stream identifier; events
+/// Cassandra's native protocol (CQL binary), versions 1 to 5: every operation, matched by stream identifier; events
 /// stand alone; bodies with snappy and lz4; the frames of version 5 around them, whole, several in one, or cut.
 class Cassandra final : public Framed<Cassandra, KeyedMatcher> {
  public:

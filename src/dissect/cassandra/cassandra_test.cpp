@@ -56,6 +56,13 @@ std::string startup5(bool compressed) {
                    (compressed ? str("COMPRESSION") + str("lz4") : std::string()));
 }
 
+/// Versions 1 and 2: a stream number of one byte.
+std::string old_frame(int version, int stream, int opcode, const std::string& body, int flags = 0) {
+  return be(version, 1) + be(flags, 1) + be(stream & 255, 1) + be(opcode, 1) + sized(4, body);
+}
+const std::string kOldSelect = old_frame(1, 1, 7, sized(4, "SELECT a FROM t") + be(4, 2));
+const std::string kOldStartup = old_frame(2, 0, 1, be(1, 2) + str("CQL_VERSION") + str("3.0.0"));
+
 std::vector<Row> rows() {
   return {
       {"version 5, as the Python driver frames it",
@@ -82,6 +89,41 @@ std::vector<Row> rows() {
        {"3 res|VOID", "2 req|SELECT a"}},
       {"version 5, a frame that lies", {c(framed("\5\0\0"s + kSelect5))}, {}},
 
+      {"version 1: log-in",
+       {c(old_frame(1, 0, 5, "")), s(old_frame(0x81, 0, 6, be(1, 2) + str("CQL_VERSION") + be(1, 2) + str("3.0.0"))),
+        c(old_frame(1, 0, 1, be(1, 2) + str("CQL_VERSION") + str("3.0.0"))), s(old_frame(0x81, 0, 3, str("Password"))),
+        c(old_frame(1, 0, 4, be(2, 2) + str("username") + str("u") + str("password") + str("p"))),
+        s(old_frame(0x81, 0, 2, ""))},
+       {R"~("method":"OPTIONS","version":1,"stream":0|"options":{"CQL_VERSION":["3.0.0"]})~",
+        R"~("options":{"CQL_VERSION":"3.0.0"}|"authenticator":"Password")~",
+        R"~("method":"CREDENTIALS"|"credentials":{"username":"u","password":"p"}|READY)~"}},
+      {"version 1: query, prepare, execute",
+       {c(kOldSelect + old_frame(1, 2, 9, sized(4, "INSERT"))),
+        s(old_frame(0x81, 2, 8, be(4, 4) + str("\x01\x02") + be(0, 4) + be(0, 4)) +
+          old_frame(0x81, 1, 8,
+                    be(2, 4) + be(1, 4) + be(1, 4) + str("ks") + str("t") + str("a") + be(9, 2) + be(1, 4) +
+                        sized(4, be(42, 4)))),
+        c(old_frame(1, 3, 10, str("\x01\x02") + be(2, 2) + sized(4, "v") + be(0xFFFFFFFF, 4) + be(1, 2))),
+        s(old_frame(0x81, 3, 8, be(1, 4)))},
+       {R"~("query":"INSERT"|"preparedId":"0102")~",
+        R"~("query":"SELECT a FROM t","consistency":"QUORUM"|"rows":[{"a":42}],"status":"OK")~",
+        R"~("preparedId":"0102","consistency":"ONE","values":["v",null]|"kind":"VOID")~"}},
+      {"version 2: start, query with values, batch, schema",
+       {c(kOldStartup), s(old_frame(0x82, 0, 2, "")),
+        c(old_frame(2, 1, 7,
+                    sized(4, "INSERT") + be(6, 2) + be(0x15, 1) + be(1, 2) + sized(4, "v") + be(100, 4) + be(8, 2)) +
+          old_frame(2, 127, 13, be(1, 1) + be(1, 2) + be(0, 1) + sized(4, "UPDATE") + be(0, 2) + be(1, 2))),
+        s(old_frame(0x82, 127, 8, be(1, 4)) + old_frame(0x82, 1, 8, be(5, 4) + str("CREATED") + str("ks") + str("t")) +
+          old_frame(0x82, -1, 12, str("SCHEMA_CHANGE") + str("DROPPED") + str("ks") + str("")))},
+       {R"~("method":"STARTUP","version":2|READY)~",
+        R"~("stream":127|"batchType":"UNLOGGED","queries":[{"query":"UPDATE","valueCount":0}],"consistency":"ONE"|VOID)~",
+        R"~("query":"INSERT","consistency":"LOCAL_QUORUM","values":["v"],"pageSize":100,"serialConsistency":"SERIAL"|"kind":"SCHEMA_CHANGE","change":"CREATED","target":"TABLE","keyspace":"ks","name":"t")~",
+        R"~(1 data|"stream":-1|"change":"DROPPED","target":"KEYSPACE","keyspace":"ks")~"}},
+      {"version 2: an error, and a tracing id before a result",
+       {c(old_frame(2, 1, 9, sized(4, "x")) + old_frame(2, 2, 9, sized(4, "y"), 2)),
+        s(old_frame(0x82, 1, 0, be(0x2000, 4) + str("bad")) +
+          old_frame(0x82, 2, 8, std::string(16, 'T') + be(4, 4) + str("\x01") + be(4, 4) + be(0, 4), 2))},
+       {R"~("status":"SYNTAX_ERROR","error":"bad")~", R"~("query":"y"|"preparedId":"01")~"}},
       {"query",
        {c(kSelect), s(kRows)},
        {R"~("method":"QUERY"|"query":"SELECT a FROM t","consistency":"LOCAL_QUORUM"|"kind":"ROWS","keyspace":"ks","table":"t","columns":["a","b"],"rowCount":1,"rows":[{"a":42,"b":null}],"status":"OK")~"}},
@@ -117,6 +159,17 @@ TEST(Cassandra, Probe) {
   expect_probe<Cassandra>(kToClient, kRows, Probe::kYes);
   expect_probe<Cassandra>(kToServer, kRows, Probe::kNo);
   expect_probe<Cassandra>(kToServer, std::string(20, '\x04'), Probe::kNo);
+  expect_probe<Cassandra>(kToServer, kOldSelect, Probe::kYes);
+  expect_probe<Cassandra>(kToServer, kOldStartup, Probe::kYes);
+  expect_probe<Cassandra>(kToServer, old_frame(1, 0, 5, ""), Probe::kYes);
+  expect_probe<Cassandra>(kToClient, old_frame(0x82, 1, 8, be(1, 4)), Probe::kYes);
+  expect_probe<Cassandra>(kToClient, old_frame(0x81, 1, 0, be(0x2000, 4) + str("bad")), Probe::kYes);
+  expect_probe<Cassandra>(kToServer, old_frame(1, 1, 10, str("\1\2") + be(0, 2) + be(1, 2)), Probe::kNo);
+  expect_probe<Cassandra>(kToServer, old_frame(1, 1, 13, "abc"), Probe::kNo);  // version 1 has no batches
+  // Others that begin with 1 or 2: AMQP's frames and a TDS batch.
+  expect_probe<Cassandra>(kToServer, unhex("01 0001 0000 0005 003c 0028 00 ce"), Probe::kNo);
+  expect_probe<Cassandra>(kToServer, unhex("01 01 0007 0000 0100 53 00 45 00"), Probe::kNo);
+  expect_probe<Cassandra>(kToServer, unhex("02 00 00 00 00 00 00 00 00 00"), Probe::kNo);
   expect_probe<Cassandra>(kToServer, framed(kSelect5), Probe::kYes);
   expect_probe<Cassandra>(kToClient, framed(kSelect5), Probe::kNo);
   expect_probe<Cassandra>(kToClient, packed(kVoid5), Probe::kYes);

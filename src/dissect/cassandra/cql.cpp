@@ -1,4 +1,5 @@
-// https://github.com/apache/cassandra/blob/trunk/doc/native_protocol_v4.spec and native_protocol_v5.spec
+// https://github.com/apache/cassandra/blob/trunk/doc/native_protocol_v4.spec, and those of versions 1, 2, 3 and 5
+// beside it.
 
 #include "dissect/cassandra/cql.h"
 
@@ -19,6 +20,7 @@ constexpr Name kOpcodes[] = {
     {kStartup, "STARTUP"},
     {kReady, "READY"},
     {kAuthenticate, "AUTHENTICATE"},
+    {kCredentials, "CREDENTIALS"},
     {kOptions, "OPTIONS"},
     {kSupported, "SUPPORTED"},
     {kQuery, "QUERY"},
@@ -99,8 +101,21 @@ Value string_list(ByteReader& r, Arena& arena) {
   return list.build();
 }
 
-/// Parameters of QUERY and EXECUTE (4.1.4).
-void parameters(ByteReader& r, uint8_t version, MapOf& out, Arena& arena) {
+/// Parameters of QUERY and EXECUTE (4.1.4). In version 1 an execution's values stand before the consistency, and a
+/// query has none (its 4.1.4 and 4.1.6).
+void parameters(ByteReader& r, uint8_t version, bool executes, MapOf& out, Arena& arena) {
+  if (version == 1) {
+    ListOf list(arena);
+    const uint16_t n = executes ? r.be16() : uint16_t{0};
+    for (unsigned i = 0; i < n && r.ok(); ++i) {
+      bool null = false;
+      const Bytes v = bytes(r, null);
+      list.push(null ? Value() : text_or_bytes(as_text(v)));
+    }
+    out.add("consistency", consistency(r));
+    if (n > 0) out.add("values", list.build());
+    return;
+  }
   out.add("consistency", consistency(r));
   const uint32_t flags = version >= 5 ? r.be32() : r.u8();
   if ((flags & 0x01) != 0) {
@@ -265,8 +280,16 @@ void rows(ByteReader& r, uint8_t version, MapOf& out, Arena& arena) {
   out.add("rows", list.build());
 }
 
-void schema_change(ByteReader& r, MapOf& out) {
+/// Before version 3: keyspace and table, which is empty when the keyspace itself changed.
+void schema_change(ByteReader& r, uint8_t version, MapOf& out) {
   out.add("change", text_or_bytes(string(r)));
+  if (version < 3) {
+    const std::string_view keyspace = string(r), table = string(r);
+    out.add("target", table.empty() ? "KEYSPACE" : "TABLE");
+    out.add("keyspace", text_or_bytes(keyspace));
+    if (!table.empty()) out.add("name", text_or_bytes(table));
+    return;
+  }
   const std::string_view target = string(r);
   out.add("target", text_or_bytes(target));
   out.add("keyspace", text_or_bytes(string(r)));
@@ -286,7 +309,7 @@ void result(ByteReader& r, uint8_t version, MapOf& out, Arena& arena) {
       metadata(r, version, true, out, arena);
       break;
     }
-    case 5: schema_change(r, out); break;
+    case 5: schema_change(r, version, out); break;
     default: break;
   }
 }
@@ -329,6 +352,7 @@ std::string_view opcode_name(uint8_t opcode) { return name_in(kOpcodes, opcode);
 bool is_request(uint8_t opcode) {
   switch (opcode) {
     case kStartup:
+    case kCredentials:
     case kOptions:
     case kQuery:
     case kPrepare:
@@ -368,6 +392,7 @@ bool describe(uint8_t opcode, uint8_t version, uint8_t flags, Bytes body, MapOf&
       out.add("summary", options["CQL_VERSION"]);
       break;
     }
+    case kCredentials: out.add("credentials", string_map(r, arena)); break;
     case kAuthenticate: out.add("authenticator", text_or_bytes(string(r))); break;
     case kSupported: {
       MapOf map(arena);
@@ -384,7 +409,7 @@ bool describe(uint8_t opcode, uint8_t version, uint8_t flags, Bytes body, MapOf&
     case kPrepare: {
       const Value query = text_or_bytes(long_string(r));
       out.add("query", query);
-      if (opcode == kQuery) parameters(r, version, out, arena);
+      if (opcode == kQuery) parameters(r, version, false, out, arena);
       out.add("summary", query);
       break;
     }
@@ -392,7 +417,7 @@ bool describe(uint8_t opcode, uint8_t version, uint8_t flags, Bytes body, MapOf&
       const std::string_view id = hex(r.bytes(r.be16()), arena);
       out.add("preparedId", id);
       if (version >= 5) r.skip(r.be16());
-      parameters(r, version, out, arena);
+      parameters(r, version, true, out, arena);
       out.add("summary", id);
       break;
     }
@@ -407,7 +432,7 @@ bool describe(uint8_t opcode, uint8_t version, uint8_t flags, Bytes body, MapOf&
       const std::string_view type = string(r);
       out.add("event", text_or_bytes(type));
       if (type == "SCHEMA_CHANGE") {
-        schema_change(r, out);
+        schema_change(r, version, out);
       } else {
         out.add("change", text_or_bytes(string(r)));
         out.add("node", address_text(r.bytes(r.u8()), arena));

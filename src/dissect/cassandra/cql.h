@@ -10,6 +10,7 @@ enum Opcode : uint8_t {
   kStartup = 0x01,
   kReady = 0x02,
   kAuthenticate = 0x03,
+  kCredentials = 0x04,  // of version 1 only
   kOptions = 0x05,
   kSupported = 0x06,
   kQuery = 0x07,

@@ -224,6 +224,51 @@ void location(Writer& w) {
                      static_cast<double>(centimetres[1]) / 100, static_cast<double>(centimetres[2]) / 100)));
 }
 
+/// RFC 3123 5: [!]family:address/prefix.
+void address_prefixes(Writer& w) {
+  while (w.left() > 0) {
+    const uint64_t family = w.take(2), prefix = w.take(1), length = w.take(1);
+    const Bytes part = w.take_bytes(length & 0x7F);
+    const size_t whole = family == 1 ? 4 : family == 2 ? 16 : 0;
+    if (part.size() > whole || prefix > whole * 8 || (whole == 0)) return w.fail();
+    uint8_t address[16] = {};  // trailing zeros are not sent (section 4)
+    std::copy(part.begin(), part.end(), address);
+    w.space();
+    if ((length & 0x80) != 0) w.out() += '!';
+    append_number(family, w.out());
+    w.out() += ':';
+    append_address(whole == 4 ? net::IpAddress::v4(address) : net::IpAddress::v6(address), w.out());
+    w.out() += '/';
+    append_number(prefix, w.out());
+  }
+}
+
+/// RFC 4025 2 and 3.1: precedence, gateway type, algorithm, gateway, key.
+void ipsec_key(Writer& w) {
+  w.number(1).space();
+  const uint64_t gateway = w.take(1);
+  append_number(gateway, w.out());
+  w.number(1);
+  switch (gateway) {
+    case 0: w.space().out() += '.'; break;
+    case 1: w.address(4); break;
+    case 2: w.address(16); break;
+    case 3: w.name(); break;
+    default: return w.fail();
+  }
+  if (w.left() > 0) w.base64_rest();
+}
+
+/// RFC 8005 5 and 6: algorithm, host identity tag, host identity, rendezvous servers.
+void host_identity(Writer& w) {
+  const size_t tag = w.take(1);
+  w.number(1);
+  const size_t key = w.take(2);
+  w.hex(tag).space();
+  append_base64(w.take_bytes(key), w.out());
+  while (w.left() > 0) w.name();
+}
+
 void options(Writer& w) {
   while (w.left() > 0) {
     const auto code = static_cast<uint16_t>(w.take(2));
@@ -290,7 +335,10 @@ void write(Writer& w, uint16_t type) {
     }
     case 52:
     case 53: w.number(1).number(1).number(1).hex(w.left()); break;  // RFC 6698 2.2
-    case 44: w.number(1).number(1).hex(w.left()); break;            // RFC 4255 3.2
+    case 42: address_prefixes(w); break;
+    case 44: w.number(1).number(1).hex(w.left()); break;  // RFC 4255 3.2
+    case 45: ipsec_key(w); break;
+    case 55: host_identity(w); break;
     case 63: w.number(4).number(1).number(1).hex(w.left()); break;  // RFC 8976 2.3
     case 49:
     case 61: w.base64_rest(); break;                      // RFC 4701, RFC 7929
@@ -313,6 +361,16 @@ void write(Writer& w, uint16_t type) {
     }
     case 29: location(w); break;
     case kOpt: options(w); break;
+    case 249: {  // RFC 2930 2; in words as BIND has them: sizes before the key and before other data
+      w.name().number(4).number(4).number(2).number(2);
+      for (int i = 0; i < 2; ++i) {
+        const Bytes data = w.take_bytes(w.take(2));
+        w.space();
+        append_number(data.size(), w.out());
+        if (!data.empty()) w.space(), append_base64(data, w.out());
+      }
+      break;
+    }
     case 250: {  // RFC 8945 4.2
       w.name().number(6).number(2).space();
       append_base64(w.take_bytes(w.take(2)), w.out());

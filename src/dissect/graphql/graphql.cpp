@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "dissect/build.h"
+#include "dissect/graphql/delivery.h"
 #include "dissect/graphql/document.h"
 #include "dissect/graphql/scan.h"
 #include "dissect/http/fields.h"
@@ -23,7 +24,9 @@ using enum item::FieldType;
 
 constexpr size_t kMostCalls = 64;            // of a batch
 constexpr size_t kMostErrors = 64;           // of an answer
-constexpr size_t kLongestParsed = 64 << 10;  // bytes of variables or of errors
+constexpr size_t kMostResults = 64;          // of an answer in pieces
+constexpr size_t kMostUploads = 64;          // of a call
+constexpr size_t kLongestParsed = 64 << 10;  // bytes of variables, of an error or of an answer's results
 
 constexpr Field kOwnFields[] = {
     {"request.graphql.operationName", "gql_operation_name", kString,
@@ -38,8 +41,15 @@ constexpr Field kOwnFields[] = {
     {"request.graphql.persistedQuery", "", kString, "Hash of a persisted query (SHA-256)."},
     {"request.graphql.error", "", kString, "Why the text is no document, with the byte where that is clear."},
     {"request.graphql.batch", "", kList, "The operations of a batch, in place of the fields above."},
+    {"request.graphql.uploads", "", kList,
+     "Files of a multipart request: the variables that they stand for, fileName, contentType and size in bytes.", true},
     {"response.graphql.errorCount", "gql_error_count", kInt, "How many errors the answer reports, also in a 200."},
     {"response.graphql.errors", "", kList, "The errors: message, locations, path, extensions."},
+    {"response.graphql.delivery", "", kString,
+     "How results came where they came one after the other: multipart (@defer, @stream) or sse."},
+    {"response.graphql.resultCount", "", kInt, "How many results came one after the other."},
+    {"response.graphql.results", "", kList, "These results, the first of them: data, incremental, path, hasNext."},
+    {"response.graphql.complete", "", kBool, "Whether the server said that no more results follow."},
 };
 
 constexpr size_t kFieldCount = std::size(http::kFields) + std::size(kOwnFields);
@@ -197,15 +207,53 @@ bool ends_in_graphql(std::string_view path) {
   return path.size() >= 7 && same_word(path.substr(path.size() - 7), "graphql");
 }
 
+/// The payload with one more member.
+Value with(const Value& payload, std::string_view name, Value value, Arena& arena) {
+  const auto old = payload.members();
+  const auto members = arena.array<item::Member>(old.size() + 1);
+  std::copy(old.begin(), old.end(), members.begin());
+  members.back() = {name, value};
+  return Value::map(members, payload.folds_case());
+}
+
+/// The files of a call and what its `map` says of each
+/// (https://github.com/jaydenseric/graphql-multipart-request-spec).
+Value uploads_in(std::string_view map, std::span<const Value> params, Arena& arena) {
+  ListOf uploads(arena);
+  each_member(map, [&](std::string_view name, std::string_view paths) {
+    ListOf variables(arena);
+    each_element(paths, [&](std::string_view path) {
+      variables.push(text_of(path, arena));
+      return variables.size() < kMostUploads;
+    });
+    MapBuilder<4> upload;
+    upload.add("variables", variables.build());
+    for (const Value& param : params) {
+      if (param["name"].text() != name) continue;
+      upload.add("fileName", param["fileName"]);
+      upload.add("contentType", param["contentType"]);
+      upload.add("size", static_cast<uint64_t>(param["value"].size()));
+      break;
+    }
+    uploads.push(upload.build(arena));
+    return uploads.size() < kMostUploads;
+  });
+  return uploads.build();
+}
+
+Value described_form(std::span<const Value> params, bool lenient, Arena& arena) {
+  const Value operations = named_in(params, "operations"), map = named_in(params, "map");
+  const Value call = operations.is_string() ? described_json(operations.text(), lenient, arena) : Value();
+  const Value uploads = call.is_null() || !map.is_string() ? Value() : uploads_in(map.text(), params, arena);
+  return uploads.size() == 0 ? call : with(call, "uploads", uploads, arena);
+}
+
 Value described_body(const Value& request, Arena& arena) {
   const Value body = request["postData"];
   const std::string_view type = body["mimeType"].text(), text = body["text"].text();
   const bool lenient = ends_in_graphql(request["path"].text());
   const auto params = body["params"].elements();
-  if (type == "multipart/form-data") {
-    const Value operations = named_in(params, "operations");
-    return operations.is_string() ? described_json(operations.text(), lenient, arena) : Value();
-  }
+  if (type == "multipart/form-data") return described_form(params, lenient, arena);
   if (type == "application/x-www-form-urlencoded")
     return describe(call_from([&](std::string_view name) { return named_in(params, name); }, arena), false, arena);
   if (!body["text"].is_string()) return {};
@@ -216,15 +264,6 @@ Value described_body(const Value& request, Arena& arena) {
     return describe(call, lenient, arena);
   }
   return described_json(text, lenient, arena);
-}
-
-/// The payload with one more member.
-Value with(const Value& payload, std::string_view name, Value value, Arena& arena) {
-  const auto old = payload.members();
-  const auto members = arena.array<item::Member>(old.size() + 1);
-  std::copy(old.begin(), old.end(), members.begin());
-  members.back() = {name, value};
-  return Value::map(members, payload.folds_case());
 }
 
 /// Adds the errors that one result reports, and counts those that are left out as well.
@@ -238,6 +277,55 @@ void add_errors(std::string_view result, Growing<Value, 8>& errors, size_t& coun
     });
     return false;
   });
+}
+
+/// The errors of a result and of what was deferred or streamed of it.
+void add_piece_errors(std::string_view result, Growing<Value, 8>& errors, size_t& count, Arena& arena) {
+  add_errors(result, errors, count, arena);
+  each_member(result, [&](std::string_view name, std::string_view value) {
+    if (name == "incremental" || name == "completed")
+      each_element(value, [&](std::string_view piece) { return add_errors(piece, errors, count, arena), true; });
+    return true;
+  });
+}
+
+/// What `response.graphql` shows of results that came one after the other.
+Value describe_results(Results results, std::string_view delivery, Arena& arena) {
+  Growing<Value, 8> errors(arena);
+  ListOf shown(arena);
+  size_t error_count = 0, count = 0, parsed_bytes = 0;
+  for (std::string_view result = results.next(arena); !result.empty(); result = results.next(arena)) {
+    add_piece_errors(result, errors, error_count, arena);
+    parsed_bytes += result.size();
+    if (++count > kMostResults || parsed_bytes > kLongestParsed) continue;
+    if (const auto parsed = item::parse_json(result, arena)) shown.push(*parsed);
+  }
+  MapBuilder<6> map;
+  map.add("errorCount", static_cast<uint64_t>(error_count));
+  if (!errors.empty()) map.add("errors", Value::list(errors.take()));
+  map.add("delivery", delivery);
+  map.add("resultCount", static_cast<uint64_t>(count));
+  map.add("results", shown.build());
+  map.add("complete", results.complete());
+  return map.build(arena);
+}
+
+/// What `response.graphql` shows of one result, or of a batch's list of them.
+Value describe_result(std::string_view text, Arena& arena) {
+  Growing<Value, 8> errors(arena);
+  size_t count = 0;
+  if (text.find("\"errors\"") != std::string_view::npos) {
+    std::string_view rest = text;
+    if (take_char(rest, '[')) {
+      each_element(text, [&](std::string_view result) { return add_errors(result, errors, count, arena), true; });
+    } else {
+      add_errors(text, errors, count, arena);
+    }
+  }
+  MapBuilder<2> map;
+  map.add("errorCount", static_cast<uint64_t>(count));
+  if (!errors.empty()) map.add("errors", Value::list(errors.take()));
+  return map.build(arena);
 }
 
 }  // namespace
@@ -275,24 +363,21 @@ void refine_request(Item& item) {
 
 void refine_response(Item& item) {
   if (!is_card(item.protocol)) return;
+  Arena& arena = item.arena;
   const Value content = item.response.payload["content"];
   const std::string_view type = content["mimeType"].text(), text = content["text"].text();
-  if (!content["text"].is_string() || type.find("json") == std::string_view::npos) return;
-  Arena& arena = item.arena;
-  Growing<Value, 8> errors(arena);
-  size_t count = 0;
-  if (text.find("\"errors\"") != std::string_view::npos) {
-    std::string_view rest = text;
-    if (take_char(rest, '[')) {
-      each_element(text, [&](std::string_view result) { return add_errors(result, errors, count, arena), true; });
-    } else {
-      add_errors(text, errors, count, arena);
-    }
+  Value described;
+  // A body that was capped amid a character is no string; its whole results are read all the same.
+  if (starts_with_word(type, "multipart/mixed")) {
+    described = describe_results(Results::of_parts(text, type), "multipart", arena);
+  } else if (starts_with_word(type, "text/event-stream")) {
+    described = describe_results(Results::of_events(text), "sse", arena);
+  } else if (content["text"].is_string() && type.find("json") != std::string_view::npos) {
+    described = describe_result(text, arena);
+  } else {
+    return;
   }
-  MapBuilder<2> map;
-  map.add("errorCount", static_cast<uint64_t>(count));
-  if (!errors.empty()) map.add("errors", Value::list(errors.take()));
-  item.response.payload = with(item.response.payload, "graphql", map.build(arena), arena);
+  item.response.payload = with(item.response.payload, "graphql", described, arena);
 }
 
 bool is_socket_protocol(std::string_view name) { return name == "graphql-transport-ws" || name == "graphql-ws"; }

@@ -17,11 +17,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
 
   const char* const types[] = {"application/json", "application/graphql", "application/x-www-form-urlencoded",
                                "multipart/form-data; boundary=B"};
+  const char* const answers[] = {"application/json", "multipart/mixed; boundary=\"-\"", "text/event-stream",
+                                 "multipart/mixed; boundary=B"};
   const std::string length = std::to_string(text.size());
   const std::vector<Said> script = {
       c(std::string("POST ") + ((data[0] & 4) != 0 ? "/graphql" : "/x") +
         " HTTP/1.1\r\nContent-Type: " + types[data[0] & 3] + "\r\nContent-Length: " + length + "\r\n\r\n" + text),
-      s("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + length + "\r\n\r\n" + text)};
+      s("HTTP/1.1 200 OK\r\nContent-Type: " + std::string(answers[data[0] >> 3 & 3]) + "\r\nContent-Length: " + length +
+        "\r\n\r\n" + text)};
   if (play<http::Http>(script).size() != 1) std::abort();
+  // Whatever the text is, it is the answer of a call.
+  if (play<http::Http>({c("GET /g?query=%7Ba%7D HTTP/1.1\r\n\r\n"), script[1]}).size() != 1) std::abort();
   return 0;
 }

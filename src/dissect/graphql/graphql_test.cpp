@@ -202,6 +202,151 @@ TEST(Graphql, LeavesAloneWhatIsNoCall) {
   EXPECT_EQ(call("POST /x HTTP/1.1\r\nContent-Type: text/plain\r\n", R"({"query":"{ a }"})").card, "HTTP");
 }
 
+/// What a call's answer shows, the answer coming in chunks as servers send it; `kept`: the body's cap.
+std::string streamed(std::string_view type, std::initializer_list<std::string_view> pieces, size_t kept = 1 << 20) {
+  TestConversation t(kEntry);
+  t.settings_value.body_cap = kept;
+  t.to_server("GET /graphql?query=%7Ba%7D HTTP/1.1\r\nHost: h\r\nAccept: " + std::string(type) + "\r\n\r\n");
+  t.to_client("HTTP/1.1 200 OK\r\nContent-Type: " + std::string(type) + "\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (const std::string_view piece : pieces) {
+    char size[20];
+    std::snprintf(size, sizeof size, "%zx\r\n", piece.size());
+    t.to_client(size + std::string(piece) + "\r\n");
+  }
+  t.to_client("0\r\n\r\n");
+  EXPECT_EQ(t.items.size(), 1u);
+  std::string out;
+  item::append_json(t.item(0).response.payload["graphql"], out);
+  return out;
+}
+
+TEST(Graphql, ReadsDeferredResults) {
+  EXPECT_EQ(streamed("multipart/mixed; boundary=\"-\"",
+                     {"\r\n---\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: 31\r\n\r\n"
+                      R"({"data":{"a":1},"hasNext":true})",
+                      "\r\n---\r\nContent-Type: application/json; charset=utf-8\r\n\r\n"
+                      R"({"incremental":[{"path":["a"],"label":"L","data":null,"errors":[{"message":"no"}]}],)"
+                      R"("hasNext":true})",
+                      "\r\n---\r\nContent-Type: application/json\r\n\r\n{\"hasNext\":false}\r\n-----\r\n"}),
+            R"({"errorCount":1,"errors":[{"message":"no"}],"delivery":"multipart","resultCount":2,"results":[)"
+            R"({"data":{"a":1},"hasNext":true},)"
+            R"({"incremental":[{"path":["a"],"label":"L","data":null,"errors":[{"message":"no"}]}],"hasNext":true}],)"
+            R"("complete":true})");
+  // The boundary that holds where none is named; the form of 2023, in which pieces have numbers and fail by them.
+  EXPECT_EQ(
+      streamed("multipart/mixed",
+               {"---\r\n\r\n{\"data\":{},\"pending\":[{\"id\":\"0\",\"path\":[]}],\"hasNext\":true}\r\n---\r\n\r\n"
+                "{\"completed\":[{\"id\":\"0\",\"errors\":[{},{}]}],\"hasNext\":false}\r\n-----\r\n"}),
+      R"({"errorCount":2,"errors":[{},{}],"delivery":"multipart","resultCount":2,"results":[)"
+      R"({"data":{},"pending":[{"id":"0","path":[]}],"hasNext":true},)"
+      R"({"completed":[{"id":"0","errors":[{},{}]}],"hasNext":false}],"complete":true})");
+  // Subscriptions over multipart: results within `payload`, and heartbeats.
+  EXPECT_EQ(
+      streamed(
+          "multipart/mixed;boundary=graphql;subscriptionSpec=1.0",
+          {"--graphql\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql\r\n\r\n"
+           "{\"payload\":{\"data\":{\"t\":1}}}\r\n--graphql\r\n\r\n{\"payload\":null,\"errors\":[{}]}\r\n--graphql"}),
+      R"({"errorCount":1,"errors":[{}],"delivery":"multipart","resultCount":2,"results":[{"data":{"t":1}},)"
+      R"({"payload":null,"errors":[{}]}],"complete":false})");
+}
+
+TEST(Graphql, ReadsServerSentEvents) {
+  EXPECT_EQ(streamed("text/event-stream; charset=utf-8",
+                     {":\n\n", "event: next\ndata: {\"data\":{\"t\":1}}\n\n",
+                      "id: 7\r\nevent:next\r\ndata:{\"data\":\r\ndata: {\"t\":2},\"errors\":[{}]}\r\n\r\n",
+                      "event: other\ndata: {\"data\":0}\n\n", "event: complete\rdata:\r\r"}),
+            R"({"errorCount":1,"errors":[{}],"delivery":"sse","resultCount":2,"results":[{"data":{"t":1}},)"
+            R"({"data":{"t":2},"errors":[{}]}],"complete":true})");
+  // An event without its empty line did not come whole; a completion may have no data.
+  EXPECT_EQ(streamed("text/event-stream", {"\xEF\xBB\xBF"
+                                           "data: {\"data\":1}\n\ndata: {\"data\":2}\n"}),
+            R"({"errorCount":0,"delivery":"sse","resultCount":1,"results":[{"data":1}],"complete":false})");
+  EXPECT_EQ(streamed("text/event-stream", {"event: complete\n\n"}),
+            R"({"errorCount":0,"delivery":"sse","resultCount":0,"results":[],"complete":true})");
+}
+
+TEST(Graphql, BoundsWhatItShowsOfResults) {
+  const std::string one = "data: {\"errors\":[{}]}\n\n";
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += one;
+  const std::string shown = streamed("text/event-stream", {many});
+  EXPECT_THAT(shown, ::testing::StartsWith(R"({"errorCount":1000,)"));
+  EXPECT_THAT(shown, ::testing::HasSubstr(R"("resultCount":1000,)"));
+  EXPECT_LT(shown.size(), 64u * 20 + 64 * 4 + 200);
+  const std::string large = "data: {\"data\":\"" + std::string(40'000, 'x') + "\"}\n\n";
+  EXPECT_LT(streamed("text/event-stream", {large, large, large}).size(), 41'000u);
+  // A capped body ends amid an event, here amid a character as well: what came whole before it is shown.
+  EXPECT_EQ(streamed("text/event-stream", {"data: {\"data\":\"\u00e9\"}\n\ndata: {\"data\":\"\u00e9\"}\n\n"}, 39),
+            R"({"errorCount":0,"delivery":"sse","resultCount":1,"results":[{"data":")"
+            "\u00e9"
+            R"("}],"complete":false})");
+  // Many short lines in one event are put together once.
+  std::string lines;
+  for (int i = 0; i < 100'000; ++i) lines += "data:\n";
+  EXPECT_THAT(streamed("text/event-stream", {lines + "data:{\"data\":1}\n\n"}),
+              ::testing::HasSubstr(R"("resultCount":1,"results":[{"data":1}])"));
+}
+
+/// https://www.apollographql.com/docs/apollo-server/performance/apq: the hash alone, the refusal, both, the result.
+TEST(Graphql, ReadsPersistedQueries) {
+  const std::string hash = "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38";
+  const Called asked = call(
+      "GET /graphql?extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22" + hash +
+          "%22%7D%7D HTTP/1.1\r\n",
+      "", R"({"errors":[{"message":"PersistedQueryNotFound","extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]})");
+  EXPECT_EQ(asked.card, "GQL");
+  EXPECT_EQ(asked.request,
+            R"({"operationName":"","operationType":"","summary":"","persistedQuery":")" + hash + R"("})");
+  EXPECT_EQ(asked.response, R"({"errorCount":1,"errors":[{"message":"PersistedQueryNotFound",)"
+                            R"("extensions":{"code":"PERSISTED_QUERY_NOT_FOUND"}}]})");
+  EXPECT_EQ(
+      post(R"({"query":"{ __typename }","extensions":{"persistedQuery":{"version":1,"sha256Hash":")" + hash + R"("}}})")
+          .request,
+      R"({"operationName":"","operationType":"query","summary":"query __typename","fields":["__typename"],)"
+      R"("query":"{ __typename }","persistedQuery":")" +
+          hash + R"("})");
+  EXPECT_THAT(post(R"([{"extensions":{"persistedQuery":{"sha256Hash":"a"}}},{"query":"{ b }"}])").request,
+              ::testing::StartsWith(R"({"summary":"batch of 2","batch":[{"operationName":"","operationType":"",)"
+                                    R"("summary":"","persistedQuery":"a"},)"));
+}
+
+std::string form(std::initializer_list<std::pair<const char*, std::string_view>> parts) {
+  std::string body;
+  for (const auto& [head, value] : parts)
+    body += "--B\r\nContent-Disposition: form-data; " + std::string(head) + "\r\n\r\n" + std::string(value) + "\r\n";
+  return body + "--B--\r\n";
+}
+
+TEST(Graphql, ReadsUploads) {
+  const char* const head = "POST /g HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=B\r\n";
+  const char* const mutation = "mutation($f:[Upload!]!){up(files:$f)}";
+  EXPECT_EQ(call(head, form({{"name=\"operations\"",
+                              R"({"query":")" + std::string(mutation) + R"(","variables":{"f":[null,null]}})"},
+                             {"name=\"map\"", R"({"0":["variables.f.0"],"1":["variables.f.1"],"2":["variables.g"]})"},
+                             {"name=\"0\"; filename=\"a.txt\"\r\nContent-Type: text/plain", "Alpha"},
+                             {"name=\"1\"; filename=\"b.bin\"", std::string_view("\x00\xff\x01", 3)}}))
+                .request,
+            R"({"operationName":"","operationType":"mutation","summary":"mutation up","fields":["up"],"query":")" +
+                std::string(mutation) +
+                R"(","variables":{"f":[null,null]},"uploads":[)"
+                R"({"variables":["variables.f.0"],"fileName":"a.txt","contentType":"text/plain","size":5},)"
+                R"({"variables":["variables.f.1"],"fileName":"b.bin","contentType":"","size":3},)"
+                R"({"variables":["variables.g"]}]})");
+  EXPECT_THAT(call(head, form({{"name=operations", R"([{"query":"{a}"},{"query":"{b}"}])"},
+                               {"name=map", R"({"x":["0.variables.f","1.variables.f"]})"},
+                               {"name=x; filename=n", "12"}}))
+                  .request,
+              ::testing::EndsWith(R"("uploads":[{"variables":["0.variables.f","1.variables.f"],"fileName":"n",)"
+                                  R"("contentType":"","size":2}]})"));
+  std::string map = "{";
+  for (int i = 0; i < 200; ++i) map += std::string(i > 0 ? "," : "") + "\"" + std::to_string(i) + "\":[\"v\"]";
+  const std::string many =
+      call(head, form({{"name=operations", R"({"query":"{a}"})"}, {"name=map", map + "}"}})).request;
+  EXPECT_EQ(std::count(many.begin(), many.end(), '['), 1 + 1 + 64) << many;
+  // What is no call stays a form.
+  EXPECT_EQ(call(head, form({{"name=operations", "[]"}, {"name=map", "{}"}})).card, "HTTP");
+}
+
 TEST(Graphql, EveryFieldExists) {
   TestConversation t(kEntry);
   const std::string body = R"({"query":"{ a }","variables":{},"extensions":{"persistedQuery":{"sha256Hash":"x"}}})";
@@ -213,10 +358,13 @@ TEST(Graphql, EveryFieldExists) {
   for (const item::Field& field : kProtocol.fields) {
     if (field.path.find(".graphql.") == std::string_view::npos) continue;
     ++own;
-    if (field.path.ends_with(".batch") || field.path.ends_with(".error")) continue;
+    if (field.path.ends_with(".batch") || field.path.ends_with(".error") || field.path.ends_with(".uploads")) continue;
+    if (field.path.ends_with(".delivery") || field.path.ends_with(".resultCount") || field.path.ends_with(".results") ||
+        field.path.ends_with(".complete"))
+      continue;  // of answers in pieces
     EXPECT_FALSE(item::at_path(t.item(0), field.path).is_null()) << field.path;
   }
-  EXPECT_EQ(own, 11u);
+  EXPECT_EQ(own, 16u);
   EXPECT_EQ(item::row_of(t.item(0)).summary.text(), "query a");
 }
 
@@ -254,13 +402,17 @@ struct Operations final : EngineObserver {
     for (const item::Message* m : {&item->request, &item->response})
       if (const Value type = m->payload["graphql"]["messageType"]; type.is_string())
         ++sockets[std::string(type.text())];
+    if (const Value answer = item->response.payload["graphql"]; answer["delivery"].text() == "sse") {
+      results += answer["resultCount"].as_int();
+      complete += answer["complete"].as_bool() ? 1 : 0;
+    }
     const Value graphql = item->request.payload["graphql"];
     if (graphql.is_null() || (graphql["messageType"].is_string() && graphql["query"].is_null())) return;
     ++operations[std::string(graphql["summary"].text())];
     errors += item->response.payload["graphql"]["errorCount"].as_int();
   }
   std::map<std::string, int> cards, operations, sockets;
-  int64_t errors = 0;
+  int64_t errors = 0, results = 0, complete = 0;  // the latter two of what came as server-sent events
 };
 
 /// What the capture's clients asked, by the README beside it: 15 calls, of which one is no JSON.
@@ -285,6 +437,8 @@ TEST(Graphql, FindsEveryCallOfACapture) {
   EXPECT_EQ(got.sockets, sockets) << ::testing::PrintToString(got.sockets);
   EXPECT_EQ(got.operations, operations) << ::testing::PrintToString(got.operations);
   EXPECT_EQ(got.errors, 3);
+  EXPECT_EQ(got.results, 5);
+  EXPECT_EQ(got.complete, 1);
 }
 
 }  // namespace

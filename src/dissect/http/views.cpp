@@ -143,11 +143,7 @@ void add_cookie(std::string_view pair, Pairs& pairs) {
   pairs.add(trim(pair.substr(0, equals)), value);
 }
 
-struct Part {
-  std::string_view disposition, type, body;
-};
-
-/// RFC 2046 5.1.1: one part between two delimiters.
+/// What stands between two delimiters.
 Part parse_part(std::string_view text) {
   Part part;
   for (;;) {
@@ -241,33 +237,48 @@ Value urlencoded_params(std::string_view body, Arena& arena) {
   return pairs.list_of_pairs();
 }
 
-Value multipart_params(std::string_view body, std::string_view boundary, Arena& arena) {
-  if (boundary.empty() || boundary.size() > 70) return Value::list({});  // RFC 2046 5.1.1
-  char delimiter[74] = {'\n', '-', '-'};
-  std::memcpy(delimiter + 3, boundary.data(), boundary.size());
-  const std::string_view between(delimiter, boundary.size() + 3), first = between.substr(1);
-  size_t at = body.starts_with(first) ? first.size() : body.find(between);
-  if (at == std::string_view::npos) return Value::list({});
-  if (!body.starts_with(first)) at += between.size();
+Parts::Parts(std::string_view body, std::string_view boundary) {
+  if (boundary.empty() || boundary.size() > 70) return;
+  std::memcpy(delimiter_, "\n--", 3);
+  std::memcpy(delimiter_ + 3, boundary.data(), boundary.size());
+  size_ = boundary.size() + 3;
+  const std::string_view first = between().substr(1);
+  size_t at = body.starts_with(first) ? first.size() : body.find(between());
+  if (at == std::string_view::npos) return;
+  if (!body.starts_with(first)) at += size_;
+  rest_ = body.substr(at);
+  more_ = true;
+}
 
-  const auto parts = arena.array<Value>(kMaxPairs);
+bool Parts::next(Part& part) {
+  if (!more_) return false;
+  closed_ = rest_.starts_with("--");
+  const size_t line_end = rest_.find('\n');
+  more_ = !closed_ && line_end != std::string_view::npos;
+  if (!more_) return false;
+  const size_t end = rest_.find(between(), line_end);
+  more_ = end != std::string_view::npos;
+  // The line break before a delimiter is the delimiter's; a part without header fields begins with it.
+  part = parse_part(rest_.substr(line_end + 1, more_ ? end - line_end : std::string_view::npos));
+  rest_ = more_ ? rest_.substr(end + size_) : std::string_view();
+  return true;
+}
+
+Value multipart_params(std::string_view body, std::string_view boundary, Arena& arena) {
+  Parts parts(body, boundary);
+  Part part;
+  if (!parts.next(part)) return Value::list({});
+  const auto list = arena.array<Value>(kMaxPairs);
   size_t count = 0;
-  while (count < kMaxPairs && !body.substr(at).starts_with("--")) {
-    const size_t line_end = body.find('\n', at);
-    if (line_end == std::string_view::npos) break;
-    size_t end = body.find(between, line_end);
-    if (end == std::string_view::npos) end = body.size();
-    const Part part = parse_part(body.substr(line_end + 1, end == body.size() ? end - line_end - 1 : end - line_end));
+  do {
     const auto members = arena.array<Member>(4);
     members[0] = {"name", parameter(part.disposition, "name")};
     members[1] = {"value", text_or_bytes(part.body)};
     members[2] = {"fileName", parameter(part.disposition, "filename")};
     members[3] = {"contentType", part.type};
-    parts[count++] = Value::map(members);
-    if (end == body.size()) break;
-    at = end + between.size();
-  }
-  return Value::list(parts.first(count));
+    list[count++] = Value::map(members);
+  } while (count < kMaxPairs && parts.next(part));
+  return Value::list(list.first(count));
 }
 
 std::string_view media_type(std::string_view content_type, Arena& arena) {

@@ -37,6 +37,27 @@ item::Value response_cookies(std::string_view fields, Arena& arena);
 item::Value urlencoded_params(std::string_view body, Arena& arena);
 item::Value multipart_params(std::string_view body, std::string_view boundary, Arena& arena);
 
+/// A part of a multipart body (RFC 2046 5.1.1): two of its header fields and what it carries.
+struct Part {
+  std::string_view disposition, type, body;
+};
+/// The parts of a multipart body one after the other. Linear in the body.
+class Parts {
+ public:
+  Parts(std::string_view body, std::string_view boundary);
+  /// Takes the next part; false behind the last.
+  bool next(Part& part);
+  /// Whether the delimiter that ends the body was met.
+  bool closed() const { return closed_; }
+
+ private:
+  std::string_view between() const { return {delimiter_, size_}; }
+  std::string_view rest_;  // begins behind a delimiter
+  char delimiter_[74];     // LF, "--" and the boundary
+  size_t size_ = 0;
+  bool more_ = false, closed_ = false;
+};
+
 /// "text/html" of "Text/HTML; charset=x", in lower case.
 std::string_view media_type(std::string_view content_type, Arena& arena);
 /// The value of a parameter ("boundary") of a Content-Type or Content-Disposition, without quotes; empty when missing.

@@ -60,21 +60,21 @@ constexpr ApiText kTexts[] = {
      "coordinators[key:s nodeId:i32 host:s port:i32 errorCode:i16 errorMessage:s]@4+"},
     {11, "JoinGroup", 9, 6, true,
      "groupId:s sessionTimeoutMs:i32 rebalanceTimeoutMs:i32@1+ memberId:s groupInstanceId:s@5+ protocolType:s "
-     "protocols[name:s metadata:y] reason:s@8+",
+     "protocols[name:s metadata:sub] reason:s@8+",
      "throttleTimeMs:i32@2+ errorCode:i16 generationId:i32 protocolType:s@7+ protocolName:s leader:s "
-     "skipAssignment:b@9+ memberId:s members[memberId:s groupInstanceId:s@5+ metadata:y]"},
+     "skipAssignment:b@9+ memberId:s members[memberId:s groupInstanceId:s@5+ metadata:sub]"},
     {12, "Heartbeat", 4, 4, true, "groupId:s generationId:i32 memberId:s groupInstanceId:s@3+",
      "throttleTimeMs:i32@1+ errorCode:i16"},
     {13, "LeaveGroup", 5, 4, true, "groupId:s memberId:s@0-2 members[memberId:s groupInstanceId:s reason:s@5+]@3+",
      "throttleTimeMs:i32@1+ errorCode:i16 members[memberId:s groupInstanceId:s errorCode:i16]@3+"},
     {14, "SyncGroup", 5, 4, true,
      "groupId:s generationId:i32 memberId:s groupInstanceId:s@3+ protocolType:s@5+ protocolName:s@5+ "
-     "assignments[memberId:s assignment:y]",
-     "throttleTimeMs:i32@1+ errorCode:i16 protocolType:s@5+ protocolName:s@5+ assignment:y"},
+     "assignments[memberId:s assignment:asg]",
+     "throttleTimeMs:i32@1+ errorCode:i16 protocolType:s@5+ protocolName:s@5+ assignment:asg"},
     {15, "DescribeGroups", 6, 5, true, "groups:[]s includeAuthorizedOperations:b@3+",
      "throttleTimeMs:i32@1+ groups[errorCode:i16 errorMessage:s@6+ groupId:s groupState:s protocolType:s "
-     "protocolData:s members[memberId:s groupInstanceId:s@4+ clientId:s clientHost:s memberMetadata:y "
-     "memberAssignment:y] authorizedOperations:i32@3+]"},
+     "protocolData:s members[memberId:s groupInstanceId:s@4+ clientId:s clientHost:s memberMetadata:sub "
+     "memberAssignment:asg] authorizedOperations:i32@3+]"},
     {16, "ListGroups", 5, 3, true, "statesFilter:[]s@4+ typesFilter:[]s@5+",
      "throttleTimeMs:i32@1+ errorCode:i16 groups[groupId:s protocolType:s groupState:s@4+ groupType:s@5+]"},
     {17, "SaslHandshake", 1, kNever, true, "mechanism:s", "errorCode:i16 mechanisms:[]s"},
@@ -258,5 +258,18 @@ constexpr ApiText kTexts[] = {
 }  // namespace
 
 std::span<const ApiText> api_texts() { return kTexts; }
+
+// ConsumerProtocolSubscription.json and ConsumerProtocolAssignment.json of Kafka's clients.
+const ApiText& consumer_protocol() {
+  static constexpr ApiText kText = {
+      -1,
+      "consumer",
+      3,
+      kNever,
+      true,
+      "topics:[]s userData:y ownedPartitions[topic:s partitions:[]i32]@1+ generationId:i32@2+ rackId:s@3+",
+      "assignedPartitions[topic:s partitions:[]i32] userData:y"};
+  return kText;
+}
 
 }  // namespace baleen::dissect::kafka

@@ -17,4 +17,8 @@ struct ApiText {
 
 std::span<const ApiText> api_texts();
 
+/// What consumers tell one another in a group's bytes, `request` the subscription, `response` the assignment. A version
+/// stands before the fields.
+const ApiText& consumer_protocol();
+
 }  // namespace baleen::dissect::kafka

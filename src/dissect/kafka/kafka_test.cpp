@@ -92,6 +92,10 @@ Row produced(const char* name, int code, const std::string& records) {
            R"~(|"baseOffset":55|"status":"NONE")~"}};
 }
 
+const std::string kSubscription1 = be(1, 2) + be(2, 4) + str("t1") + str("t2") + be(UINT32_MAX, 4) + be(1, 4) +
+                                   str("t1") + be(2, 4) + be(0, 4) + be(3, 4);
+const std::string kAssignment = be(0, 2) + be(1, 4) + str("t1") + be(2, 4) + be(0, 4) + be(1, 4) + be(UINT32_MAX, 4);
+
 std::vector<Row> rows() {
   return {
       produced("none", 0, kTwo),
@@ -130,6 +134,37 @@ std::vector<Row> rows() {
                       be(77, 8) + be(UINT32_MAX, 4) + be(UINT64_MAX, 8) + be(1 << 20, 4) + be(0, 1) + be(0, 1) +
                       be(1, 1) + compact("") + be(1, 1) + be(0, 1) + be(3, 1) + compact("cl")))},
        {R"~("apiKeyName":"FETCH"|"fetchOffset":77|"clusterId":"cl"|"summary":"topic-a")~"}},
+      {"a consumer's subscription (version 1), and one that is no consumer's",
+       {c(request(11, 0, 1,
+                  str("g") + be(1000, 4) + str("") + str("consumer") + be(2, 4) + str("range") +
+                      sized(4, kSubscription1) + str("own") + sized(4, std::string("\0\0 not a consumer", 17)))),
+        s(response(1, be(0, 2) + be(1, 4) + str("range") + str("m1") + str("m1") + be(1, 4) + str("m1") +
+                          sized(4, kSubscription1)))},
+       {R"~("name":"range","metadata":{"version":1,"topics":["t1","t2"],"userData":null,"ownedPartitions":[{"topic":"t1","partitions":[0,3]}]}|"name":"own","metadata":"|"summary":"g"|"leader":"m1"|"members":[{"memberId":"m1","metadata":{"version":1,"topics":["t1","t2"])~"}},
+      {"subscriptions of versions 0, 3 and of one to come",
+       {c(request(11, 0, 1,
+                  str("g") + be(1000, 4) + str("") + str("consumer") + be(3, 4) + str("v0") +
+                      sized(4, be(0, 2) + be(1, 4) + str("t") + sized(4, "mine")) + str("v3") +
+                      sized(4, be(3, 2) + be(0, 4) + be(UINT32_MAX, 4) + be(0, 4) + be(7, 4) + str("rack-a")) +
+                      str("v5") +
+                      sized(4, be(5, 2) + be(0, 4) + be(UINT32_MAX, 4) + be(0, 4) + be(7, 4) + str("r") + "more")))},
+       {R"~("metadata":{"version":0,"topics":["t"],"userData":"mine"}|"metadata":{"version":3,"topics":[],"userData":null,"ownedPartitions":[],"generationId":7,"rackId":"rack-a"}|"metadata":{"version":5,"topics":[],"userData":null,"ownedPartitions":[],"generationId":7,"rackId":"r"})~"}},
+      {"assignments",
+       {c(request(
+            14, 0, 1,
+            str("g") + be(1, 4) + str("m1") + be(2, 4) + str("m1") + sized(4, kAssignment) + str("m2") + sized(4, ""))),
+        s(response(1, be(0, 2) + sized(4, kAssignment)))},
+       {R"~("assignments":[{"memberId":"m1","assignment":{"version":0,"assignedPartitions":[{"topic":"t1","partitions":[0,1]}],"userData":null}},{"memberId":"m2","assignment":""}]|"status":"NONE"|"payload":{"errorCode":0,"assignment":{"version":0,"assignedPartitions":[{"topic":"t1","partitions":[0,1]}])~"}},
+      {"assignments in flexible versions",
+       {c(request(14, 5, 1,
+                  std::string(1, '\0') + compact("g") + be(1, 4) + compact("m1") + be(0, 1) + compact("consumer") +
+                      compact("range") + be(2, 1) + compact("m1") + compact(kAssignment) + std::string(2, '\0')))},
+       {R"~("protocolName":"range","assignments":[{"memberId":"m1","assignment":{"version":0,"assignedPartitions":[{"topic":"t1")~"}},
+      {"members of a group that is described",
+       {c(request(15, 0, 1, be(1, 4) + str("g"))),
+        s(response(1, be(1, 4) + be(0, 2) + str("g") + str("Stable") + str("consumer") + str("range") + be(1, 4) +
+                          str("m1") + str("cl") + str("/1.2.3.4") + sized(4, kSubscription1) + sized(4, kAssignment)))},
+       {R"~("memberMetadata":{"version":1,"topics":["t1","t2"]|"memberAssignment":{"version":0)~"}},
       {"secret",
        {c(request(36, 0, 1, sized(4, "user pw"))), s(response(1, be(58, 2) + str("no") + sized(4, "")))},
        {R"~("authBytes":"user pw"|"SASL_AUTHENTICATION_FAILED")~"}},
@@ -154,6 +189,21 @@ TEST(Kafka, EveryDescribedOperationDecodesNothingAsNothing) {
       EXPECT_TRUE(found.ok && v.is_map()) << api->name << " " << version;
     }
   }
+}
+
+/// A count in a member's bytes is only a claim, and what is kept of many is bounded.
+TEST(Kafka, SubscriptionsAreBounded) {
+  const auto joined = [](const std::string& metadata) {
+    return play<Kafka>(
+               {c(request(11, 0, 1,
+                          str("g") + be(1, 4) + str("") + str("consumer") + be(1, 4) + str("r") + sized(4, metadata)))})
+        .at(0);
+  };
+  EXPECT_THAT(joined(be(0, 2) + be(0x7FFFFFFF, 4) + str("t")), ::testing::HasSubstr(R"~("metadata":")~"));
+  std::string topics;
+  for (int i = 0; i < 10'000; ++i) topics += str("t");
+  const std::string item = joined(be(0, 2) + be(10'000, 4) + topics + be(UINT32_MAX, 4));
+  EXPECT_LT(item.size(), 4096u * 4 + 1000);
 }
 
 TEST(Kafka, LargeMessagesAreShownByTheirFirstBytes) {

@@ -4,7 +4,8 @@
 //   field  = ["*"] name ( ":" type | "[" fields "]" | "(" fields ")" ) ["@" versions] ["%" tag]
 //
 // `*` marks a topic for the summary, `!` in its place a secret, [] a list of structures, () one structure. A type is
-// one of b i8 i16 i32 i64 u16 uuid f64 s y (bytes) r (records), and "[]" before it makes it a list. Versions are "3",
+// one of b i8 i16 i32 i64 u16 uuid f64 s y (bytes) r (records) sub asg (a
+// consumer's subscription or assignment, within bytes), and "[]" before it makes it a list. Versions are "3",
 // "3+" or "3-5". Whether a length is compact follows from the message's version being flexible; whether a string may be
 // null needs no description: a reader sees it.
 
@@ -86,7 +87,8 @@ class SchemaText {
     return n;
   }
   static Type type(std::string_view t) {
-    constexpr std::string_view kNames[] = {"b", "i8", "i16", "i32", "i64", "u16", "uuid", "f64", "s", "y", "r"};
+    constexpr std::string_view kNames[] = {"b",   "i8", "i16", "i32", "i64", "u16", "uuid",
+                                           "f64", "s",  "y",   "r",   "sub", "asg"};
     for (size_t i = 0; i < std::size(kNames); ++i)
       if (kNames[i] == t) return static_cast<Type>(i);
     BALEEN_CHECK(false);
@@ -101,8 +103,13 @@ class SchemaText {
 struct Table {
   std::vector<std::unique_ptr<Node[]>> nodes;
   std::vector<Api> apis;
+  Api consumer;
 
   Table() {
+    const ApiText& own = consumer_protocol();
+    consumer = {own.key, own.name, own.last_version, own.flexible_from};
+    consumer.request = SchemaText(own.request, nodes).fields('\0');
+    consumer.response = SchemaText(own.response, nodes).fields('\0');
     for (const ApiText& t : api_texts()) {
       if (apis.size() <= static_cast<size_t>(t.key)) apis.resize(static_cast<size_t>(t.key) + 1);
       Api& api = apis[static_cast<size_t>(t.key)];
@@ -113,6 +120,11 @@ struct Table {
     }
   }
 };
+
+const Table& table() {
+  static const Table built;
+  return built;
+}
 
 constexpr int kMaxDepth = 12;
 
@@ -176,6 +188,8 @@ struct Decoding {
         return size < 0 ? Value() : text_or_bytes(r.text(static_cast<size_t>(size)));
       }
       case Type::kRecords: return records(r);
+      case Type::kSubscription: return embedded(table().consumer.request, r);
+      case Type::kAssignment: return embedded(table().consumer.response, r);
       case Type::kStruct: break;
     }
     return {};
@@ -196,6 +210,25 @@ struct Decoding {
     const Value v = decode_records(r.bytes(here), cap, arena);
     if (here < static_cast<size_t>(size)) r.fail();
     return v;
+  }
+
+  /// Bytes that are a consumer's, when they read as such from end to end; those of other kinds of groups (Kafka
+  /// Connect's, Streams') stay bytes. A newer version may have more behind the fields of the last one that is known.
+  Value embedded(std::span<const Node> fields, ByteReader& r) {
+    const int64_t size = length(r, flexible, true);
+    if (size < 0) return {};
+    const Bytes bytes = r.bytes(static_cast<size_t>(size));
+    ByteReader inner(bytes);
+    const int its_version = inner.be16(), last = table().consumer.last_version;
+    if (!inner.ok() || its_version > last + 4) return text_or_bytes(as_text(bytes));
+    ByteReader whole = inner;
+    if (!fits(fields, std::min(its_version, last), false, whole) && !(its_version > last && whole.ok()))
+      return text_or_bytes(as_text(bytes));
+    Decoding d{std::min(its_version, last), false, cap, arena, findings, Growing<std::string_view, 8>(arena)};
+    MapOf map(arena);
+    map.add("version", its_version);
+    for (const item::Member& m : d.structure(fields, inner, 0).members()) map.push(m);
+    return map.build();
   }
 
   Value one(const Node& n, ByteReader& r, int depth) {
@@ -263,7 +296,9 @@ struct Fitting {
       case Type::kUuid: return r.skip(16);
       case Type::kString:
       case Type::kBytes:
-      case Type::kRecords: {
+      case Type::kRecords:
+      case Type::kSubscription:
+      case Type::kAssignment: {
         const int64_t size = length(r, flexible, n.type != Type::kString);
         if (size < -1) return r.fail();
         if (size > 0) r.skip(static_cast<size_t>(size));
@@ -317,9 +352,9 @@ void skip_tags(ByteReader& r) {
 }
 
 const Api* find_api(int key) {
-  static const Table table;
-  if (key < 0 || static_cast<size_t>(key) >= table.apis.size()) return nullptr;
-  const Api& api = table.apis[static_cast<size_t>(key)];
+  const std::vector<Api>& apis = table().apis;
+  if (key < 0 || static_cast<size_t>(key) >= apis.size()) return nullptr;
+  const Api& api = apis[static_cast<size_t>(key)];
   return api.key < 0 ? nullptr : &api;
 }
 

@@ -23,6 +23,8 @@ enum class Type : uint8_t {
   kString,
   kBytes,
   kRecords,
+  kSubscription,  // bytes that hold a message of the consumers' own protocol
+  kAssignment,
   kStruct
 };
 

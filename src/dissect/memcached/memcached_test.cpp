@@ -70,10 +70,10 @@ TEST(Memcached, AfterAGapNothingIsPairedWrongly) {
                                                 ::testing::HasSubstr("3 res"), ::testing::HasSubstr("0 req")));
 }
 
+std::string head(int request, int part, int parts) { return be(request, 2) + be(part, 2) + be(parts, 2) + be(0, 2); }
+
 TEST(Memcached, DatagramsAreAnsweredByTheirNumbers) {
-  const auto head = [](int request, int part, int parts) {
-    return be(request, 2) + be(part, 2) + be(parts, 2) + be(0, 2);
-  };
+  using ::testing::AllOf, ::testing::HasSubstr, ::testing::Not;
   const std::vector<Said> script = {
       c(head(1, 0, 1) + "get a\r\n"),
       c(head(2, 0, 1) + "get b\r\n"),
@@ -83,11 +83,59 @@ TEST(Memcached, DatagramsAreAnsweredByTheirNumbers) {
       c(head(3, 0, 1) + "get c\r\n"),
   };
   EXPECT_THAT(play_datagrams<Memcached>(script),
-              ::testing::ElementsAre(
-                  ::testing::AllOf(::testing::HasSubstr(R"("key":"b")"), ::testing::HasSubstr(R"("value":"x")")),
-                  ::testing::AllOf(::testing::HasSubstr(R"("key":"a")"), ::testing::HasSubstr("half of i"),
-                                   ::testing::HasSubstr(R"("truncated":true)")),
-                  ::testing::AllOf(::testing::HasSubstr("2 req"), ::testing::HasSubstr(R"("key":"c")"))));
+              ::testing::ElementsAre(AllOf(HasSubstr(R"("key":"b")"), HasSubstr(R"("value":"x")")),
+                                     AllOf(HasSubstr(R"("key":"a")"), HasSubstr(R"("value":"half of it is here..")"),
+                                           HasSubstr(R"("status":"HIT")"), Not(HasSubstr("truncated"))),
+                                     AllOf(HasSubstr("2 req"), HasSubstr(R"("key":"c")"))));
+}
+
+TEST(Memcached, AnswersInSeveralDatagramsAreJoined) {
+  using ::testing::AllOf, ::testing::HasSubstr, ::testing::Not;
+  const std::vector<std::string> parts = {"VALUE a 0 5\r\nAB", "CDE\r\nVALUE b 0 1\r\n", "x\r\nEN", "D\r\n"};
+  const auto whole = AllOf(HasSubstr(R"("key":"a","flags":0,"size":5,"value":"ABCDE")"),
+                           HasSubstr(R"("key":"b","flags":0,"size":1,"value":"x")"), HasSubstr(R"("count":2)"),
+                           Not(HasSubstr("truncated")));
+  std::vector<int> order = {0, 1, 2, 3};
+  do {  // in any order, one of them twice
+    std::vector<Said> script = {c(head(7, 0, 1) + "get a b\r\n")};
+    for (const int part : order) script.push_back(s(head(7, part, 4) + parts[static_cast<size_t>(part)]));
+    script.insert(script.begin() + 2, script[1]);
+    EXPECT_THAT(play_datagrams<Memcached>(script), ::testing::ElementsAre(whole));
+  } while (std::next_permutation(order.begin(), order.end()));
+  // Two answers at once.
+  EXPECT_THAT(play_datagrams<Memcached>({c(head(1, 0, 1) + "get a\r\n"), c(head(2, 0, 1) + "get b\r\n"),
+                                         s(head(1, 1, 2) + "11\r\nEND\r\n"), s(head(2, 0, 2) + "VALUE b 0 4\r\n22"),
+                                         s(head(1, 0, 2) + "VALUE a 0 4\r\n11"), s(head(2, 1, 2) + "22\r\nEND\r\n")}),
+              ::testing::ElementsAre(HasSubstr(R"("value":"1111")"), HasSubstr(R"("value":"2222")")));
+  // The third is lost: what stands before it is shown. Without the first nothing can be said.
+  EXPECT_THAT(play_datagrams<Memcached>({c(head(7, 0, 1) + "get a b\r\n"), s(head(7, 0, 4) + parts[0]),
+                                         s(head(7, 1, 4) + parts[1]), s(head(7, 3, 4) + parts[3])}),
+              ::testing::ElementsAre(AllOf(HasSubstr(R"("value":"ABCDE")"), HasSubstr(R"("truncated":true)"))));
+  EXPECT_THAT(play_datagrams<Memcached>({c(head(7, 0, 1) + "get a b\r\n"), s(head(7, 1, 4) + parts[1])}),
+              ::testing::ElementsAre(HasSubstr("2 req")));
+}
+
+/// Datagrams that claim to be parts hold no more than the limits say, and each byte is read or counted.
+TEST(Memcached, JoinsAreBounded) {
+  Collected out;
+  out.limits.header_cap = 10'000;
+  Memcached session;
+  const auto feed = [&](const std::string& bytes, Timestamp time) {
+    session.dissect({kToClient, as_bytes(bytes), time, true, true}, out);
+  };
+  for (int i = 0; i < 1000; ++i) feed(head(i, 0, 65535) + "VALUE a 0 400\r\n" + std::string(300, 'x'), Timestamp{});
+  EXPECT_EQ(out.finished, 1000u - Joins::kMost);
+  EXPECT_EQ(out.counted(Counter::kTooManyPending), 1000u - Joins::kMost);
+  for (int i = 0; i < 1000; ++i) feed(head(999, i + 1, 65535) + std::string(300, 'y'), Timestamp{});
+  EXPECT_EQ(out.finished, 1000u);
+  EXPECT_GT(out.counted(Counter::kBodyCapped), 0u);
+  EXPECT_GT(out.counted(Counter::kSkippedBytes), 900u * 300);
+  // What never becomes whole is given up in time.
+  feed(head(5, 0, 2) + "VALUE a 0 400\r\nxx", timestamp_from_ns(5));
+  session.expire(timestamp_from_ns(6), out);
+  EXPECT_EQ(out.finished, 1001u);
+  session.close(false, out);
+  EXPECT_EQ(out.held(), 0);
 }
 
 TEST(Memcached, Probe) {

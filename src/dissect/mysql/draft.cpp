@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "dissect/build.h"
 #include "dissect/mysql/wire.h"
 #include "dissect/text.h"
 
@@ -100,7 +101,7 @@ Value error_code_text(const Value& error, Arena& arena) {
 Value request_payload(Item* item, std::string_view user, std::string_view database) {
   Draft& d = draft(item);
   Arena& a = item->arena;
-  MapBuilder<12> map;
+  MapBuilder<14> map;
   map.add("command", d.ssl ? std::string_view("SSLRequest") : command_name(d.code));
   if (!d.query.empty() || d.code == kQuery) map.add("query", text_or_bytes(d.query, true));
   if (d.has_statement) map.add("statementId", d.statement_id);
@@ -111,6 +112,7 @@ Value request_payload(Item* item, std::string_view user, std::string_view databa
   if (!d.password.is_null()) map.add("password", d.password);
   if (!d.attributes.is_null()) map.add("attributes", d.attributes);
   if (!d.parameters.is_null()) map.add("parameters", d.parameters);
+  if (d.bulk_rows != 0) map.add("parameterRows", d.bulk_rows);
   if (d.file_bytes != 0) map.add("fileBytes", d.file_bytes);
   if (d.truncated) map.add("truncated", true);
   return map.build(a);
@@ -118,7 +120,7 @@ Value request_payload(Item* item, std::string_view user, std::string_view databa
 
 Value response_payload(Item* item) {
   Draft& d = draft(item);
-  MapBuilder<18> map;
+  MapBuilder<20> map;
   map.add("success", !d.failed);
   map.add("status", d.failed ? error_code_text(d.error, item->arena) : Value("OK"));
   if (d.results != 0) map.add("results", d.results);
@@ -128,6 +130,7 @@ Value response_payload(Item* item) {
   }
   if (d.warnings != 0) map.add("warnings", unsigned{d.warnings});
   if (!d.text.empty()) map.add("text", text_or_bytes(d.text, true));
+  if (!d.session.is_null()) map.add("session", d.session);
   if (d.code == kPrepare && d.has_statement) {
     map.add("parameterCount", d.parameter_count);
     map.add("columnCount", d.column_count);
@@ -228,6 +231,133 @@ void read_parameters(Item* item, ByteReader& r, size_t n, bool named, std::vecto
   draft(item).parameters = Value::list(list);
 }
 
+namespace {
+
+constexpr size_t kMaxVariables = 64;  // of a session that are shown
+
+/// Steps over what binary_value() reads.
+void skip_binary(ByteReader& r, uint8_t type) {
+  switch (type) {
+    case 1: return r.skip(1);
+    case 2:
+    case 13: return r.skip(2);
+    case 3:
+    case 4:
+    case 9: return r.skip(4);
+    case 5:
+    case 8: return r.skip(8);
+    case 6: return;
+    case 7:
+    case 10:
+    case 11:
+    case 12: return r.skip(r.u8());
+    default: return r.skip(static_cast<size_t>(std::min<uint64_t>(lenenc(r), SIZE_MAX)));
+  }
+}
+
+/// One parameter of a bulk execution, behind its indicator.
+Value bulk_value(Item* item, ByteReader& r, uint16_t type) {
+  constexpr std::string_view kIndicators[] = {"", "null", "default", "ignore"};
+  const uint8_t indicator = r.u8();
+  if (indicator > 3) return r.fail(), Value();
+  if (indicator == 0)
+    return keep_value(item, binary_value(r, static_cast<uint8_t>(type), (type & 0x8000) != 0, item->arena));
+  if (indicator == 1) return {};
+  MapBuilder<1> map;
+  map.add("indicator", kIndicators[indicator]);
+  return map.build(item->arena);
+}
+
+/// One change of the session's state by its type (enum_session_state_type of the server's sources).
+void add_change(Item* item, uint8_t type, ByteReader r, MapOf& map, MapOf& variables) {
+  switch (type) {
+    case 0:  // system variables: MariaDB puts several into one
+      while (r.remaining() > 0 && variables.size() < kMaxVariables) {
+        const std::string_view name = keep(item, lenenc_text(r));
+        const Value value = keep_value(item, lenenc_text(r));
+        if (!r.ok()) return;
+        if (is_text(name)) variables.add(name, value);
+      }
+      return;
+    case 1: {
+      const std::string_view schema = keep(item, lenenc_text(r).substr(0, 256));
+      if (!r.ok()) return;
+      draft(item).schema = schema;
+      return map.add("schema", text_or_bytes(schema));
+    }
+    case 2: return map.add("stateChanged", lenenc_text(r) == "1");
+    case 3: r.skip(1); return map.add("gtids", keep_value(item, lenenc_text(r)));  // behind their encoding, 0
+    case 4: return map.add("transactionCharacteristics", keep_value(item, lenenc_text(r)));
+    case 5: return map.add("transactionState", keep_value(item, lenenc_text(r)));
+    default: return;
+  }
+}
+
+Value session_value(Item* item, ByteReader r) {
+  MapOf map(item->arena), variables(item->arena);
+  for (int i = 0; i < 256 && r.remaining() > 0; ++i) {
+    const uint8_t type = r.u8();
+    const std::string_view change = lenenc_text(r);
+    if (!r.ok()) break;
+    add_change(item, type, ByteReader(as_bytes(change)), map, variables);
+  }
+  if (!variables.empty()) map.add("variables", variables.build());
+  return map.build();
+}
+
+}  // namespace
+
+void read_bulk(Item* item, ByteReader& r, size_t n, std::vector<uint16_t>& known) {
+  constexpr uint16_t kSendsTypes = 128;
+  const bool sent = (r.le16() & kSendsTypes) != 0;
+  if (!r.ok() || n == 0 || (sent && r.remaining() < n * 2)) return;
+  std::vector<uint16_t> types = sent ? std::vector<uint16_t>(n) : known;
+  if (sent) {
+    for (uint16_t& type : types) type = r.le16();
+    known.assign(types.begin(), types.begin() + static_cast<ptrdiff_t>(std::min<size_t>(n, kMaxParameters)));
+  }
+  if (types.size() != n) return;  // they were sent before our time, or there are more than are kept
+  Draft& d = draft(item);
+  const auto rows = item->arena.array<Value>(kMaxRows);
+  const size_t shown = std::min<size_t>(n, kMaxParameters);
+  size_t kept = 0;
+  for (; r.remaining() > 0; ++d.bulk_rows) {
+    const bool keeps = kept < kMaxRows;
+    const auto row = item->arena.array<Value>(keeps ? shown : 0);
+    for (size_t i = 0; i < n && r.ok(); ++i) {
+      if (keeps && i < shown) {
+        row[i] = bulk_value(item, r, types[i]);
+      } else if (r.u8() == 0) {
+        skip_binary(r, static_cast<uint8_t>(types[i]));
+      }
+    }
+    if (!r.ok()) break;  // the packet was cut
+    if (keeps) rows[kept++] = Value::list(row);
+  }
+  d.parameters = Value::list(rows.first(kept));
+}
+
+void read_tail_of_ok(Item* item, ByteReader& r, uint16_t status) {
+  if (r.remaining() == 0) return;
+  Draft& d = draft(item);
+  const std::string_view rest = as_text(r.rest());
+  std::string_view text = rest;
+  ByteReader tracked(as_bytes(rest));
+  if (const std::string_view remark = lenenc_text(tracked); (status & kStateChanged) != 0 && tracked.ok()) {
+    ByteReader changes = tracked;
+    const uint64_t size = lenenc(changes);
+    if (changes.ok() && size == changes.remaining()) {
+      text = remark;
+      d.session = session_value(item, changes);
+    }
+  }
+  // Without changes the remark is length-encoded or, from older servers, plain.
+  if (text.data() == rest.data() && text.size() > 1 && static_cast<uint8_t>(text[0]) == text.size() - 1)
+    text.remove_prefix(1);
+  if (d.text.empty() && !text.empty() && is_text(text) && static_cast<uint8_t>(text[0]) >= 32)
+    d.text = keep(item, text.substr(0, 512));
+}
+
 void read_ok(Item* item, Bytes body, uint16_t& status) {
   Draft& d = draft(item);
   ByteReader r(body);
@@ -239,13 +369,9 @@ void read_ok(Item* item, Bytes body, uint16_t& status) {
   if (!d.has_ok) {
     d.affected = affected;
     d.insert_id = insert_id;
-    if (r.remaining() > 0) {
-      std::string_view text = as_text(r.rest());  // with session tracking length-encoded, before plain
-      if (text.size() > 1 && static_cast<uint8_t>(text[0]) == text.size() - 1) text.remove_prefix(1);
-      if (is_text(text) && static_cast<uint8_t>(text[0]) >= 32) d.text = keep(item, text.substr(0, 512));
-    }
   }
   d.has_ok = true;
+  read_tail_of_ok(item, r, status);
 }
 
 }  // namespace baleen::dissect::mysql

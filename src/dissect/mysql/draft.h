@@ -11,8 +11,9 @@ namespace baleen::dissect::mysql {
 /// (https://dev.mysql.com/doc/dev/mysql-server/latest/group__group__cs__capabilities__flags.html).
 constexpr uint64_t kConnectWithDb = 0x8, kCompress = 0x20, kProtocol41 = 0x200, kSsl = 0x800, kSecure = 0x8000,
                    kPluginAuth = 0x80000, kAttributes = 0x100000, kLenencAuth = 0x200000, kZstd = 0x4000000,
-                   kQueryAttributes = 0x8000000;
-constexpr uint32_t kFull = 0xFFFFFF;  // the length of a packet that the next one goes on with
+                   kQueryAttributes = 0x8000000, kSessionTrack = 0x800000;
+constexpr uint16_t kStateChanged = 0x4000;  // status of an OK (SERVER_SESSION_STATE_CHANGED)
+constexpr uint32_t kFull = 0xFFFFFF;        // the length of a packet that the next one goes on with
 constexpr uint32_t kMaxRows = 20, kMaxColumns = 256, kMaxParameters = 64;
 
 enum Code : uint8_t {
@@ -55,7 +56,9 @@ struct Draft {
   bool has_ok = false;
   size_t budget = 0;
   std::string_view query, user, database, text, file, version, client_plugin, server_plugin;
-  item::Value parameters, password, attributes, error;
+  item::Value parameters, password, attributes, error, session;
+  std::string_view schema;  // that the session now uses, when an OK says so
+  uint64_t bulk_rows = 0;
   item::Value* columns = nullptr;
   item::Value* rows = nullptr;
   uint16_t* types = nullptr;  // type | unsigned << 8
@@ -73,6 +76,12 @@ inline bool is_error(Bytes body) { return !body.empty() && body[0] == 0xFF; }
 item::Value error_value(Bytes body, Arena& arena);
 /// An OK packet, also one that took the place of EOF; gives the server's status flags.
 void read_ok(item::Item* item, Bytes body, uint16_t& status);
+/// What an OK says behind its warnings: a remark and, with kStateChanged, what has changed in the session
+/// (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html).
+void read_tail_of_ok(item::Item* item, ByteReader& r, uint16_t status);
+/// Rows of parameters behind the statement's number
+/// (https://mariadb.com/kb/en/com_stmt_bulk_execute/); the first kMaxRows are kept. `known` as for read_parameters().
+void read_bulk(item::Item* item, ByteReader& r, size_t n, std::vector<uint16_t>& known);
 /// Column definition 41: catalog, schema, table, org_table, name, org_name, then fixed fields. MariaDB may put extended
 /// metadata between, which only moves the fixed fields, so those are read from the end.
 void read_column(item::Item* item, Bytes body);

@@ -39,7 +39,9 @@ constexpr Field kFields[] = {
     {"request.password", "", FieldType::kBytes, "What the client proves itself with.", true},
     {"request.authentication", "", FieldType::kString, "The authentication plugin of the client."},
     {"request.attributes", "", FieldType::kMap, "The connection's attributes, such as program_name."},
-    {"request.parameters", "", FieldType::kList, "Bound parameters of an execution."},
+    {"request.parameters", "", FieldType::kList,
+     "Bound parameters of an execution; of a bulk execution a list of them for each of the first rows."},
+    {"request.parameterRows", "", FieldType::kInt, "How many rows of parameters a bulk execution sends."},
     {"request.fileBytes", "", FieldType::kInt, "Bytes of the file that LOAD DATA LOCAL INFILE sent."},
     {"request.truncated", "", FieldType::kBool, "Not all of the request was kept."},
     {"response.status", "", FieldType::kString, "OK or the error's number."},
@@ -47,6 +49,9 @@ constexpr Field kFields[] = {
     {"response.lastInsertId", "", FieldType::kInt, "The last generated key."},
     {"response.warnings", "", FieldType::kInt, "How many warnings there are."},
     {"response.text", "", FieldType::kString, "The answer of COM_STATISTICS, or the remark of an OK."},
+    {"response.session", "", FieldType::kMap,
+     "What has changed in the session, as the server tracks it: schema, variables, gtids, transactionState, "
+     "transactionCharacteristics, stateChanged."},
     {"response.columns", "", FieldType::kList, "Names of the columns of the first result."},
     {"response.rowCount", "", FieldType::kInt, "Rows that were sent."},
     {"response.rows", "", FieldType::kList, "The first rows."},
@@ -165,6 +170,7 @@ void Mysql::finish_front(Output& out) {
       while (!name.empty() && (name.front() == '`' || name.front() == ' ')) name.remove_prefix(1);
       names().database.assign(name);
     }
+    if (!d.schema.empty()) names().database.assign(d.schema);
   }
   finish(item, out);
 }
@@ -320,6 +326,7 @@ void Mysql::command(Bytes body, uint64_t size, const Input& in, Output& out) {
         if (named && (flags & 8) != 0) n = static_cast<size_t>(std::min<uint64_t>(lenenc(r), 65535));
         read_parameters(item, r, n, named, s != nullptr ? &s->types : nullptr);
       }
+      if (code == kBulkExecute && s != nullptr) read_bulk(item, r, s->parameters, s->types);
       if (code == kClose) forget(d.statement_id);
       break;
     }
@@ -386,6 +393,7 @@ void Mysql::answer(Bytes body, uint64_t size, const Input& in, Output& out) {
         lenenc(r);
         status = r.le16();
         d.warnings = r.le16();
+        if (r.ok()) read_tail_of_ok(t, r, status);
       }
       return end_of_result(d, status, out);
     }

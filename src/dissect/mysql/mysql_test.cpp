@@ -32,6 +32,7 @@ std::string ok(int affected = 0, int status = 2, const std::string& more = "") {
 }
 std::string eof(int status = 2) { return "\xfe" + le(0, 2) + le(status, 2); }
 std::string end_ok(int status = 2) { return "\xfe" + le(0, 2) + le(status, 2) + le(0, 2); }
+std::string changed(int type, const std::string& what) { return le(type, 1) + text(what); }
 std::string error(int code, const std::string& state, const std::string& message) {
   return "\xff" + le(code, 2) + "#" + state + message;
 }
@@ -162,6 +163,42 @@ std::vector<Row> rows() {
       {"MariaDB progress",
        {c(com(3, "alter table t")), s(packet(1, "\xff\xff\xff\1\1\2"s) + packet(2, ok()))},
        {R"~("success":true)~"}},
+      {"session state in an OK",
+       {c(com(3, "use shop2; set x")),
+        s(packet(1, ok(0, 0x4002,
+                       text("") +
+                           text(changed(1, text("shop2")) + changed(0, text("autocommit") + text("ON")) +
+                                changed(3, "\0"s + text("3E11:1-5")) + changed(5, text("T_______")) +
+                                changed(4, text("START TRANSACTION;")) + changed(2, text("1")) + changed(99, "new"))))),
+        c(com(14)), s(packet(1, ok()))},
+       {R"~("status":"OK"|"session":{"schema":"shop2","gtids":"3E11:1-5","transactionState":"T_______","transactionCharacteristics":"START TRANSACTION;","stateChanged":true,"variables":{"autocommit":"ON"}})~",
+        R"~("command":"COM_PING","database":"shop2")~"}},
+      {"session state behind a remark, of several variables (MariaDB)",
+       {c(com(3, "set a=1, b=2")),
+        s(packet(1, ok(0, 0x4002, text("Rows: 1") + text(changed(0, text("a") + text("1") + text("b") + text(""))))))},
+       {R"~("text":"Rows: 1","session":{"variables":{"a":"1","b":""}})~"}},
+      {"session state behind rows",
+       {c(com(3, "select 1")),
+        s(set(1, {"\1", column("a"), text("7"),
+                  "\xfe" + le(0, 2) + le(0x4002, 2) + le(0, 2) + text("") + text(changed(3, "\0"s + text("g:7")))}))},
+       {R"~("session":{"gtids":"g:7"}|"rows":[["7"]])~"}},
+      {"session state that is none",
+       {c(com(3, "set a=1")), s(packet(1, ok(0, 0x4002, text("") + "\x20" + changed(1, text("x")))))},
+       {R"~("results":1,"affectedRows":0,"lastInsertId":0})~"}},
+      {"bulk execution",
+       {c(com(22, "insert into t values (?,?)")),
+        s(set(1, {"\0"s + le(5, 4) + le(0, 2) + le(2, 2) + "\0\0\0"s, column("?"), column("?"), eof()})),
+        c(com(0xFA, le(5, 4) + le(128, 2) + le(0x8003, 2) + le(0xFD, 2) + "\0"s + le(0xFFFFFFFF, 4) + "\0"s +
+                        text("a") + "\1\0"s + text("b") + "\2\3"s)),
+        s(packet(1, ok(3))), c(com(0xFA, le(5, 4) + le(0, 2) + "\0"s + le(9, 4) + "\1"s)), s(packet(1, ok(1)))},
+       {"COM_STMT_PREPARE",
+        R"~("command":"COM_STMT_BULK_EXECUTE","query":"insert into t values (?,?)","statementId":5,"parameters":[[4294967295,"a"],[null,"b"],[{"indicator":"default"},{"indicator":"ignore"}]],"parameterRows":3|"affectedRows":3)~",
+        R"~("parameters":[[9,null]],"parameterRows":1)~"}},
+      {"bulk execution of a statement that nobody knows, and a broken one",
+       {c(com(0xFA, le(5, 4) + le(128, 2) + le(3, 2) + "\0"s + le(1, 4))), s(packet(1, ok(1))), c(com(22, "q")),
+        s(set(1, {"\0"s + le(5, 4) + le(0, 2) + le(1, 2) + "\0\0\0"s, column("?"), eof()})),
+        c(com(0xFA, le(5, 4) + le(128, 2) + le(3, 2) + "\0"s + le(1, 4) + "\7"s)), s(packet(1, ok(1)))},
+       {R"~("statementId":5}|"affectedRows":1)~", "COM_STMT_PREPARE", R"~("parameters":[[1]],"parameterRows":1)~"}},
       {"malformed", {c(com(3, "select 1")), s(packet(1, "\1\2\3\4"))}, {"4 req|error=neither"}},
       {"binlog",
        {c(com(18, "x")), s(packet(1, "\0event"s)), s(packet(2, "\0event"s))},
@@ -217,6 +254,20 @@ TEST(Mysql, PacketsBeyondSixteenMegabytes) {
   EXPECT_THAT(items[0], HasSubstr("req[16777227@1]"));
   EXPECT_THAT(items[0], HasSubstr(R"~("truncated":true)~"));
   EXPECT_THAT(items[1], HasSubstr(R"~("rowCount":1)~"));
+}
+
+TEST(Mysql, BulkRowsAreCountedAndTheFirstShown) {
+  std::string rows;
+  for (int i = 0; i < 1000; ++i) rows += "\0"s + "\7"s + le(2024, 2) + "\2\3\4\5\6"s + "\0"s + text("v");
+  const auto items =
+      play<Mysql>({c(com(22, "q")),
+                   s(set(1, {"\0"s + le(5, 4) + le(0, 2) + le(2, 2) + "\0\0\0"s, column("?"), column("?"), eof()})),
+                   c(com(0xFA, le(5, 4) + le(128, 2) + le(12, 2) + le(0xFD, 2) + rows)), s(packet(1, ok(9)))});
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_THAT(items[1], HasSubstr(R"~("parameterRows":1000)~"));
+  size_t shown = 0;
+  for (size_t at = 0; (at = items[1].find("2024-02-03 04:05:06", at)) != std::string::npos; ++at) ++shown;
+  EXPECT_EQ(shown, 20u);
 }
 
 TEST(Mysql, SwitchesToTls) {

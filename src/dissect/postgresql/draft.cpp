@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dissect/build.h"
 #include "dissect/text.h"
 
 namespace baleen::dissect::postgresql {
@@ -102,6 +103,7 @@ Value request_payload(Item* item, std::string_view user, std::string_view databa
   if (!database.empty()) map.add("database", a.copy(database));
   if (!d.statement.empty()) map.add("statement", d.statement);
   if (!d.portal.empty()) map.add("portal", d.portal);
+  if (d.version != 0) map.add("protocolVersion", version_text(d.version, a));
   if (!d.parameters.is_null()) map.add("parameters", d.parameters);
   if (d.max_rows != 0) map.add("maxRows", d.max_rows);
   if (d.op_count > 1) {
@@ -117,7 +119,7 @@ Value request_payload(Item* item, std::string_view user, std::string_view databa
 
 Value response_payload(Item* item) {
   Draft& d = draft(item);
-  MapBuilder<18> map;
+  MapBuilder<20> map;
   if (!d.accepted.is_null()) map.add("accepted", d.accepted);
   map.add("success", !d.failed);
   map.add("status", d.failed ? d.error["code"] : Value("OK"));
@@ -135,9 +137,13 @@ Value response_payload(Item* item) {
     map.add("transaction", d.transaction == 'I' ? "idle" : d.transaction == 'T' ? "active" : "failed");
   if (!d.authentication.empty()) map.add("authentication", d.authentication);
   if (d.parameter_count != 0) map.add("parameters", Value::map({d.settings, d.parameter_count}));
-  if (d.process_id != 0) {
+  if (d.negotiated != 0) {
+    map.add("protocolVersion", version_text(d.negotiated, item->arena));
+    map.add("unsupportedOptions", d.unsupported);
+  }
+  if (!d.secret_key.is_null()) {
     map.add("processId", d.process_id);
-    map.add("secretKey", d.secret_key);
+    map.add(d.secret_key.is_number() ? "secretKey" : "secretKeyBytes", d.secret_key);
   }
   return map.build(item->arena);
 }
@@ -181,6 +187,26 @@ std::string_view authentication_name(uint32_t code) {
     case 10: return "sasl";
     default: return "";
   }
+}
+
+std::string_view version_text(uint32_t version, Arena& arena) {
+  return join({decimal(version >> 16, arena), ".", decimal(version & 0xFFFF, arena)}, arena);
+}
+
+Value cancel_key(Bytes key, Arena& arena) {
+  if (key.size() == 4) return Value(static_cast<int64_t>(static_cast<int32_t>(load_be32(key.data()))));
+  return Value::bytes(arena.copy(key.first(std::min(key.size(), kMaxKey))));
+}
+
+void read_negotiation(Item* item, Bytes body) {
+  Draft& d = draft(item);
+  ByteReader r(body);
+  const uint32_t newest = r.be32();
+  d.negotiated = newest >> 16 == 0 ? 3u << 16 | newest : newest;  // documented as the minor version; sent as a whole
+  ListOf options(item->arena);
+  for (uint32_t n = std::min(r.be32(), kMaxOptions); n > 0 && r.remaining() > 1; --n)
+    options.push(keep_value(item, c_string(r)));
+  d.unsupported = options.build();
 }
 
 void read_columns(Item* item, Bytes body) {

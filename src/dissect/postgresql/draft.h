@@ -9,6 +9,8 @@ namespace baleen::dissect::postgresql {
 
 constexpr uint32_t kMaxRows = 20;  // shown per item
 constexpr uint32_t kMaxNotices = 8;
+constexpr uint32_t kMaxOptions = 32;
+constexpr size_t kMaxKey = 256;  // bytes of a cancel key (protocol-message-formats, BackendKeyData)
 constexpr uint32_t kSslRequest = 80877103, kGssRequest = 80877104, kCancelRequest = 80877102;
 
 /// The kinds of messages that a client or a server sends.
@@ -26,11 +28,12 @@ struct Draft {
   char transaction = 0;
   uint32_t completions = 0;
   uint32_t row_count = 0, rows_kept = 0, notice_count = 0, tag_count = 0, parameter_count = 0;
-  int32_t max_rows = 0, process_id = 0, secret_key = 0;
-  size_t budget = 0;  // bytes of content that may still be kept
+  int32_t max_rows = 0, process_id = 0;
+  uint32_t version = 0, negotiated = 0;  // of the protocol, major and minor; 0: not said
+  size_t budget = 0;                     // bytes of content that may still be kept
   std::string_view query, statement, portal, tag;
   std::string_view authentication;
-  item::Value parameters, password, columns, error, accepted;
+  item::Value parameters, password, columns, error, accepted, secret_key, unsupported;
   uint64_t copy_in = 0, copy_out = 0;
   item::Value* rows = nullptr;
   item::Value* notices = nullptr;
@@ -54,6 +57,12 @@ item::Value response_payload(item::Item* item);
 /// The fields of an error or notice (https://www.postgresql.org/docs/current/protocol-error-fields.html).
 item::Value error_fields(Bytes body, Arena& arena);
 std::string_view authentication_name(uint32_t code);
+/// "3.2" of 0x30002.
+std::string_view version_text(uint32_t version, Arena& arena);
+/// What allows to cancel: a number where it has four bytes, as up to protocol 3.0, else bytes, of which 3.2 allows 256.
+item::Value cancel_key(Bytes key, Arena& arena);
+/// NegotiateProtocolVersion: the version that the server speaks, and options that it does not know.
+void read_negotiation(item::Item* item, Bytes body);
 void read_columns(item::Item* item, Bytes body);
 void read_row(item::Item* item, Bytes body);
 /// What a Bind says behind the names of its portal and statement.

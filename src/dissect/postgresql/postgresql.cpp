@@ -41,6 +41,8 @@ constexpr Field kFields[] = {
     {"request.maxRows", "", FieldType::kInt, "Rows that an Execute asks for."},
     {"request.processId", "", FieldType::kInt, "The server process that a CancelRequest names."},
     {"request.secretKey", "", FieldType::kInt, "The key that allows to cancel.", true},
+    {"request.secretKeyBytes", "", FieldType::kBytes, "The key where it is not four bytes long (protocol 3.2).", true},
+    {"request.protocolVersion", "", FieldType::kString, "The version that a start-up asks for: 3.0, 3.2."},
     {"request.password", "", FieldType::kBytes, "What the client proves itself with: password, digest or SASL message.",
      true},
     {"request.copyBytes", "", FieldType::kInt, "Bytes of COPY data sent to the server."},
@@ -49,6 +51,10 @@ constexpr Field kFields[] = {
     {"response.parameters", "", FieldType::kMap, "Settings that the server reports."},
     {"response.processId", "", FieldType::kInt, "The server process of the connection."},
     {"response.secretKey", "", FieldType::kInt, "The key that allows to cancel its queries.", true},
+    {"response.secretKeyBytes", "", FieldType::kBytes, "The key where it is not four bytes long (protocol 3.2).", true},
+    {"response.protocolVersion", "", FieldType::kString,
+     "The newest version that the server speaks, where it is not what the start-up asked for."},
+    {"response.unsupportedOptions", "", FieldType::kList, "Protocol options of the start-up that the server ignores."},
     {"response.tag", "", FieldType::kString, "The command tag, such as INSERT 0 1."},
     {"response.tags", "", FieldType::kList, "All tags, of a query of several statements."},
     {"response.completions", "", FieldType::kInt, "Statements that were completed, suspended, empty or failed."},
@@ -211,7 +217,8 @@ Step Postgresql::startup(const Input& in, Bytes body, uint32_t code, Output& out
     map.add("type", "CancelRequest");
     map.add("command", "CancelRequest");
     map.add("processId", static_cast<int64_t>(load_be32(body.data())));
-    map.add("secretKey", static_cast<int64_t>(load_be32(&body[4])));
+    const Value key = cancel_key(body.subspan(4), item->arena);
+    map.add(key.is_number() ? "secretKey" : "secretKeyBytes", key);
     item->request = {map.build(item->arena), in.time, size, true};
     out.finish(item);  // the server only closes the connection
     return Step::took(size);
@@ -231,6 +238,7 @@ Step Postgresql::startup(const Input& in, Bytes body, uint32_t code, Output& out
     }
     if (n.database.empty()) n.database = n.user;  // the documented default
     d.parameters = map.build(item->arena);
+    d.version = code;
     d.closing = 'Z';
   }
   waiting_.push(item, out);
@@ -426,8 +434,9 @@ void Postgresql::backend(char type, Bytes body, uint64_t size, const Input& in, 
       return;
     case 'K':
       d.process_id = static_cast<int32_t>(r.be32());
-      d.secret_key = static_cast<int32_t>(r.be32());
+      if (const Bytes key = r.rest(); r.ok() && key.size() >= 4) d.secret_key = cancel_key(key, t->arena);
       return;
+    case 'v': return read_negotiation(t, body);
     case 'N':
       if (d.notices == nullptr) d.notices = t->arena.array<Value>(kMaxNotices).data();
       if (d.notice_count < kMaxNotices) d.notices[d.notice_count] = error_fields(body, t->arena);

@@ -62,7 +62,7 @@ std::vector<Row> rows() {
        {R"~("command":"SELEC"|"success":false,"status":"42601"|"error":{"code":"42601","message":"syntax error","severity":"ERROR"},"transaction":"failed")~"}},
       {"start-up",
        {c(start), s(m('R', be32(5) + "salt")), c(m('p', z("md5abc"))), s(authenticated)},
-       {R"~("type":"StartupMessage","command":"StartupMessage","user":"bob","database":"shop","parameters":{"user":"bob","database":"shop"},"password":"md5abc"|"authentication":"md5","parameters":{"TimeZone":"UTC"},"processId":77,"secretKey":99)~"}},
+       {R"~("type":"StartupMessage","command":"StartupMessage","user":"bob","database":"shop","protocolVersion":"3.0","parameters":{"user":"bob","database":"shop"},"password":"md5abc"|"authentication":"md5","parameters":{"TimeZone":"UTC"},"processId":77,"secretKey":99)~"}},
       {"names stay",
        {c(start), s(authenticated), c(query("x")), s(tag("X") + ready())},
        {"StartupMessage", R"~("user":"bob","database":"shop")~"}},
@@ -80,6 +80,20 @@ std::vector<Row> rows() {
       {"cancel",
        {c(untyped(80877102, be32(5) + be32(6)))},
        {R"~(0 req|"type":"CancelRequest","command":"CancelRequest","processId":5,"secretKey":6)~"}},
+      {"cancel with a long key (protocol 3.2)",
+       {c(untyped(80877102, be32(5) + std::string(32, 'k')))},
+       {R"~(0 req[44@|"command":"CancelRequest","processId":5,"secretKeyBytes":"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")~"}},
+      {"protocol 3.2",
+       {c(untyped(196610, z("user") + z("bob") + '\0')),
+        s(m('R', be32(0)) + m('K', be32(77) + std::string("\0\1\2\xff", 4) + std::string(28, 'k')) + ready())},
+       {R"~("protocolVersion":"3.2"|"processId":77,"secretKeyBytes":"AAEC/2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")~"}},
+      {"a server that speaks less, and knows not every option",
+       {c(untyped(196610, z("user") + z("bob") + z("_pq_.x") + z("1") + z("_pq_.y") + z("2") + '\0')),
+        s(m('v', be32(196608) + be32(2) + z("_pq_.x") + z("_pq_.y")) + authenticated)},
+       {R"~("protocolVersion":"3.2"|"_pq_.x":"1"|"protocolVersion":"3.0","unsupportedOptions":["_pq_.x","_pq_.y"],"processId":77,"secretKey":99)~"}},
+      {"a server that names its minor version alone",
+       {c(untyped(196610, z("user") + z("bob") + '\0')), s(m('v', be32(1) + be32(0)) + authenticated)},
+       {R"~("protocolVersion":"3.1","unsupportedOptions":[])~"}},
       {"extended",
        {c(parse("", "select $1") + bind("", "", "7") + describe('P', "") + execute() + kSync),
         s(kBound + m('T', be16(1) + column("n")) + row({"7"}) + tag("SELECT 1") + ready())},
@@ -221,6 +235,8 @@ TEST(Postgresql, Probe) {
   EXPECT_EQ(probe(kToServer, bind("", "", "1") + execute() + kSync), Probe::kUnsure);
   EXPECT_EQ(probe(kToClient, m('T', be16(1) + column("n")) + row({"1"}) + tag("SELECT 1")), Probe::kYes);
   EXPECT_EQ(probe(kToClient, ready()), Probe::kYes);
+  EXPECT_EQ(probe(kToClient, m('K', be32(7) + std::string(32, 'k')) + ready()), Probe::kYes);
+  EXPECT_EQ(probe(kToClient, m('K', be32(7) + std::string(257, 'k')) + ready()), Probe::kNo);
   EXPECT_EQ(probe(kToServer, "GET / HTTP/1.1\r\n\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToServer, "PUT / HTTP/1.1\r\n\r\n"), Probe::kNo);
   EXPECT_EQ(probe(kToServer, "\x16\x03\x01\x02\x00"), Probe::kNo);

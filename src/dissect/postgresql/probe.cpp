@@ -109,7 +109,7 @@ Looks looks_like(std::string_view t, bool client, uint64_t& size) {
                                                                          : Looks::kNo)
                                                    : Looks::kNo;
     }
-    case 'K': return of_length(12);
+    case 'K': return length >= 12 && length <= 8 + kMaxKey ? Looks::kMaybe : Looks::kNo;
     case 'I':
     case 's':
     case '1':

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "codec/inflate.h"
 #include "dissect/tls/certificate.h"
 #include "dissect/tls/names.h"
 
@@ -119,6 +120,28 @@ Value read_certificates(Bytes body, bool modern, Arena& arena) {
     if (const Value v = read_certificate(der, arena); !v.is_null()) list.push(v);
   }
   return list.build();
+}
+
+CompressedCertificates read_compressed_certificates(Bytes body, size_t most, Arena& arena) {
+  ByteReader r(body);
+  const uint16_t algorithm = r.be16();
+  const size_t size = r.be24();
+  const Bytes packed = r.bytes(r.be24());
+  // Section 7.3.
+  const codec::Coding coding = algorithm == 1   ? codec::Coding::kDeflate
+                               : algorithm == 2 ? codec::Coding::kBrotli
+                               : algorithm == 3 ? codec::Coding::kZstd
+                                                : codec::Coding::kUnknown;
+  CompressedCertificates out;
+  out.algorithm = algorithm == 1   ? "zlib"
+                  : algorithm == 2 ? "brotli"
+                  : algorithm == 3 ? "zstd"
+                                   : decimal(algorithm, arena);
+  if (!r.ok() || size == 0 || size > most || coding == codec::Coding::kUnknown) return out;
+  const codec::Decoded plain = codec::decode(coding, packed, size, arena);
+  if (plain.ending == codec::Ending::kWhole && plain.bytes.size() == size)
+    out.certificates = read_certificates(plain.bytes, true, arena);
+  return out;
 }
 
 }  // namespace baleen::dissect::tls

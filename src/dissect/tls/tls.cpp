@@ -32,7 +32,8 @@ struct Side {
   Timestamp time{};
   bool hello = false, broken = false;
   Value certificates, alert;
-  MapOf* fields = nullptr;  // of the payload
+  std::string_view compression;  // of the certificates
+  MapOf* fields = nullptr;       // of the payload
 };
 
 constexpr size_t kMaxHandshake = 64 << 10;
@@ -112,6 +113,9 @@ constexpr Field kFields[] = {
     {"response.ja3s", "", kString, "JA3S fingerprint of the ServerHello."},
     {"response.extensions", "", kList, "Names of the extensions."},
     {"response.group", "", kString, "Key exchange group of TLS 1.3, or curve of an ECDHE suite."},
+    {"request.certificateCompression", "", kString,
+     "How the client's certificates were compressed (RFC 8879): zlib, brotli, zstd or another algorithm's number."},
+    {"response.certificateCompression", "", kString, "How the server's certificates were compressed."},
     {"response.resumed", "", kBool, "An earlier session goes on: no certificates are sent."},
     {"response.helloVerified", "", kBool, "The server of DTLS asked for a cookie first."},
     {"response.helloRetry", "", kBool, "The server asked for another ClientHello first."},
@@ -141,6 +145,7 @@ enum HandshakeType : uint8_t {
   kCertificateRequest = 13,
   kFinished = 20,
   kCertificateStatus = 22,
+  kCompressedCertificate = 25,
 };
 constexpr size_t kRecordHead = 5;
 constexpr size_t kMaxRecord = 16384 + 2048;
@@ -369,6 +374,13 @@ void Tls::handshake_message(Direction direction, uint8_t type, Bytes body, Outpu
   const bool modern = h.version >= 0x0304, to_server = direction == Direction::kToServer;
   switch (type) {
     case kCertificate: side.certificates = read_certificates(body, modern, arena); return;
+    case kCompressedCertificate: {
+      const CompressedCertificates read = read_compressed_certificates(body, kMaxHandshake, arena);
+      side.compression = read.algorithm;
+      if (read.certificates.is_null()) return out.count(Counter::kDecodeFailed);
+      side.certificates = read.certificates;
+      return;
+    }
     case kCertificateRequest: h.certificate_requested |= !to_server; return;
     case kCertificateStatus: h.stapled |= !to_server; return;
     case kNewSessionTicket: h.ticket |= !to_server; return;
@@ -489,6 +501,7 @@ void Tls::finish(Output& out) {
     const bool client = d == Direction::kToServer;
     if (side.fields == nullptr) bare.add("info", "Alert");
     if (!side.certificates.is_null()) out_fields.add("certificates", side.certificates);
+    out_fields.add_text("certificateCompression", side.compression);
     if (!client && side.fields != nullptr) {
       out_fields.add("resumed", h->resumed && side.certificates.is_null());
       if (h->retry) out_fields.add("helloRetry", true);

@@ -1,9 +1,20 @@
 #include "dissect/tls/tls.h"
 
+#include <openssl/evp.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <array>
+
 #include "dissect/test_table.h"
+#include "dissect/tls/decrypt/key_log.h"
+#include "dissect/tls/decrypt/key_schedule.h"
+#include "dissect/tls/describe.h"
 
 namespace baleen::dissect::tls {
 namespace {
+
+using namespace std::string_literals;
 
 std::string record(int type, const std::string& body) { return be(type, 1) + be(0x0303, 2) + sized(2, body); }
 std::string handshake(int type, const std::string& body) { return be(type, 1) + sized(3, body); }
@@ -51,6 +62,19 @@ std::string v2_hello() {
   return be(0x8000 | body.size(), 2) + body;
 }
 
+/// The content of a Certificate message of TLS 1.3 with one certificate, packed by zlib or zstd (RFC 8879 7.3).
+std::string packed_certificate(int algorithm) {
+  const std::string plain = be(0, 1) + sized(3, sized(3, certificate()) + be(0, 2));
+  std::string packed(std::max<size_t>(compressBound(plain.size()), ZSTD_compressBound(plain.size())), '\0');
+  if (algorithm == 3) {
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), plain.data(), plain.size(), 3));
+  } else {
+    uLongf n = packed.size();
+    compress(reinterpret_cast<Bytef*>(packed.data()), &n, reinterpret_cast<const Bytef*>(plain.data()), plain.size());
+    packed.resize(n);
+  }
+  return be(algorithm, 2) + be(plain.size(), 3) + sized(3, packed);
+}
 std::vector<Row> rows() {
   const std::string done = handshake(14, "");
   const std::string retry_random = unhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C");
@@ -117,6 +141,92 @@ std::vector<Row> rows() {
        {c(record(22, handshake(1, client_body("").substr(0, 30)))), s(record(21, be(2, 1) + be(50, 1)))},
        {R"~(4 res|error=malformed handshake)~"}},
   };
+}
+
+/// A record of TLS 1.3 with AES-128-GCM (RFC 8446 5.2), by libcrypto alone.
+std::string sealed(const std::string& secret, uint8_t number, int type, const std::string& content) {
+  std::array<uint8_t, 16> key{};
+  std::array<uint8_t, 12> iv{};
+  expand_label(EVP_sha256(), as_bytes(secret), "key", key);
+  expand_label(EVP_sha256(), as_bytes(secret), "iv", iv);
+  iv.back() = static_cast<uint8_t>(iv.back() ^ number);
+  const std::string inner = content + be(type, 1), head = be(0x170303, 3) + be(inner.size() + 16, 2);
+  std::string out(inner.size() + 16, '\0');
+  auto* const to = reinterpret_cast<uint8_t*>(out.data());
+  int n = 0;
+  EVP_CIPHER_CTX* const context = EVP_CIPHER_CTX_new();
+  EVP_EncryptInit_ex(context, EVP_aes_128_gcm(), nullptr, key.data(), iv.data());
+  EVP_EncryptUpdate(context, nullptr, &n, as_bytes(head).data(), static_cast<int>(head.size()));
+  EVP_EncryptUpdate(context, to, &n, as_bytes(inner).data(), static_cast<int>(inner.size()));
+  EVP_EncryptFinal_ex(context, to + n, &n);
+  EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, 16, to + inner.size());
+  EVP_CIPHER_CTX_free(context);
+  return head + out;
+}
+
+/// The item of a handshake of TLS 1.3 in which both ends send such a CompressedCertificate, and what was not decoded.
+std::pair<std::string, uint64_t> handshake_with(const std::string& content) {
+  const auto hex_of = [](const std::string& bytes) {
+    std::string out;
+    for (const char byte : bytes) out += "0123456789abcdef"[byte >> 4 & 15], out += "0123456789abcdef"[byte & 15];
+    return out;
+  };
+  const std::string server(32, 'S'), client(32, 'C'), random = hex_of(std::string(32, 'r'));
+  KeyLog log;
+  log.add("SERVER_HANDSHAKE_TRAFFIC_SECRET " + random + " " + hex_of(server) + "\nCLIENT_HANDSHAKE_TRAFFIC_SECRET " +
+          random + " " + hex_of(client) + "\nSERVER_TRAFFIC_SECRET_0 " + random + " " + hex_of(server) +
+          "\nCLIENT_TRAFFIC_SECRET_0 " + random + " " + hex_of(client) + "\n");
+  Collected out;
+  out.limits.key_log = &log;
+  Tls tls;
+  Player player(tls, out);
+  const std::string message = handshake(25, content), finished = handshake(20, std::string(32, 'f'));
+  player.arrive(Direction::kToServer, record(22, client_hello(kSni + kVersions)));
+  player.arrive(Direction::kToClient, record(22, server_hello(0x1301, extension(43, be(0x0304, 2)))) +
+                                          sealed(server, 0, 22, handshake(8, sized(2, "")) + message.substr(0, 9)) +
+                                          sealed(server, 1, 22, message.substr(9) + finished));
+  player.arrive(Direction::kToServer, sealed(client, 0, 22, message + finished));
+  tls.close(false, out);
+  EXPECT_EQ(out.items.size(), 1u);
+  return {out.items.empty() ? "" : out.items[0], out.counted(Counter::kDecodeFailed)};
+}
+
+TEST(Tls, ShowsCompressedCertificates) {
+  for (const auto& [algorithm, name] : {std::pair(1, "zlib"), std::pair(3, "zstd")}) {
+    const auto [item, failed] = handshake_with(packed_certificate(algorithm));
+    const std::string shown = R"~("certificates":[{"subject":"CN=example.org, O=Org")~",
+                      compression = R"~("certificateCompression":")~"s + name + "\"";
+    for (const std::string& wanted : {shown, compression}) {
+      const size_t first = item.find(wanted);
+      ASSERT_NE(first, std::string::npos) << item;
+      EXPECT_NE(item.find(wanted, first + 1), std::string::npos) << "of both ends: " << item;
+    }
+    EXPECT_EQ(failed, 0u);
+  }
+  const auto [item, failed] = handshake_with(be(9, 2) + packed_certificate(1).substr(2));
+  EXPECT_THAT(item, ::testing::HasSubstr(R"~("certificateCompression":"9")~"));
+  EXPECT_THAT(item, ::testing::Not(::testing::HasSubstr("\"certificates\"")));
+  EXPECT_EQ(failed, 2u);
+}
+
+TEST(Tls, CompressedCertificatesAreBounded) {
+  const auto read = [](const std::string& content, size_t most) {
+    Arena arena;
+    const CompressedCertificates got = read_compressed_certificates(as_bytes(content), most, arena);
+    return std::pair(std::string(got.algorithm), got.certificates.size());
+  };
+  const std::string good = packed_certificate(1);
+  const size_t plain = static_cast<uint8_t>(good[3]) << 8 | static_cast<uint8_t>(good[4]);
+  EXPECT_EQ(read(good, plain), std::pair("zlib"s, size_t{1}));
+  EXPECT_EQ(read(good, plain - 1), std::pair("zlib"s, size_t{0}));
+  // Not as long as it says, one way or the other.
+  EXPECT_EQ(read(good.substr(0, 2) + be(plain + 1, 3) + good.substr(5), 1 << 16).second, 0u);
+  EXPECT_EQ(read(good.substr(0, 2) + be(plain - 1, 3) + good.substr(5), 1 << 16).second, 0u);
+  EXPECT_EQ(read(be(2, 2) + good.substr(2), 1 << 16), std::pair("brotli"s, size_t{0}));  // it is zlib
+  // "hello" in an uncompressed meta-block of Brotli (RFC 7932 9.2): unpacked, and no certificate.
+  EXPECT_EQ(read(be(2, 2) + be(5, 3) + sized(3, unhex("0b 02 80 'hello' 03")), 1 << 16),
+            std::pair("brotli"s, size_t{0}));
+  for (size_t n = 0; n < good.size(); ++n) EXPECT_EQ(read(good.substr(0, n), 1 << 16).second, 0u) << n;
 }
 
 TEST(Tls, Table) { check_table<Tls>(rows()); }
