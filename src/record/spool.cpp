@@ -64,7 +64,8 @@ nlohmann::json tombstone_json(const Tombstone& t) {
           {"packets", b.packets},
           {"bytes", b.bytes},
           {"first_time_ns", to_ns(b.first)},
-          {"last_time_ns", to_ns(b.last)}};
+          {"last_time_ns", to_ns(b.last)},
+          {"newest", t.newest}};
 }
 
 Tombstone tombstone_of(const nlohmann::json& j) {
@@ -72,7 +73,18 @@ Tombstone tombstone_of(const nlohmann::json& j) {
           j.at("destination"),
           j.at("folder"),
           {j.at("block"), kCause, j.at("blocks"), j.at("items"), j.at("packets"), j.at("bytes"),
-           timestamp_from_ns(j.at("first_time_ns")), timestamp_from_ns(j.at("last_time_ns"))}};
+           timestamp_from_ns(j.at("first_time_ns")), timestamp_from_ns(j.at("last_time_ns"))},
+          j.value("newest", "")};
+}
+
+/// Of one that has grown, what has not been told: under another id, as nobody may count the told ones twice.
+void leave_rest(Tombstone& t, const index::DroppedBlocks& told) {
+  t.blocks.block = t.newest;
+  t.blocks.blocks -= told.blocks;
+  t.blocks.items -= told.items;
+  t.blocks.packets -= told.packets;
+  t.blocks.bytes -= told.bytes;
+  t.newest.clear();
 }
 
 }  // namespace
@@ -290,6 +302,7 @@ void Spool::add_tombstone(Tombstone tombstone) {
   if (static_cast<size_t>(std::count_if(tombstones_.begin(), tombstones_.end(), same_place)) >= kTombstones) {
     const auto last = std::find_if(tombstones_.rbegin(), tombstones_.rend(), same_place);
     last->blocks = merged(last->blocks, tombstone.blocks);
+    last->newest = tombstone.newest.empty() ? tombstone.blocks.block : tombstone.newest;
     return;
   }
   tombstones_.push_back(std::move(tombstone));
@@ -332,9 +345,14 @@ void Spool::told(const std::string& recording, const std::string& destination,
                  const std::vector<index::DroppedBlocks>& dropped) {
   if (dropped.empty()) return;
   const std::lock_guard lock(mutex_);
-  std::erase_if(tombstones_, [&](const Tombstone& t) {
-    return t.recording == recording && t.destination == destination &&
-           std::find(dropped.begin(), dropped.end(), t.blocks) != dropped.end();
+  std::erase_if(tombstones_, [&](Tombstone& t) {
+    if (t.recording != recording || t.destination != destination) return false;
+    const auto known = std::find_if(dropped.begin(), dropped.end(),
+                                    [&](const index::DroppedBlocks& d) { return d.block == t.blocks.block; });
+    if (known == dropped.end()) return false;
+    if (*known == t.blocks) return true;
+    if (!t.newest.empty() && t.blocks.blocks > known->blocks) leave_rest(t, *known);
+    return false;
   });
   save_tombstones();
 }

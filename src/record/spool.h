@@ -74,6 +74,7 @@ struct SpoolOptions {
 struct Tombstone {
   std::string recording, destination, folder;  // folder: its name below ready/
   index::DroppedBlocks blocks;
+  std::string newest{};  // id of the last that was merged into it; empty: none
 };
 
 /// A folder of finished blocks on their way to their buckets. What is in it when a process dies goes out with the next

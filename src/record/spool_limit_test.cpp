@@ -267,6 +267,48 @@ TEST_F(SpoolLimit, ABlockThatIsBeingUploadedIsNotDropped) {
   EXPECT_TRUE((*spool)->reserve(open, kLimit / 2));
 }
 
+/// A tombstone that grows between its being asked for and its being told leaves the rest under another name: whoever
+/// adds up what blocks tell counts each dropped block once, whichever of those blocks are dropped themselves.
+TEST_F(SpoolLimit, WhatATombstoneGrewByIsToldByItself) {
+  auto spool = Spool::open(this->spool(), [](const store::Location& location) { return store::open(location); },
+                           {.spread = milliseconds(0), .limit_bytes = kLimit});
+  ASSERT_TRUE(spool);  // not started: nothing is uploaded
+  item::ItemPool pool;
+  uint64_t made = 0;
+  const auto drop = [&](uint64_t count) {
+    for (uint64_t n = 0; n < count; ++n) {
+      const std::string folder = (*spool)->new_folder();
+      auto block = BlockWriter::create(folder, {"a", "http", "file://" + bucket(), "n", "", "r", made});
+      ASSERT_TRUE(block);
+      ASSERT_TRUE((*block)->add_item(*http_item(pool, made++, 0)));
+      ASSERT_TRUE((*block)->finish({}, {}));
+      ASSERT_TRUE((*spool)->ready(folder));
+      const std::string open = (*spool)->new_folder();
+      (void)(*spool)->reserve(open, kLimit - (*spool)->progress().waiting_bytes + 1);
+      (*spool)->release(open);
+      ASSERT_EQ((*spool)->progress().waiting_blocks, 0u);
+    }
+  };
+  const auto sum = [](const std::vector<index::DroppedBlocks>& all) {
+    uint64_t blocks = 0;
+    for (const index::DroppedBlocks& d : all) blocks += d.blocks;
+    return blocks;
+  };
+  drop(70);
+  const auto first = (*spool)->to_tell("a", "file://" + bucket());
+  EXPECT_EQ(first.size(), 64u);
+  EXPECT_EQ(sum(first), 70u);
+  drop(3);
+  (*spool)->told("a", "file://" + bucket(), first);
+  const auto rest = (*spool)->to_tell("a", "file://" + bucket());
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].blocks, 3u);
+  EXPECT_EQ(rest[0].items, 3u);
+  for (const index::DroppedBlocks& d : first) EXPECT_NE(d.block, rest[0].block);
+  (*spool)->told("a", "file://" + bucket(), rest);
+  EXPECT_TRUE((*spool)->to_tell("a", "file://" + bucket()).empty());
+}
+
 TEST_F(SpoolLimit, ASmallerLimitIsMetAtTheStart) {
   {
     Shard shard(folder_.path(), options(WhenFull::kDropOldest));
