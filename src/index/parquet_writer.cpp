@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kMagic = "PAR1";
 constexpr size_t kGroupRows = 30'720;        // a multiple of DuckDB's vectors
 constexpr size_t kGroupBytes = 32 << 20;     // of texts: rows with long ones make smaller groups
+constexpr size_t kBloomBytes = 256 << 10;    // that are kept at most until they are written
 constexpr int kOptional = 1, kRequired = 0;  // parquet.thrift FieldRepetitionType
 constexpr int kUtf8 = 0, kZstd = 6;          // ConvertedType, CompressionCodec
 
@@ -63,8 +64,8 @@ void write_statistics(const WrittenColumn& column, ThriftWriter& t) {
   t.end();
 }
 
-void write_column(const Column& column, const WrittenColumn& written, uint64_t offset, uint64_t bloom,
-                  ThriftWriter& t) {
+void write_column(const Column& column, const WrittenColumn& written, uint64_t offset,
+                  std::pair<uint64_t, uint64_t> bloom, ThriftWriter& t) {
   t.begin();
   t.i64(2, static_cast<int64_t>(offset));
   t.begin_struct(3);
@@ -80,9 +81,9 @@ void write_column(const Column& column, const WrittenColumn& written, uint64_t o
   t.i64(9, static_cast<int64_t>(offset + written.data));
   if (written.dictionary) t.i64(11, static_cast<int64_t>(offset + *written.dictionary));
   write_statistics(written, t);
-  if (!written.bloom.empty()) {
-    t.i64(14, static_cast<int64_t>(bloom));
-    t.i32(15, static_cast<int64_t>(written.bloom.size()));
+  if (bloom.second != 0) {
+    t.i64(14, static_cast<int64_t>(bloom.first));
+    t.i32(15, static_cast<int64_t>(bloom.second));
   }
   t.end();
   t.end();
@@ -134,17 +135,22 @@ Result<> ParquetWriter::end_group() {
   }
   all_rows_ += rows_;
   rows_ = group_bytes_ = 0;
+  for (const WrittenColumn& column : group.columns) bloom_bytes_ += column.bloom.size();
   groups_.push_back(std::move(group));
-  return {};
+  return bloom_bytes_ < kBloomBytes ? Result<>() : write_blooms();
 }
 
-/// Beside the footer: whoever reads that has them, too.
+/// Many together, and the last beside the footer: whoever reads that has them, too.
 Result<> ParquetWriter::write_blooms() {
-  for (Group& group : groups_)
-    for (const WrittenColumn& column : group.columns) {
-      group.bloom_offsets.push_back(offset_);
-      BALEEN_TRY_DO(write(column.bloom));
+  for (; with_blooms_ < groups_.size(); ++with_blooms_) {
+    Group& group = groups_[with_blooms_];
+    for (WrittenColumn& column : group.columns) {
+      const std::string bloom = std::exchange(column.bloom, {});
+      group.blooms.emplace_back(offset_, bloom.size());
+      BALEEN_TRY_DO(write(bloom));
     }
+  }
+  bloom_bytes_ = 0;
   return {};
 }
 
@@ -167,7 +173,7 @@ std::string ParquetWriter::footer() const {
     t.list(1, ThriftWriter::Of::kStruct, columns_.size());
     uint64_t offset = group.offset, plain = 0;
     for (size_t i = 0; i < columns_.size(); ++i) {
-      write_column(columns_[i], group.columns[i], offset, group.bloom_offsets[i], t);
+      write_column(columns_[i], group.columns[i], offset, group.blooms[i], t);
       offset += group.columns[i].bytes;
       plain += group.columns[i].plain_bytes;
     }

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -39,8 +40,8 @@ class ParquetWriter {
 
  private:
   struct Group {
-    std::vector<WrittenColumn> columns;
-    std::vector<uint64_t> bloom_offsets;
+    std::vector<WrittenColumn> columns;                 // without their Bloom filters once these are written
+    std::vector<std::pair<uint64_t, uint64_t>> blooms;  // offset and length
     uint64_t rows = 0, offset = 0;
   };
   ParquetWriter(std::string path, UniqueFd fd, std::span<const Column> columns);
@@ -59,6 +60,7 @@ class ParquetWriter {
   size_t rows_ = 0, group_bytes_ = 0;  // of the row group; bytes of texts
   uint64_t offset_ = 0, all_rows_ = 0;
   std::vector<Group> groups_;
+  size_t with_blooms_ = 0, bloom_bytes_ = 0;  // groups whose Bloom filters are written; bytes of those that are not
   std::string buffer_;
 };
 

@@ -193,6 +193,22 @@ TEST_F(ParquetWriterTest, StatisticsAndBloomFiltersAreRight) {
   EXPECT_LE(wrongly, 5) << "of fifty that are not there";
 }
 
+/// Large Bloom filters do not wait in memory for the footer: row groups follow them.
+TEST_F(ParquetWriterTest, BloomFiltersBetweenRowGroups) {
+  std::vector<Made> made;
+  for (const char* name : {"a", "b", "c", "d", "e", "f"})
+    made.push_back({{name, ColumnType::kBigint}, [](size_t r) { return int64_t(r / 3 % 10'000); }, {}});
+  round_trip(made, 125'000);
+  const auto places = ask(fmt::format(
+      "SELECT min(bloom_filter_offset) < max(data_page_offset), count(bloom_filter_offset) FROM parquet_metadata('{}')",
+      file_));
+  EXPECT_EQ(places[0], (std::vector<Cell>{"true", "30"}));
+  EXPECT_EQ(ask(fmt::format("SELECT bool_or(bloom_filter_excludes) FROM parquet_bloom_probe('{}', 'd', 9999::BIGINT) "
+                            "WHERE row_group_id < 4",
+                            file_))[0][0],
+            "false");
+}
+
 TEST_F(ParquetWriterTest, AFullDiskIsAnError) {
   const std::vector<Column> columns = {{"json", ColumnType::kText, false, true, true}};
   auto writer = ParquetWriter::create("/dev/full", columns);
