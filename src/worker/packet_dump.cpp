@@ -10,6 +10,7 @@
 #include "base/task_thread.h"
 #include "capture/packet_filter.h"
 #include "worker/dump_frames.h"
+#include "worker/reorder_window.h"
 
 namespace baleen::worker {
 namespace {
@@ -20,6 +21,9 @@ constexpr size_t kChunk = 256 << 10;  // read from a shard at once, and sent at 
 constexpr auto kTurn = std::chrono::milliseconds(50);
 /// What a shard that shows nothing may still have in its capture ring.
 constexpr Duration kLate = std::chrono::milliseconds(500);
+/// By how much processors may hand packets over out of their order.
+constexpr Duration kDisorder = std::chrono::milliseconds(100);
+constexpr size_t kHeldBack = 8 << 20;
 
 std::string line_of(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
@@ -85,7 +89,8 @@ class Dump {
       if (!hand_out_new() || !flush()) return;
       if (!wait()) return;
     }
-    send_progress(/*ended=*/true);
+    window_.drain(out_);
+    if (flush()) send_progress(/*ended=*/true);
   }
 
  private:
@@ -126,6 +131,7 @@ class Dump {
     bool all = false;
     while (Lane* const lane = oldest(all))
       if (stopping_ || !hand_out(*lane)) return false;
+    window_.drain(out_);
     return flush();
   }
 
@@ -138,12 +144,14 @@ class Dump {
       if (!all && lane->head().time_ns > certain) break;
       if (stopping_ || !hand_out(*lane)) return false;
     }
+    window_.release_older(certain, out_);
     return true;
   }
 
   bool hand_out(Lane& lane) {
     const size_t size = record_size(lane.head().captured);
-    out_.append(lane.records, lane.at, size);
+    window_.push(std::string_view(lane.records).substr(lane.at, size));
+    window_.release(out_);
     lane.at += size;
     ++progress_.packets;
     return out_.size() < kChunk || flush();
@@ -204,6 +212,7 @@ class Dump {
   UniqueFd connection_;
   const std::atomic<bool>& stopping_;
   std::vector<Lane> lanes_;
+  ReorderWindow window_{kDisorder, kHeldBack};
   std::string out_;
   DumpProgress progress_;
   uint64_t told_overwritten_ = 0;

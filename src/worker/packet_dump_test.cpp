@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "record/harness.h"
 #include "worker/control.h"
+#include "worker/reorder_window.h"
 
 namespace baleen::worker {
 namespace {
@@ -114,6 +116,54 @@ TEST_F(PacketDumpTest, MergesShardsByTime) {
     EXPECT_EQ(given.interfaces[0].name, "eth0");
     TearDown();
   }
+}
+
+TEST_F(PacketDumpTest, PutsPacketsThatWereHandedOverLateIntoTheOrderOfTime) {
+  for (const size_t shards : {1, 3}) {
+    flights_.clear();
+    open(shards);
+    // Packet n is the n-th millisecond's; every third comes up to ninety milliseconds early or late.
+    for (uint64_t n = 0; n < 3000; ++n)
+      append(n % 11, n, 100, n % 3 == 0 ? milliseconds(n % 90) - milliseconds(45) : Duration{});
+    const Given given = ask({});
+    ASSERT_EQ(given.packets.size(), 3000u);
+    EXPECT_TRUE(std::is_sorted(given.times.begin(), given.times.end()));
+    TearDown();
+  }
+}
+
+TEST(ReorderWindow, HoldsBackAWindowAndLimitedBytes) {
+  const auto record = [](int64_t ms, size_t size) {
+    const std::string bytes(size, 'x');
+    std::string out;
+    append_record(out, {{1, item::StreamKind::kTcp},
+                        {timestamp_from_ns(ms * 1'000'000), as_bytes(bytes), static_cast<uint32_t>(size), 0,
+                         net::LinkType::kEthernet}});
+    return out;
+  };
+  const auto times = [](std::string_view records) {
+    std::vector<int64_t> out;
+    for (DumpedPacket p; next_record(records, p);) out.push_back(to_ns(p.packet.time) / 1'000'000);
+    return out;
+  };
+  ReorderWindow window(milliseconds(100), 10'000);
+  std::string out;
+  for (const int64_t ms : {1000, 1050, 1020, 1099}) window.push(record(ms, 10));
+  window.release(out);
+  EXPECT_EQ(out, "") << "one of 999 ms might still come";
+  window.push(record(1130, 10));
+  window.release(out);
+  EXPECT_EQ(times(out), (std::vector<int64_t>{1000, 1020}));
+  window.release_older(timestamp_from_ns(1'150'000'000).time_since_epoch().count(), out);
+  EXPECT_EQ(times(out), (std::vector<int64_t>{1000, 1020, 1050}));
+  for (int n = 0; n < 20; ++n) window.push(record(1131, 1000));
+  window.release(out);
+  EXPECT_LE(window.bytes(), 10'000u);
+  window.drain(out);
+  const auto all = times(out);
+  EXPECT_EQ(all.size(), 25u);
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+  EXPECT_EQ(window.bytes(), 0u);
 }
 
 TEST_F(PacketDumpTest, NarrowsByTimeAndByFilter) {
