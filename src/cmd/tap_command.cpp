@@ -344,6 +344,11 @@ class Tap {
       fmt::print(stderr, "baleen: {} blocks ({}) wait in {}/spool for the next start: {}\n",
                  s.recorder.spool.waiting_blocks, size_to_string(s.recorder.spool.waiting_bytes),
                  worker_->data_folder(), s.recorder.spool.last_error);
+    if (s.recorder.finishing_blocks != 0)
+      fmt::print(stderr,
+                 "baleen: {} blocks could not be finished; what was written of them stays in {}/spool for the next "
+                 "start: {}\n",
+                 s.recorder.finishing_blocks, worker_->data_folder(), s.recorder.last_error);
     std::set<std::string> places;
     for (const record::RecordingStatus& r : s.recordings)
       if (places.insert(r.definition.destination).second)

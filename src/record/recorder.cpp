@@ -386,9 +386,13 @@ void Recorder::begin_open(Open& open, const Generation& generation, std::shared_
 
 void Recorder::failed(const Error& error) {
   write_errors_.fetch_add(1, std::memory_order_relaxed);
+  const auto now = std::chrono::steady_clock::now();
   const std::lock_guard lock(mutex_);
-  if (last_error_ != error.message) log::error("recording: {}", error.message);
   last_error_ = error.message;
+  // A disk in trouble fails in two or three ways by turns.
+  std::erase_if(logged_, [&](const auto& logged) { return now - logged.second >= kLogAgain; });
+  if (logged_.size() < kLogged && logged_.try_emplace(error.message, now).second)
+    log::error("recording: {}", error.message);
 }
 
 index::LossLedger Recorder::ledger() const {

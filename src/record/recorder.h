@@ -291,6 +291,7 @@ class Recorder {
   mutable std::mutex mutex_;
   std::vector<InterfaceName> interfaces_;
   std::string last_error_;
+  std::map<std::string, std::chrono::steady_clock::time_point> logged_;  // errors that are in the log, and since when
   std::atomic<uint64_t> turns_{0};
   std::atomic<bool> hurry_{false};
   std::atomic<bool> stopping_{false};
