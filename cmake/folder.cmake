@@ -1,7 +1,7 @@
 # baleen_folder(NAME DEPS a b ... LIBS x y ...)
 #
-# Makes what a folder of src/ holds: the library baleen_NAME from its sources; NAME_test from its *_test.cpp; one
-# X_bench per *_bench.cpp; one X_fuzz per *_fuzz.cpp, which without libFuzzer replays the corpus beside it as a test.
+# Makes what a folder of src/ holds: the library baleen_NAME from its sources; NAME_test from its *_test.cpp, and from
+# its *_measure_test.cpp NAME_measure_test (label measure: allocations, memory, work, which sanitizers falsify); one X_bench per *_bench.cpp; one X_fuzz per *_fuzz.cpp, which without libFuzzer replays the corpus beside it as a test.
 # harness.cpp is what the folder offers to tests only, also to those of other folders: the library baleen_NAME_harness.
 # DEPS are other folders (their names), LIBS are targets of other projects, TEST_LIBS and HARNESS_LIBS are linked to
 # tests, benches and fuzzers, and to the harness.
@@ -42,6 +42,19 @@ function(baleen_precompile target from)
   endif()
 endfunction()
 
+# The program TARGET from a folder's tests, each of which gets the label. ARG_TEST_LIBS are its caller's.
+function(baleen_tests target folder label)
+  if(BALEEN_FUZZ OR NOT ARGN)
+    return()
+  endif()
+  add_executable(${target} ${ARGN})
+  target_link_libraries(${target} PRIVATE baleen_${folder} ${ARG_TEST_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${target} PRIVATE BALEEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  baleen_precompile(${target} baleen_precompiled_tests)
+  include(GoogleTest)
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${folder}/" PROPERTIES TIMEOUT 300 LABELS ${label})
+endfunction()
+
 function(baleen_folder name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS;TEST_LIBS;HARNESS_LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
@@ -73,14 +86,11 @@ function(baleen_folder name)
     list(APPEND ARG_TEST_LIBS baleen_${name}_harness)
   endif()
 
-  if(tests AND NOT BALEEN_FUZZ)
-    add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE baleen_${name} ${ARG_TEST_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-    target_compile_definitions(${name}_test PRIVATE BALEEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    baleen_precompile(${name}_test baleen_precompiled_tests)
-    include(GoogleTest)
-    gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}/" PROPERTIES TIMEOUT 300)
-  endif()
+  set(measures ${tests})
+  list(FILTER measures INCLUDE REGEX "_measure_test\\.cpp$")
+  list(FILTER tests EXCLUDE REGEX "_measure_test\\.cpp$")
+  baleen_tests(${name}_test ${name} unit ${tests})
+  baleen_tests(${name}_measure_test ${name} measure ${measures})
 
   if(BALEEN_BENCHMARKS AND NOT BALEEN_FUZZ)
     foreach(file ${benches})

@@ -1,14 +1,13 @@
 // In the steady state a packet and an item call malloc nowhere, from the engine to the C libraries: conversations that
 // go on are played until pools and buffers have their sizes, and then not one call is allowed.
 
-#include "dissect/allocations.h"
-
 #include <gtest/gtest.h>
 #include <zlib.h>
 
 #include <string>
 #include <vector>
 
+#include "dissect/allocations.h"
 #include "dissect/engine.h"
 #include "dissect/http2/test_frames.h"
 #include "dissect/registry.h"

@@ -1,8 +1,6 @@
 // The law of work, for every protocol: its fuzz seeds, stretched in every way that work.h knows. And the proof that
 // this would notice: dissectors that break the law are caught.
 
-#include "dissect/work.h"
-
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -10,6 +8,7 @@
 #include <iterator>
 
 #include "dissect/registry.h"
+#include "dissect/work.h"
 
 namespace baleen::dissect {
 namespace {
