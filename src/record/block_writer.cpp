@@ -117,6 +117,17 @@ bool read_packet(Bytes journal, uint64_t at, JournalPacket& out, uint32_t& size)
   return r.ok();
 }
 
+constexpr size_t kPrefetch = 4;  // packets ahead
+
+/// A stream's packets lie far apart in the journal: each begins with a wait for memory otherwise.
+void prefetch(Bytes journal, uint64_t at, uint32_t size) {
+  constexpr uint32_t kLine = 64, kMost = 8 * kLine;  // from there on the processor has seen where it goes
+  for (uint32_t line = 0; line < std::min(size, kMost); line += kLine) __builtin_prefetch(journal.data() + at + line);
+}
+
+/// A key for pairs of an interface and a link type.
+constexpr uint64_t interface_link(uint32_t interface, uint16_t link) { return uint64_t{interface} << 16 | link; }
+
 /// Where the items journal has a row, and what rows are sorted by.
 struct RowPlace {
   int64_t time_ns, index;
@@ -318,18 +329,9 @@ Result<> BlockWriter::load_journals() {
         secrets_ += as_text(packet.record.bytes);
         continue;
       }
-      const auto [number, fresh] =
-          stream_numbers_.try_emplace(std::string(packet.stream), static_cast<uint32_t>(stream_names_.size()));
-      if (fresh) {
-        stream_names_.emplace_back(packet.stream);
-        places_.emplace_back();
-      }
-      places_[number->second].push_back({at, size});
-      first_ = std::min(first_, packet.record.time);
-      last_ = std::max(last_, packet.record.time);
-      truncated_ += packet.record.wire_length > packet.record.bytes.size() ? 1 : 0;
-      packet_bytes_ += packet.record.bytes.size();
-      ++packets_;
+      const codec::pcap::PacketRecord& r = packet.record;
+      note_packet({r.time, r.bytes, r.wire_length, r.interface, static_cast<net::LinkType>(r.link)},
+                  std::string(packet.stream), {at, size});
     }
     packet_journal_.written = at;
     packet_journal_.records = packets_;
@@ -393,13 +395,8 @@ Result<> BlockWriter::make_room(Journal& journal) {
 
 Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket& packet) {
   BALEEN_TRY_DO(make_room(packet_journal_));
-  const auto [number, fresh] = stream_numbers_.try_emplace(stream, static_cast<uint32_t>(stream_names_.size()));
-  if (fresh) {
-    stream_names_.push_back(stream);
-    places_.emplace_back();
-  }
   const auto size = static_cast<uint32_t>(kPacketHeader + stream.size() + packet.bytes.size());
-  places_[number->second].push_back({packet_journal_.written + packet_journal_.buffer.size(), size});
+  note_packet(packet, stream, {packet_journal_.written + packet_journal_.buffer.size(), size});
   put(packet_journal_.buffer, size);
   put(packet_journal_.buffer, to_ns(packet.time));
   put(packet_journal_.buffer, packet.wire_length);
@@ -408,12 +405,25 @@ Result<> BlockWriter::add_packet(const std::string& stream, const RecordedPacket
   put(packet_journal_.buffer, static_cast<uint16_t>(stream.size()));
   packet_journal_.buffer += stream;
   packet_journal_.buffer += as_text(packet.bytes);
+  return {};
+}
+
+/// Counts a packet whose record lies, or will lie, at `place` in the journal.
+void BlockWriter::note_packet(const RecordedPacket& packet, const std::string& stream, Place place) {
+  const auto [number, fresh] = stream_numbers_.try_emplace(stream, static_cast<uint32_t>(stream_names_.size()));
+  if (fresh) {
+    stream_names_.push_back(stream);
+    places_.emplace_back();
+  }
+  places_[number->second].push_back(place);
+  const uint64_t key = interface_link(packet.interface, static_cast<uint16_t>(packet.link));
+  if (key != last_interface_link_) interface_links_.try_emplace(key, static_cast<uint32_t>(interface_links_.size()));
+  last_interface_link_ = key;
   packet_bytes_ += packet.bytes.size();
   truncated_ += packet.wire_length > packet.bytes.size() ? 1 : 0;
   ++packets_;
   first_ = std::min(first_, packet.time);
   last_ = std::max(last_, packet.time);
-  return {};
 }
 
 Result<> BlockWriter::add_secrets(Bytes client_random, std::string_view lines) {
@@ -502,38 +512,44 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
 /// Stream after stream, so that one range holds all of a stream's packets in this block.
 Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record) {
   BALEEN_TRY(const auto text, JournalText::open(*this, packet_journal_));
-  const auto* journal = &text;
   ObjectFile file(key_ ? std::optional(index::ObjectCipher::fresh(key_->key, record.block, "packets")) : std::nullopt);
   BALEEN_TRY_DO(file.open(folder_ + "/packets.pcapng"));
   std::string buffer;
   codec::pcap::PcapngWriter writer(buffer);
   writer.section({.application = "baleen"});
   // One interface of the file for each pair of interface and link type that packets have.
-  std::unordered_map<uint64_t, uint32_t> ids;
-  JournalPacket packet;
-  uint32_t size = 0;
-  for (const auto& places : places_) {
-    for (const Place& place : places) {
-      if (!read_packet(journal->bytes(), place.offset, packet, size))
-        return Error{Code::kInternal, folder_ + ": the packets journal is not what was written"};
-      const uint64_t key = uint64_t{packet.record.interface} << 16 | packet.record.link;
-      if (ids.contains(key)) continue;
-      const uint32_t n = packet.record.interface;
-      ids[key] = writer.interface(
-          {.link = packet.record.link, .name = n < interfaces.size() ? interfaces[n].name : fmt::format("if{}", n)});
-    }
+  std::vector<uint64_t> pairs(interface_links_.size());
+  for (const auto& [pair, id] : interface_links_) pairs[id] = pair;
+  for (const uint64_t pair : pairs) {
+    const auto n = static_cast<uint32_t>(pair >> 16);
+    writer.interface({.link = static_cast<uint16_t>(pair),
+                      .name = n < interfaces.size() ? interfaces[n].name : fmt::format("if{}", n)});
   }
   if (!secrets_.empty()) writer.secrets(as_bytes(secrets_));
   record.header_length = writer.offset();
+  const Bytes all = text.bytes();
+  const Error damaged{Code::kInternal, folder_ + ": the packets journal is not what was written"};
+  JournalPacket packet;
+  uint32_t size = 0, id = 0;
+  uint64_t last_pair = UINT64_MAX;
   for (size_t stream = 0; stream < places_.size(); ++stream) {
     const uint64_t begin = writer.offset();
-    for (const Place& place : places_[stream]) {
-      read_packet(journal->bytes(), place.offset, packet, size);
-      packet.record.interface = ids[uint64_t{packet.record.interface} << 16 | packet.record.link];
+    const std::vector<Place>& places = places_[stream];
+    for (size_t i = 0; i < places.size(); ++i) {
+      if (i + kPrefetch < places.size()) prefetch(all, places[i + kPrefetch].offset, places[i + kPrefetch].size);
+      if (!read_packet(all, places[i].offset, packet, size)) return damaged;
+      const uint64_t pair = interface_link(packet.record.interface, packet.record.link);
+      if (pair != last_pair) {
+        const auto found = interface_links_.find(pair);
+        if (found == interface_links_.end()) return damaged;
+        last_pair = pair;
+        id = found->second;
+      }
+      packet.record.interface = id;
       writer.packet(packet.record);
       if (buffer.size() >= kBuffer) BALEEN_TRY_DO(file.write(buffer));
     }
-    record.streams.push_back({stream_names_[stream], begin, writer.offset() - begin, places_[stream].size()});
+    record.streams.push_back({stream_names_[stream], begin, writer.offset() - begin, places.size()});
   }
   BALEEN_TRY_DO(file.write(buffer, true));
   return file.finish(record.packets_object);

@@ -112,6 +112,7 @@ class BlockWriter {
     uint64_t records = 0;  // packets, or items, among them
   };
   class JournalText;
+  void note_packet(const RecordedPacket& packet, const std::string& stream, Place place);
   Result<> open_journals();
   Result<> write_out(Journal& journal);
   Result<> make_room(Journal& journal);
@@ -134,6 +135,8 @@ class BlockWriter {
   std::unordered_set<std::string> sessions_;  // client randoms of those lines
   std::vector<std::string> stream_names_;     // by number in this block, in the order of their first packet
   std::unordered_map<std::string, uint32_t> stream_numbers_;
+  std::unordered_map<uint64_t, uint32_t> interface_links_;  // by pair of both: its number in the packets file
+  uint64_t last_interface_link_ = UINT64_MAX;
   std::map<std::string, uint64_t> redactions_;
   std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal
   Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();

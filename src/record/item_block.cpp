@@ -18,7 +18,7 @@ namespace baleen::record {
 namespace {
 
 constexpr size_t kZoneMapLimit = 1000;
-constexpr size_t kBuffer = 1 << 20;
+constexpr size_t kWriteAt = 1 << 20;
 
 /// Reads a whole file, which is memory.
 std::string content_of(const std::string& path) {
@@ -113,7 +113,7 @@ Result<> ItemBlock::add(const item::Item& item) {
   ++record_.items;
   record_.first = std::min(record_.first, timestamp_from_ns(row.time_ns));
   record_.last = std::max(record_.last, timestamp_from_ns(row.time_ns));
-  return buffer_.size() < kBuffer ? Result<>() : write_out();
+  return buffer_.size() < kWriteAt ? Result<>() : write_out();
 }
 
 /// In the order in which readers hand them on.
