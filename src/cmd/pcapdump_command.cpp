@@ -24,11 +24,6 @@ struct DumpOptions {
   Access access;
 };
 
-int failed(const Error& error) {
-  fmt::print(stderr, "baleen pcapdump: {}\n", error.message);
-  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
-}
-
 std::string shown(Timestamp time) { return to_rfc3339(std::chrono::floor<std::chrono::milliseconds>(time)); }
 
 /// SIGINT and SIGTERM end the dump between two packets.

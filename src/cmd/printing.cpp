@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/clock.h"
+#include "cmd/commands.h"
 #include "dissect/registry.h"
 #include "item/json.h"
 #include "item/row.h"
@@ -30,6 +31,11 @@ std::string milliseconds(Duration elapsed) {
 }
 
 }  // namespace
+
+int failed(const Error& error) {
+  fmt::print(stderr, "baleen: {}\n", error.message);
+  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
+}
 
 std::optional<kfl::Filter> compile_filter(std::string_view text,
                                           std::span<const std::pair<std::string, std::string>> macros) {

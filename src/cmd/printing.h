@@ -6,12 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
 #include "item/item.h"
 #include "kfl/kfl.h"
 
 namespace baleen::cmd {
 
 enum class Format { kTable, kNdjson, kCount };
+
+/// Says what failed on standard error; the exit code that goes with it.
+int failed(const Error& error);
 
 /// Compiles a filter from the command line, against all protocols and the macros given; prints every diagnostic to
 /// standard error. Nothing when it does not compile.

@@ -147,11 +147,6 @@ Result<> read_options(const QueryOptions& options, index::ReadQuery& query) {
   return {};
 }
 
-int failed(const Error& error) {
-  fmt::print(stderr, "baleen: {}\n", error.message);
-  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
-}
-
 int run(QueryOptions& options) {
   SourceQuery wanted;
   const auto filter = compile_filter(options.filter);

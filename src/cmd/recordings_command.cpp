@@ -27,11 +27,6 @@ struct RecordingsOptions {
   Access access;
 };
 
-int failed(const Error& error) {
-  fmt::print(stderr, "baleen: {}\n", error.message);
-  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
-}
-
 // ---- in a bucket ----
 
 void print_facts(const index::RecordingFacts& r, bool whole) {

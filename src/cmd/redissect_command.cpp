@@ -22,11 +22,6 @@ struct Options {
   Access access;
 };
 
-int failed(const Error& error) {
-  fmt::print(stderr, "baleen: {}\n", error.message);
-  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
-}
-
 /// As compile_filter(), without a word: the pattern is an old record's, and what does not compile selects all.
 std::optional<kfl::Filter> compile_pattern(const std::string& text) {
   kfl::Options options;

@@ -90,11 +90,6 @@ Result<> print(index::ItemSql& sql, const std::string& output, ByteSink& sink) {
   return sink.flush();
 }
 
-int failed(const Error& error) {
-  fmt::print(stderr, "baleen: {}\n", error.message);
-  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
-}
-
 Result<> answer(SqlOptions& options, QuerySource& source, const index::ReadQuery& query) {
   TemporaryFolder folder;
   BALEEN_TRY(const std::string temporary, folder.path());

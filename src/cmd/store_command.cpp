@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "cmd/commands.h"
 #include "cmd/fetch.h"
+#include "cmd/printing.h"
 #include "store/check.h"
 #include "store/lifecycle.h"
 #include "store/retrying_store.h"
@@ -20,11 +21,6 @@ struct StoreOptions {
   bool dry_run = false;
   Access access;
 };
-
-int failed(const Error& error) {
-  fmt::print(stderr, "baleen: {}\n", error.message);
-  return error.code == Code::kInvalid ? exit_code::kUsage : exit_code::kFailed;
-}
 
 std::string clock_text(const std::optional<std::chrono::seconds>& skew) {
   if (!skew) return "not known: the other side did not say its time";

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "index/sql_text.h"
 
 namespace baleen::index {
 
@@ -49,15 +50,6 @@ class Database {
   duckdb_database database_ = nullptr;
   duckdb_connection connection_ = nullptr;
 };
-
-inline std::string sql_text(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    out += c;
-    if (c == '\'') out += c;
-  }
-  return out + "'";
-}
 
 /// A text of a vector's.
 inline std::string_view text_at(const duckdb_string_t* strings, idx_t row) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "index/sql_text.h"
 
 namespace baleen::index {
 namespace {
@@ -46,12 +47,6 @@ bool stands_in_json(const kfl::Conjunct& c) {
     return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
            std::string_view(" _.:-/=?,;@").find(b) != std::string_view::npos;
   });
-}
-
-std::string sql_text(std::string_view text) {
-  std::string out = "'";
-  for (const char b : text) out += b == '\'' ? "''" : std::string(1, b);
-  return out + "'";
 }
 
 bool is_status(const kfl::Conjunct& c) {

@@ -33,7 +33,7 @@ constexpr uint64_t kGap = 128 << 10;         // fewer bytes than that between tw
 constexpr size_t kAtOnce = 16;
 
 /// What read_parquet() asks for, whatever the filter.
-constexpr const char* kColumns[] = {"time", "node", "stream", "item_index", "packets_object", "json"};
+constexpr const char* kCachedColumns[] = {"time", "node", "stream", "item_index", "packets_object", "json"};
 
 std::vector<ByteRange> coalesced(std::vector<ByteRange> ranges) {
   std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
@@ -301,7 +301,7 @@ void ItemsCache::plan_ranges(Plan& plan, const ItemPruning& pruning, std::span<c
       unknown_length = unknown_length || column->bloom.length == 0;
     };
     if (columns.empty()) {
-      for (const char* name : kColumns) need(name, false);
+      for (const char* name : kCachedColumns) need(name, false);
     } else {
       need("time", false);
       for (const std::string& name : columns) need(name, false);

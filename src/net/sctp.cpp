@@ -6,7 +6,7 @@
 namespace baleen::net {
 namespace {
 
-constexpr uint32_t kFarthest = 1u << 20;  // chunks ahead: further is another association's, or a lie
+constexpr uint32_t kFarthestChunk = 1u << 20;  // chunks ahead: further is another association's, or a lie
 
 }  // namespace
 
@@ -67,7 +67,7 @@ bool SctpHalf::offer(uint32_t tsn, const SctpChunk& chunk, Timestamp time, Segme
     ++counters.retransmitted;
     return false;
   }
-  StoredSegment* const kept = count_ < kMostEarly && tsn - next_ < kFarthest ? store.take(chunk.body) : nullptr;
+  StoredSegment* const kept = count_ < kMostEarly && tsn - next_ < kFarthestChunk ? store.take(chunk.body) : nullptr;
   if (kept == nullptr) {
     ++counters.refused;
     return false;
@@ -99,7 +99,7 @@ void SctpHalf::skip_hole(SctpCounters& counters) {
 }
 
 void SctpHalf::skip_to(uint32_t tsn, SctpCounters& counters) {
-  if (!started_ || !seq_less(next_, tsn) || tsn - next_ > kFarthest) return;
+  if (!started_ || !seq_less(next_, tsn) || tsn - next_ > kFarthestChunk) return;
   counters.lost += tsn - next_;
   next_ = tsn;
 }
