@@ -116,7 +116,8 @@ Probe Radius::probe(const Input& in) {
   if (is_request(b[0]) != (in.direction == Direction::kToServer)) return Probe::kNo;
   const Bytes attributes = b.first(std::min(size, b.size())).subspan(kHead);
   if (!are_plausible(attributes, false)) return Probe::kNo;
-  if (size > b.size()) return attributes_end(attributes) + 2 > attributes.size() ? Probe::kYes : Probe::kNo;
+  if (size > b.size())
+    return attributes.size() >= 2 && attributes_end(attributes) + 2 > attributes.size() ? Probe::kYes : Probe::kNo;
   return are_attributes(attributes) ? Probe::kYes : Probe::kNo;
 }
 

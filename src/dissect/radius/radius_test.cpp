@@ -87,6 +87,7 @@ TEST(Radius, Probe) {
   EXPECT_EQ(probe(kToServer, whole + std::string(21, 'x')), Probe::kNo);
   EXPECT_EQ(probe(kToServer, whole + "xxx"), Probe::kYes);  // padding
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23)), Probe::kNo);
+  EXPECT_EQ(probe(kToServer, whole.substr(0, 20), 5), Probe::kNo);  // nothing but a head could be anything's
   // As media of other protocols happen to look: type 0 is nobody's.
   EXPECT_EQ(probe(kToServer, packet(1, 5, attribute(0, std::string(30, 'x')))), Probe::kNo);
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23), 2), Probe::kYes);  // the rest was not captured
