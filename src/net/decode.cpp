@@ -321,7 +321,8 @@ class Chain {
   }
 
   DecodeStatus defragment(const FragmentKey& key, const FragmentPiece& piece) {
-    if (wire_ > at_.size()) return DecodeStatus::kCutIp;  // a fragment that was not captured whole is of no use
+    if (wire_ > at_.size())  // not captured whole: of no use to the others, but the first of them says what it is
+      return piece.offset == 0 ? ip_payload(piece.next_header) : DecodeStatus::kCutIp;
     Defragmenter::Whole whole;
     switch (fragments_.add(key, piece, packet_.time, whole)) {
       case Defragmenter::Answer::kWaits: return DecodeStatus::kFragment;

@@ -112,7 +112,7 @@ std::vector<Row> wrappings() {
       {"CAPWAP, 802.3", kEthernet, outer_udp(5247, capwap(2, inner_ethernet())), 1},
       {"CAPWAP, 802.11", kEthernet, outer_udp(5247, capwap(3, wlan({0x08, 1}, "", inner4()))), 1},
       {"CAPWAP, 802.11 with its control swapped", kEthernet,
-       outer_udp(5247, capwap(3, wlan({2, 0x88}, string(2, 0), inner4()))), 1},
+       outer_udp(5247, capwap(3, wlan({2, 0x88}, string(2, 0), inner4()).replace(22, 2, "\x01\x10"))), 1},
       {"L2TP", kEthernet, outer_udp(1701, text({0x40, 2, 0, 40, 0, 1, 0, 2, 0xFF, 3, 0, 0x21}) + inner4()), 1},
       {"L2TP with numbers and an offset", kEthernet,
        outer_udp(1701, text({0x0A, 2, 0, 1, 0, 2, 0, 7, 0, 8, 0, 2, 1, 1, 0, 0x21}) + inner4()), 1},
@@ -433,6 +433,25 @@ TEST(Fragments, come_together_in_any_order) {
       }
     }
     EXPECT_GE(whole, 1);
+  }
+}
+
+TEST(Fragments, the_first_tells_what_it_is_where_the_capture_cut_it) {
+  for (const bool v6 : {false, true}) {
+    auto pieces = fragments_of(v6, udp_datagram(53, 4242, string(900, 'a')), 480);
+    Decoder decoder;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      pieces[i].wire_length = static_cast<uint32_t>(pieces[i].bytes.size());
+      pieces[i].bytes.resize(128);
+      Decoded d;
+      const DecodeStatus status = decoder.decode(pieces[i].view(), d);
+      ASSERT_EQ(status, i == 0 ? DecodeStatus::kTransport : DecodeStatus::kCutIp);
+      if (i != 0) continue;
+      EXPECT_EQ(d.tuple.src.port, 53);
+      EXPECT_EQ(d.payload.size() + d.payload_missing, 472u);
+      EXPECT_FALSE(d.payload.empty());
+    }
+    EXPECT_EQ(decoder.fragments().waiting(), 0u);
   }
 }
 
