@@ -8,11 +8,15 @@
 //
 // Where the beginning was not captured, the first bytes may be the middle of a message. There each segment is tried as
 // a beginning, for a bounded number of times.
+//
+// What nobody knows may change to TLS (STARTTLS of IMAP, POP3 and XMPP, a SOCKS proxy that has connected): for some
+// segments more a ClientHello is looked for, and nothing else.
 
 namespace baleen::dissect {
 namespace {
 
-constexpr uint8_t kMostTries = 16;  // segments of one direction that are tried as a beginning
+constexpr uint8_t kMostTries = 16;     // segments of one direction that are tried as a beginning
+constexpr uint8_t kMostUpgrades = 16;  // ... and that are tried as one of TLS. Half::tries is above kMostTries then
 
 /// Whether this half's port, and not the other's, is one of the protocol's.
 bool serves(const Flow& flow, int half, const ProtocolEntry& entry) {
@@ -21,6 +25,12 @@ bool serves(const Flow& flow, int half, const ProtocolEntry& entry) {
   };
   return is_its(half == 0 ? flow.key.low.port : flow.key.high.port) &&
          !is_its(half == 0 ? flow.key.high.port : flow.key.low.port);
+}
+
+/// TLS's bit among the candidates; zero when it is not wanted.
+uint64_t bit_of_tls(std::span<const ProtocolEntry> protocols) {
+  const auto at = std::ranges::find(protocols, "tls", &ProtocolEntry::name);
+  return at == protocols.end() ? 0 : uint64_t{1} << (at - protocols.begin());
 }
 
 }  // namespace
@@ -96,6 +106,7 @@ bool Engine::detect_step(Flow& flow, int from) {
   if (bytes.empty()) return false;
   const bool last = half.ended || final_ || bytes.size() >= options_.probe_limit;
   bool unsure = false;
+  if (half.tries > kMostTries) flow.candidates[from] &= bit_of_tls(options_.protocols);
   const Input in{flow.direction(from), bytes, front_time(flow, from), half.ended};
   const ProtocolEntry* const entry = detect(flow, from, in, last, unsure);
   if (entry != nullptr) {
@@ -111,7 +122,10 @@ bool Engine::detect_step(Flow& flow, int from) {
 bool Engine::refuse(Flow& flow, int from) {
   Half& half = flow.half[from];
   Half& peer = flow.half[1 - from];
-  if ((half.lost || !flow.isn_known[from]) && half.tries < kMostTries) {
+  const bool upgrade = half.tries > kMostTries;
+  const bool again = upgrade ? half.tries < kMostTries + kMostUpgrades
+                             : (half.lost || !flow.isn_known[from]) && half.tries < kMostTries;
+  if (again) {
     ++half.tries;
     half.lost = true;
     const size_t oldest = half.pending != nullptr ? half.pending->first_piece() : front(flow, from).size();
@@ -121,10 +135,23 @@ bool Engine::refuse(Flow& flow, int from) {
     return true;
   }
   half.refused = true;
-  const bool peer_is_done = peer.refused || (peer.ended && front(flow, 1 - from).empty()) || final_;
+  const bool peer_is_done = upgrade || peer.refused || (peer.ended && front(flow, 1 - from).empty()) || final_;
   // What the other direction could still be with what is left.
   const bool hopeless = (flow.candidates[0] & flow.candidates[1]) == 0 && answers_tell_ == 0;
   if (peer_is_done || hopeless) {
+    const bool whole = half.tries == 0 && peer.tries == 0 && !half.ended && !final_;
+    if (const uint64_t tls = bit_of_tls(options_.protocols); whole && tls != 0) {
+      for (int side = 0; side < 2; ++side) {
+        const size_t there = front(flow, side).size();
+        count(Counter::kSkippedBytes, there);
+        if (there != 0) consume(flow, side, there);
+        flow.half[side].tries = kMostTries + 1;
+        flow.half[side].lost = true;
+        flow.half[side].refused = false;
+        flow.candidates[side] = tls;
+      }
+      return true;
+    }
     count(Counter::kUnknownProtocol, 1);
     tell_undissected(flow);
     ignore(flow);

@@ -234,7 +234,9 @@ void Engine::close(Flow& flow, StreamEnd end) {
   close_inner(flow, end == StreamEnd::kReset);
   if (flow.session) flow.session->close(end == StreamEnd::kReset, *this);
   const bool tried = flow.state == Flow::State::kDissecting || flow.unknown_datagrams != 0;
-  if (tried && flow.items == 0) tell_undissected(flow);
+  const bool in_vain = flow.state == Flow::State::kDetecting && (flow.half[0].tries != 0 || flow.half[1].tries != 0);
+  if (in_vain) count(Counter::kUnknownProtocol, 1);
+  if ((tried || in_vain) && flow.items == 0) tell_undissected(flow);
   flow.session.reset();
   flow.state = Flow::State::kIgnored;
   flow.blocked = 2;

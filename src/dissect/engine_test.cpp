@@ -215,6 +215,39 @@ TEST(Engine, gives_up_on_a_middle_that_never_begins) {
   EXPECT_EQ(counters.of(Counter::kUnknownProtocol), 1u);
 }
 
+TEST(Engine, finds_TLS_behind_what_nobody_knows) {
+  const auto record = [](const std::string& hello) {
+    return std::string("\x16\x03\x01\0", 4) + char(hello.size()) + hello;
+  };
+  const std::string client =
+      record(std::string("\x01\0\0\x29\x03\x03", 6) + std::string(32, 'r') + std::string("\0\0\x02\xC0\x2F\x01\0", 7));
+  const std::string server =
+      record(std::string("\x02\0\0\x26\x03\x03", 6) + std::string(32, 's') + std::string("\0\xC0\x2F\0", 4));
+  const std::string done("\x14\x03\x03\0\x01\x01", 6);
+  for (const int before : {1, 10, 40}) {
+    Wire wire;
+    wire.open();
+    wire.say(1, "* OK ready\r\n");
+    for (int i = 0; i < before; ++i) {
+      wire.say(0, "a CAPABILITY\r\n");
+      wire.say(1, "* CAPABILITY IMAP4rev1 STARTTLS\r\na OK\r\n");
+    }
+    wire.say(0, client);
+    wire.say(1, server + done);
+    EngineCounters counters;
+    const Told told = run(wire.packets, options(), &counters);
+    if (before < 40) {
+      EXPECT_EQ(told.items,
+                std::vector<std::string>{"tls " + std::to_string(client.size()) + " " + std::to_string(server.size())});
+      EXPECT_TRUE(told.undissected.empty());
+    } else {  // not looked for without end
+      EXPECT_TRUE(told.items.empty());
+      EXPECT_EQ(told.undissected.size(), 1u);
+      EXPECT_EQ(counters.of(Counter::kUnknownProtocol), 1u);
+    }
+  }
+}
+
 TEST(Engine, tells_which_streams_nobody_understands) {
   const struct {
     const char* what;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/links.h"
+
 // A packet is a chain of headers, and each function below takes one off the front and names the next. The loop in
 // Chain::run() is the only place that follows the chain, so the number of layers is bounded in one place, whatever
 // tunnels a hostile packet nests. `wire` is how many bytes of the current layer were on the wire: the capture may hold
@@ -11,19 +13,21 @@ namespace baleen::net {
 namespace {
 
 constexpr int kMostLayers = 24;
+constexpr int kMostLinks = 4;       // links within links, as files have them
 constexpr int kMostExtensions = 8;  // IPv6 extension headers of one packet
 
 // EtherTypes (IEEE 802 numbers).
 constexpr uint16_t kEtherIpv4 = 0x0800, kEtherArp = 0x0806, kEtherIpv6 = 0x86DD, kEtherVlan = 0x8100,
-                   kEtherQinQ = 0x88A8, kEtherOldQinQ = 0x9100, kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848,
-                   kEtherTransparent = 0x6558, kEtherErspan = 0x88BE, kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864;
+                   kEtherQinQ = 0x88A8, kEtherOldQinQ = 0x9100, kEtherBackbone = 0x88E7, kEtherNsh = 0x894F,
+                   kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848, kEtherTransparent = 0x6558, kEtherErspan = 0x88BE,
+                   kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864, kEtherWccp = 0x883E, kPppOfGre = 0x880B;
 // IP protocol numbers.
 constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kIpv6InIp = 41, kRouting = 43,
                   kFragmentHeader = 44, kGre = 47, kAuthentication = 51, kIcmp6 = 58, kNoNext = 59,
                   kDestinationOptions = 60, kSctp = 132, kMobility = 135;
 // UDP ports of tunnels (IANA).
 constexpr uint16_t kVxlanPort = 4789, kVxlanLinuxPort = 8472, kVxlanGpePort = 4790, kGenevePort = 6081, kGtpPort = 2152,
-                   kMplsPort = 6635;
+                   kMplsPort = 6635, kTeredoPort = 3544, kL2tpPort = 1701, kCapwapPort = 5247, kTzspPort = 37008;
 
 enum class Layer : uint8_t { kEthernet, kEtherType, kMpls, kIp, kTransport, kGre, kErspan, kDone };
 
@@ -36,7 +40,7 @@ class Chain {
   }
 
   DecodeStatus run() {
-    DecodeStatus status = link();
+    DecodeStatus status = link(packet_.link, 1);
     for (int layers = 0; status == DecodeStatus::kTransport && layer_ != Layer::kDone; ++layers) {
       if (layers == kMostLayers) return DecodeStatus::kTooManyLayers;
       switch (layer_) {
@@ -72,8 +76,8 @@ class Chain {
 
   // ---- links ----
 
-  DecodeStatus link() {
-    switch (packet_.link) {
+  DecodeStatus link(LinkType type, int depth) {
+    switch (type) {
       case LinkType::kEthernet: return next(Layer::kEthernet);
       case LinkType::kRaw:
       case LinkType::kIpv4:
@@ -85,8 +89,25 @@ class Chain {
       case LinkType::kNflog: return nflog();
     }
     // Numbers 12 and 14 are LINKTYPE_RAW on some BSDs.
-    const auto number = static_cast<uint16_t>(packet_.link);
-    return number == 12 || number == 14 ? next(Layer::kIp) : DecodeStatus::kUnknownLink;
+    const auto number = static_cast<uint16_t>(type);
+    return number == 12 || number == 14 ? next(Layer::kIp) : follow(read_link(type, at_), depth);
+  }
+
+  /// Goes on behind a header that says what comes next.
+  DecodeStatus follow(const LinkHeader& header, int depth) {
+    if (!have(header.size)) return DecodeStatus::kCutLink;
+    take(header.size);
+    switch (header.next) {
+      case LinkHeader::Next::kOther: return DecodeStatus::kNotIp;
+      case LinkHeader::Next::kCut: return DecodeStatus::kCutLink;
+      case LinkHeader::Next::kUnknown: return DecodeStatus::kUnknownLink;
+      case LinkHeader::Next::kIp: return next(Layer::kIp);
+      case LinkHeader::Next::kEtherType: return next_type(header.type);
+      case LinkHeader::Next::kEthernet: return next(Layer::kEthernet);
+      case LinkHeader::Next::kWlan: return follow(read_wlan(at_), depth);
+      case LinkHeader::Next::kLink: break;
+    }
+    return depth == kMostLinks ? DecodeStatus::kTooManyLayers : link(static_cast<LinkType>(header.type), depth + 1);
   }
 
   DecodeStatus ethernet() {
@@ -154,6 +175,11 @@ class Chain {
       case kEtherErspan:
       case kEtherErspan3: return next(Layer::kErspan);
       case kEtherPppoe: return pppoe();
+      case kEtherBackbone:  // IEEE 802.1Q 9.7: the tag, then the frame that crosses the backbone
+        if (!have(4)) return DecodeStatus::kCutLink;
+        take(4);
+        return next(Layer::kEthernet);
+      case kEtherNsh: return service_header();
       default: break;
     }
     // Below 1536 it is a length (802.3): LLC with SNAP may still carry IP.
@@ -161,6 +187,17 @@ class Chain {
     const uint16_t type = load_be16(&at_[6]);
     take(8);
     return next_type(type);
+  }
+
+  DecodeStatus service_header() {  // RFC 8300 2.2: its length in four bytes, and what is carried
+    if (!have(8)) return DecodeStatus::kCutLink;
+    const size_t header = (at_[1] & 0x3Fu) * 4;
+    const uint8_t carried = at_[3];
+    if (header < 8 || !have(header)) return DecodeStatus::kCutLink;
+    take(header);
+    ++out_.tunnels;
+    if (carried == 1 || carried == 2) return next(Layer::kIp);
+    return carried == 3 ? next(Layer::kEthernet) : carried == 5 ? next(Layer::kMpls) : DecodeStatus::kNotIp;
   }
 
   DecodeStatus vlan() {
@@ -171,11 +208,10 @@ class Chain {
     return next_type(type);
   }
 
-  DecodeStatus pppoe() {  // RFC 2516, then the PPP protocol number
-    if (!have(8)) return DecodeStatus::kCutLink;
-    const uint16_t protocol = load_be16(&at_[6]);
-    take(8);
-    return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
+  DecodeStatus pppoe() {  // RFC 2516
+    if (!have(6)) return DecodeStatus::kCutLink;
+    take(6);
+    return follow(read_ppp(at_), 1);
   }
 
   /// RFC 3032. What lies under the bottom label is not named: an IP header tells, a zero nibble may be a pseudo-wire's
@@ -285,7 +321,8 @@ class Chain {
   }
 
   DecodeStatus defragment(const FragmentKey& key, const FragmentPiece& piece) {
-    if (wire_ > at_.size()) return DecodeStatus::kCutIp;  // a fragment that was not captured whole is of no use
+    if (wire_ > at_.size())  // not captured whole: of no use to the others, but the first of them says what it is
+      return piece.offset == 0 ? ip_payload(piece.next_header) : DecodeStatus::kCutIp;
     Defragmenter::Whole whole;
     switch (fragments_.add(key, piece, packet_.time, whole)) {
       case Defragmenter::Answer::kWaits: return DecodeStatus::kFragment;
@@ -311,8 +348,15 @@ class Chain {
       case kGre: return next(Layer::kGre);
       case 137: return next(Layer::kMpls);  // MPLS-in-IP (RFC 4023)
       case 97: return ether_ip();
+      case kAuthentication: return authentication();
       default: out_.tuple.transport = Transport::kOther; return DecodeStatus::kOtherTransport;
     }
+  }
+
+  DecodeStatus authentication() {  // RFC 4302 2, over IPv4
+    uint8_t header = 0;
+    const DecodeStatus status = extension(header, 8, 4);
+    return status == kGoOn ? header == kAuthentication ? DecodeStatus::kOtherTransport : ip_payload(header) : status;
   }
 
   DecodeStatus ether_ip() {  // RFC 3378
@@ -385,7 +429,32 @@ class Chain {
     if (dst == kGenevePort) return geneve();
     if (dst == kGtpPort || src == kGtpPort) return gtp();
     if (dst == kMplsPort && looks_like_mpls()) return next(Layer::kMpls);
+    if (dst == kTeredoPort || src == kTeredoPort) return teredo();
+    if (dst == kCapwapPort || src == kCapwapPort) return carried(read_capwap(at_));
+    if (dst == kL2tpPort || src == kL2tpPort) return carried(read_l2tp(at_));
+    if (dst == kTzspPort) return carried(read_tzsp(at_));
     return kGoOn;
+  }
+
+  /// What a tunnel's header says is behind it, if it is there.
+  DecodeStatus carried(const LinkHeader& header) {
+    const bool fits = header.next == LinkHeader::Next::kIp ? looks_like_ip(header.size)
+                      : header.next == LinkHeader::Next::kEthernet
+                          ? looks_like_ethernet(header.size)
+                          : header.next == LinkHeader::Next::kEtherType || header.next == LinkHeader::Next::kLink;
+    if (!fits) return kGoOn;
+    ++out_.tunnels;
+    return follow(header, 1);
+  }
+
+  DecodeStatus teredo() {  // RFC 4380 5.1.1: perhaps an authentication, perhaps an origin, then IPv6
+    size_t at = 0;
+    if (have(4) && at_[0] == 0 && at_[1] == 1) at = 13u + at_[2] + at_[3];
+    if (have(at + 2) && at_[at] == 0 && at_[at + 1] == 0) at += 8;
+    if (!looks_like_ip(at) || at_[at] >> 4 != 6) return kGoOn;
+    take(at);
+    ++out_.tunnels;
+    return next(Layer::kIp);
   }
 
   /// Whether an IP packet begins here: version, header length, and a length that reaches over the header.
@@ -434,6 +503,11 @@ class Chain {
     if (!have(8) || (at_[0] & 0x38) != 0x08 || at_[7] != 0) return kGoOn;
     const int carried = (at_[0] & 0x04) != 0 ? at_[3] : 3;
     const bool ip = (carried == 1 || carried == 2) && looks_like_ip(8);
+    if (carried == 4 && have(16)) {
+      take(8);
+      ++out_.tunnels;
+      return next_type(kEtherNsh);
+    }
     if (!ip && !(carried == 3 && looks_like_ethernet(8))) return kGoOn;
     take(8);
     ++out_.tunnels;
@@ -510,22 +584,21 @@ class Chain {
     ++out_.tunnels;
     // ERSPAN type I has no header of its own, and no sequence number either (draft-foschiano-erspan 4.1).
     if (type == kEtherErspan && !sequence) return next(Layer::kEthernet);
-    return next_type(type);
+    if (type == kEtherWccp) {  // draft-wilson-wrec-wccp-v2 4: the second version has four bytes of its own
+      if (!looks_like_ip(0) && have(4)) take(4);
+      return next(Layer::kIp);
+    }
+    return type == kPppOfGre ? follow(read_ppp(at_), 1) : next_type(type);
   }
 
   DecodeStatus pptp(uint16_t flags, uint16_t type) {
     const size_t header = 8 + ((flags & 0x1000) != 0 ? 4 : 0) + ((flags & 0x0080) != 0 ? 4 : 0);
-    if (type != 0x880B) return DecodeStatus::kOtherTransport;
+    if (type != kPppOfGre) return DecodeStatus::kOtherTransport;
     if (!have(header)) return DecodeStatus::kCutTransport;
     take(header);
     ++out_.tunnels;
-    if (!have(1)) return DecodeStatus::kOtherTransport;        // only an acknowledgement
-    if (have(2) && at_[0] == 0xFF && at_[1] == 0x03) take(2);  // PPP address and control
-    if (!have(2)) return DecodeStatus::kCutTransport;
-    const bool compressed = (at_[0] & 1) != 0;
-    const uint16_t protocol = compressed ? at_[0] : load_be16(at_.data());
-    take(compressed ? 1 : 2);
-    return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
+    if (!have(1)) return DecodeStatus::kOtherTransport;  // only an acknowledgement
+    return follow(read_ppp(at_), 1);
   }
 
   DecodeStatus erspan() {  // draft-foschiano-erspan 4.2 and 4.3: the version stands in the first nibble

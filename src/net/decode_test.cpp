@@ -32,6 +32,15 @@ string gre(uint16_t flags, uint16_t type, string_view rest) {
   return be16_text(flags) + be16_text(type) + string(rest);
 }
 
+LinkType link_number(int number) { return static_cast<LinkType>(number); }
+
+/// A data frame of 802.11 with LLC and SNAP; `control` is the frame control, `more` what stands behind the addresses.
+string wlan(std::initializer_list<int> control, string_view more, string_view carried) {
+  return text(control) + string(2, 0) + string(18, 2) + string(2, 0) + string(more) + text({0xAA, 0xAA, 3, 0, 0, 0}) +
+         be16_text(0x0800) + string(carried);
+}
+string capwap(int flags, string_view carried) { return text({0, 0x10, flags, 0, 0, 0, 0, 0}) + string(carried); }
+
 struct Row {
   const char* name;
   LinkType link;
@@ -68,6 +77,54 @@ std::vector<Row> wrappings() {
       {"VLAN", kEthernet, ethernet_frame(0x8100, vlan_tag(7, 0x0800, inner4())), 0, 7},
       {"QinQ", kEthernet, ethernet_frame(0x88A8, vlan_tag(8, 0x8100, vlan_tag(7, 0x0800, inner4()))), 0, 8},
       {"PPPoE", kEthernet, ethernet_frame(0x8864, text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4())},
+      {"PBB", kEthernet, ethernet_frame(0x88E7, text({0, 0, 1, 0}) + inner_ethernet())},
+      {"NSH", kEthernet, ethernet_frame(0x894F, text({0, 6, 1, 1, 0, 0, 1, 255}) + string(16, 0) + inner4()), 1},
+      {"AH over IPv4", kEthernet, outer(51, text({4, 4, 0, 0}) + string(20, 1) + inner4()), 1},
+      {"PPP", link_number(9), text({0xFF, 3, 0, 0x21}) + inner4()},
+      {"PPP without address, with a short protocol", link_number(9), text({0x21}) + inner4()},
+      {"PPP in HDLC", link_number(50), text({0xFF, 3, 0, 0x57}) + inner6(), 0, 0, true},
+      {"PPPoE as a link", link_number(51), text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4()},
+      {"PPP of pppd", link_number(166), text({1, 3, 0, 0x21}) + inner4()},
+      {"PPP with direction", link_number(204), text({1, 0xFF, 3, 0, 0x21}) + inner4()},
+      {"Cisco HDLC", link_number(104), text({0x0F, 0, 8, 0}) + inner4()},
+      {"frame relay", link_number(107), text({0x18, 0x41, 3, 0xCC}) + inner4()},
+      {"frame relay with SNAP", link_number(107), text({0x18, 0x41, 3, 0, 0x80, 0, 0, 0, 8, 0}) + inner4()},
+      {"frame relay of Cisco", link_number(107), text({0x18, 0x41, 8, 0}) + inner4()},
+      {"802.11", link_number(105), wlan({0x08, 1}, "", inner4())},
+      {"802.11 with quality of service", link_number(105), wlan({0x88, 2}, string(2, 0), inner4())},
+      {"802.11 between access points", link_number(105), wlan({0x88, 3}, string(6, 2) + string(2, 0), inner4())},
+      {"802.11, A-MSDU", link_number(105), wlan({0x88, 2}, text({0x80, 0}) + string(14, 2), inner4())},
+      {"802.11, body aligned", link_number(105), wlan({0x88, 2}, string(4, 0), inner4())},
+      {"radiotap", link_number(127), text({0, 0, 9, 0, 2, 0, 0, 0, 0x10}) + wlan({0x08, 1}, "", inner4()) + "fcs!"},
+      {"Prism", link_number(119), string(144, 0) + wlan({0x08, 1}, "", inner4())},
+      {"AVS", link_number(119), be32_text(0x80211001) + be32_text(64) + string(56, 0) + wlan({0x08, 1}, "", inner4())},
+      {"PPI", link_number(192), text({0, 0, 8, 0, 105, 0, 0, 0}) + wlan({0x08, 1}, "", inner4())},
+      {"PKTAP", link_number(258), text({12, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}) + inner_ethernet()},
+      {"PKTAP of a tunnel", link_number(258), text({12, 0, 0, 0, 1, 0, 0, 0, 12, 0, 0, 0}) + inner4()},
+      {"FDDI", link_number(10), string(13, 2) + text({0xAA, 0xAA, 3, 0, 0, 0, 8, 0}) + inner4()},
+      {"token ring with a route", link_number(6),
+       string(8, 2) + "\x80" + string(5, 2) + text({2, 0, 0xAA, 0xAA, 3, 0, 0, 0, 8, 0}) + inner4()},
+      {"LLC over ATM", link_number(11), text({0xAA, 0xAA, 3, 0, 0, 0, 8, 0}) + inner4()},
+      {"SLIP", link_number(8), string(16, 0) + inner4()},
+      {"pflog", link_number(117), text({61, 2}) + string(62, 0) + inner4()},
+      {"enc", link_number(109), text({2, 0, 0, 0}) + string(8, 0) + inner4()},
+      {"IPoIB", link_number(242), string(40, 0) + be16_text(0x0800) + string(2, 0) + inner4()},
+      {"CAPWAP, 802.3", kEthernet, outer_udp(5247, capwap(2, inner_ethernet())), 1},
+      {"CAPWAP, 802.11", kEthernet, outer_udp(5247, capwap(3, wlan({0x08, 1}, "", inner4()))), 1},
+      {"CAPWAP, 802.11 with its control swapped", kEthernet,
+       outer_udp(5247, capwap(3, wlan({2, 0x88}, string(2, 0), inner4()).replace(22, 2, "\x01\x10"))), 1},
+      {"L2TP", kEthernet, outer_udp(1701, text({0x40, 2, 0, 40, 0, 1, 0, 2, 0xFF, 3, 0, 0x21}) + inner4()), 1},
+      {"L2TP with numbers and an offset", kEthernet,
+       outer_udp(1701, text({0x0A, 2, 0, 1, 0, 2, 0, 7, 0, 8, 0, 2, 1, 1, 0, 0x21}) + inner4()), 1},
+      {"Teredo", kEthernet, outer_udp(3544, inner6()), 1, 0, true},
+      {"Teredo with authentication and origin", kEthernet,
+       outer_udp(3544, text({0, 1, 0, 0}) + string(9, 0) + string(8, 0) + inner6()), 1, 0, true},
+      {"TZSP", kEthernet, outer_udp(37008, text({1, 0, 0, 1, 0, 10, 1, 5, 1}) + inner_ethernet()), 1},
+      {"TZSP, 802.11", kEthernet, outer_udp(37008, text({1, 0, 0, 18, 1}) + wlan({0x08, 1}, "", inner4())), 1},
+      {"PPP in GRE", kEthernet, outer(47, gre(0, 0x880B, text({0, 0x21}) + inner4())), 1},
+      {"WCCP", kEthernet, outer(47, gre(0, 0x883E, text({0, 0, 0, 0}) + inner4())), 1},
+      {"VXLAN-GPE with NSH", kEthernet,
+       outer_udp(4790, text({12, 0, 0, 4, 0, 0, 42, 0}) + text({0, 2, 1, 3, 0, 0, 1, 255}) + inner_ethernet()), 2},
       {"IPv4 options", kRaw,
        ipv4_packet("10.0.0.1", "10.0.0.2", 17, udp_datagram(4242, 53, kPayload), 0, 1, text({7, 7, 4, 0, 0, 0, 0}))},
       {"IPv6 extensions", kRaw,
@@ -156,7 +213,7 @@ TEST(Decode, every_truncation_is_a_counter_or_says_what_is_missing) {
 
 TEST(Decode, what_only_looks_like_a_tunnel_stays_udp) {
   const string query = text({0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1}) + string(40, 'x');
-  for (const uint16_t port : {4789, 4790, 8472, 6081, 2152, 6635}) {
+  for (const uint16_t port : {4789, 4790, 8472, 6081, 2152, 6635, 5247, 1701, 3544, 37008}) {
     Decoder decoder;
     Decoded d;
     const OwnedPacket packet{{}, outer_udp(port, query), 0, LinkType::kEthernet};
@@ -189,6 +246,14 @@ TEST(Decode, wrong_packets_are_counted_by_cause) {
            {"ARP", ethernet_frame(0x0806, string(28, 0)), kNotIp},
            {"a short frame", string(10, 0), kCutLink},
            {"unknown link", inner4(), kUnknownLink, static_cast<LinkType>(999)},
+           {"802.11, sealed", wlan({0x08, 0x41}, "", inner4()), kNotIp, link_number(105)},
+           {"802.11, a beacon", wlan({0x80, 0}, "", inner4()), kNotIp, link_number(105)},
+           {"802.11, not the first piece", wlan({0x08, 1}, "", inner4()).replace(22, 1, "\x01"), kNotIp,
+            link_number(105)},
+           {"links without end", text({0, 0, 8, 0, 192 - 256, 0, 0, 0, 0, 0, 8, 0, 192 - 256, 0, 0, 0,
+                                       0, 0, 8, 0, 192 - 256, 0, 0, 0, 0, 0, 8, 0, 192 - 256, 0, 0, 0}),
+            kTooManyLayers, link_number(192)},
+           {"PPP, LCP", text({0xFF, 3, 0xC0, 0x21, 1, 1, 0, 4}), kNotIp, link_number(9)},
            {"no IP version", ethernet_frame(0x0800, string(40, 0)), kBadIp},
            {"cut IP", ethernet_frame(0x0800, inner4().substr(0, 19)), kCutIp},
            {"total length below the header's", ethernet_frame(0x0800, short_total), kBadIp},
@@ -368,6 +433,25 @@ TEST(Fragments, come_together_in_any_order) {
       }
     }
     EXPECT_GE(whole, 1);
+  }
+}
+
+TEST(Fragments, the_first_tells_what_it_is_where_the_capture_cut_it) {
+  for (const bool v6 : {false, true}) {
+    auto pieces = fragments_of(v6, udp_datagram(53, 4242, string(900, 'a')), 480);
+    Decoder decoder;
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      pieces[i].wire_length = static_cast<uint32_t>(pieces[i].bytes.size());
+      pieces[i].bytes.resize(128);
+      Decoded d;
+      const DecodeStatus status = decoder.decode(pieces[i].view(), d);
+      ASSERT_EQ(status, i == 0 ? DecodeStatus::kTransport : DecodeStatus::kCutIp);
+      if (i != 0) continue;
+      EXPECT_EQ(d.tuple.src.port, 53);
+      EXPECT_EQ(d.payload.size() + d.payload_missing, 472u);
+      EXPECT_FALSE(d.payload.empty());
+    }
+    EXPECT_EQ(decoder.fragments().waiting(), 0u);
   }
 }
 

@@ -25,6 +25,7 @@ using item::Item;
 using item::Outcome;
 
 constexpr size_t kMaxTransferRecords = 1024;
+constexpr size_t kMostPadding = 64;  // bytes behind a question
 constexpr uint16_t kMdnsPort = 5353, kLlmnrPort = 5355;
 
 /// What may stand behind the last record: nothing, or what Windows adds to a query for a zone transfer, to say that it
@@ -80,7 +81,11 @@ Probe Dns::probe(const Input& in) {
   if (in.datagram) {
     const Shape s = survey(b);
     if (in.missing != 0 && !s.whole) return s.questions > 0 && plausible(s) ? Probe::kYes : Probe::kNo;
-    return s.whole && s.size == b.size() && plausible(s) ? Probe::kYes : Probe::kNo;
+    if (!s.whole || !plausible(s)) return Probe::kNo;
+    // A plain question is known by itself: some pad the datagram behind it.
+    const bool plain = !s.header.is_response() && s.questions == 1 && s.size > kHeaderBytes + 5 && s.answers == 0 &&
+                       s.authorities == 0 && s.additionals == 0;
+    return s.size == b.size() || (plain && b.size() - s.size <= kMostPadding) ? Probe::kYes : Probe::kNo;
   }
   const Probe more = in.end_of_stream ? Probe::kNo : Probe::kUnsure;
   if (b.size() < 2) return more;
@@ -108,7 +113,8 @@ Step Dns::dissect(const Input& in, Output& out) {
 
 void Dns::message(const Input& in, Bytes message, uint64_t wire_size, Output& out) {
   const Shape shape = survey(message);
-  if (!shape.question_ok || shape.netbios) return out.count(Counter::kMalformed);
+  // One whose first question can be read still says whose question or answer it is.
+  if ((!shape.question_ok && shape.questions == 0) || shape.netbios) return out.count(Counter::kMalformed);
   if (const item::Protocol* card = multicast_card(out)) return single(*card, in, message, shape, wire_size, out);
   // The QR bit says who speaks, not the direction: a server may ask its client on the same connection (RFC 7766 6.2.1).
   shape.header.is_response() ? answer(in, message, shape, wire_size, out) : query(in, message, shape, wire_size, out);

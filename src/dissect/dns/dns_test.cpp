@@ -136,6 +136,9 @@ std::vector<Row> datagrams() {
        {c(ask(1, "a.x", 1)),
         s(tell(1, "a.x", 1, {record(1, unhex("01020304")), record(1, unhex("0102")).substr(0, 9)}))},
        {R"("1.2.3.4"|error=malformed or truncated record)"}},
+      {"an answer whose second question cannot be read still answers",
+       {c(ask(1, "a.x", 1)), s(be(1, 2) + unhex("8180 0002 0001 0000 0000") + question("a.x", 1) + unhex("22 61 00"))},
+       {R"("questionNames":["a.x"]|"rcodeName":"NOERROR"|error=malformed or truncated record)"}},
       {"compression loops are refused",
        {c(message(1, 0x0100, {unhex("c00c 0001 0001")})), c(message(2, 0x0100, {unhex("01 61 c00c 0001 0001")}))},
        {}},
@@ -197,8 +200,15 @@ TEST(Dns, Probe) {
     return Dns::probe({d, as_bytes(bytes), {}, true, true});
   };
   EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1)), kYes);
-  EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1) + "x"), kNo);
+  EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1) + "x"), kYes);  // padding
+  EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1) + std::string(65, 'x')), kNo);
+  EXPECT_EQ(datagram(kToServer, ask(1, "", 1) + "x"), kNo);
+  EXPECT_EQ(datagram(kToClient, tell(1, "a.x", 1, {record(1, unhex("01020304"))}) + "x"), kNo);
   EXPECT_EQ(datagram(kToServer, std::string(12, '\0')), kNo);
+  // mDNS: several questions, and an id that receivers ignore (RFC 6762 18.1).
+  EXPECT_EQ(datagram(kToServer, message(4, 0, {question("_a._sub._b._tcp.local", 12), question("_b._tcp.local", 12)})),
+            kYes);
+  EXPECT_EQ(datagram(kToServer, message(4, 0, {question("a.local", 12), question("b.local", 12, 9)})), kNo);
   EXPECT_EQ(datagram(kToServer, framed(ask(1, "a.x", 1))), kNo);
   expect_probe<Dns>(kToServer, framed(ask(1, "a.x", 1)), kYes);
   expect_probe<Dns>(kToClient, framed(tell(1, "a.x", 1, {record(1, unhex("01020304"))})), kYes);

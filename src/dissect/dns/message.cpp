@@ -238,6 +238,13 @@ Value joined(Value first, const MoreRecords* more, Arena& arena) {
   return Value::list(list);
 }
 
+/// Of the id and the first question, without regard to case (RFC 4343).
+uint64_t question_key(Bytes question, uint16_t id) {
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const uint8_t c : question) hash = (hash ^ (c >= 'A' && c <= 'Z' ? c | 0x20u : c)) * 0x100000001B3;
+  return hash << 16 | id;
+}
+
 }  // namespace
 
 Shape survey(Bytes m) {
@@ -245,23 +252,19 @@ Shape survey(Bytes m) {
   if (m.size() < kHeaderBytes) return s;
   s.header = read_header(m);
   size_t at = s.size = kHeaderBytes;
-  uint64_t hash = 0xCBF29CE484222325;
   for (; s.questions < s.header.questions; ++s.questions) {
     const size_t behind = skip_name(m, at);
     if (behind == 0 || behind + 4 > m.size() || !question_class_ok(load_be16(&m[behind + 2]))) return s;
+    // A name that cannot be read (a loop, too long) makes the message malformed.
+    if (!is_name(m, at)) return s;
     if (s.questions == 0) {
-      for (size_t i = at; i < behind + 4; ++i) {
-        const uint8_t c = m[i];
-        hash = (hash ^ (c >= 'A' && c <= 'Z' ? c | 0x20u : c)) * 0x100000001B3;
-      }
+      s.key = question_key(m.subspan(at, behind + 4 - at), s.header.id);
       s.question_type = load_be16(&m[behind]);
       s.netbios = is_netbios(m, s.question_type);
     }
-    // A name that cannot be read (a loop, too long) makes the message malformed.
-    if (!is_name(m, at)) return s;
     at = s.size = behind + 4;
   }
-  s.key = hash << 16 | s.header.id;
+  if (s.questions == 0) s.key = question_key({}, s.header.id);
   s.question_ok = true;
   if (s.questions == 0)  // an answer of NetBIOS repeats no question
     if (const size_t behind = skip_name(m, at); behind != 0 && behind + 2 <= m.size())
@@ -293,10 +296,10 @@ bool plausible_flags(const Header& h) {
   return opcode <= 6 && opcode != 3 && (h.flags & 0x0040) == 0 && (h.is_response() || h.rcode() == 0);
 }
 
-/// Something is in it, and only mDNS asks several questions.
+/// Something is in it. Only mDNS asks several questions, mostly with id 0 (RFC 6762 18.1), or with others that nobody
+/// looks at; all of them are read, so that more of them are not easier met by chance.
 bool plausible(const Header& h) {
-  return plausible_flags(h) && h.questions + h.answers + h.authorities + h.additionals != 0 &&
-         h.questions <= (h.id == 0 ? 64 : 1);
+  return plausible_flags(h) && h.questions + h.answers + h.authorities + h.additionals != 0 && h.questions <= 64;
 }
 
 }  // namespace

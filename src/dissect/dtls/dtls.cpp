@@ -25,7 +25,7 @@ constexpr size_t kRecordHead = 13, kMessageHead = 12, kMostMessage = 64 << 10;
 constexpr uint8_t kChangeCipherSpec = 20, kAlert = 21, kHandshake = 22;
 constexpr uint8_t kClientHello = 1, kServerHello = 2, kHelloVerifyRequest = 3, kCertificate = 11,
                   kCertificateRequest = 13;
-constexpr uint16_t kVersion13 = 0xFEFC;
+constexpr uint16_t kVersion13 = 0xFEFC, kVersionOld = 0x0100;
 
 struct Record {
   uint8_t type = 0;
@@ -34,9 +34,12 @@ struct Record {
   size_t size = 0;
 };
 
+/// 1.0 to 1.3, and what OpenSSL before 0.9.8f, and AnyConnect after it, take for 1.0.
+bool is_version(uint16_t version) { return version >= 0xFEFC || version == kVersionOld; }
+
 /// The record at the front (RFC 6347 4.1); nothing when there is none. `content` may be cut by the capture.
 bool read_record(Bytes b, Record& out) {
-  if (b.size() < kRecordHead || b[0] < kChangeCipherSpec || b[0] > 26 || b[1] != 0xFE || b[2] < 0xFC) return false;
+  if (b.size() < kRecordHead || b[0] < kChangeCipherSpec || b[0] > 26 || !is_version(load_be16(&b[1]))) return false;
   const size_t length = load_be16(&b[11]);
   out = {b[0], load_be16(&b[3]), b.subspan(kRecordHead, std::min(length, b.size() - kRecordHead)),
          kRecordHead + length};
@@ -79,6 +82,7 @@ struct Handshake {
   Item* item;
   Side side[2] = {};
   bool verified = false, retry = false, certificate_requested = false, resumed = false;
+  MapOf* retry_fields = nullptr;  // what a HelloRetryRequest says, should no ServerHello come
   uint16_t version = 0;
   Bytes client_session;
   std::string_view failure;
@@ -110,7 +114,7 @@ Probe Dtls::probe(const Input& in) {
   const bool right = in.direction == Direction::kToServer
                          ? piece.type == kClientHello
                          : piece.type == kServerHello || piece.type == kHelloVerifyRequest;
-  const bool version = piece.bytes.size() >= 2 && piece.bytes[0] == 0xFE && piece.bytes[1] >= 0xFC;
+  const bool version = piece.bytes.size() >= 2 && is_version(load_be16(piece.bytes.data()));
   return right && version ? Probe::kYes : Probe::kNo;
 }
 
@@ -214,6 +218,9 @@ void Dtls::hello(Direction direction, Bytes body, Output& out) {
   }
   if (!client && tls::is_retry(hello)) {
     h.retry = true;
+    h.version = hello.version();
+    h.retry_fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
+    tls::describe_server(hello, *h.retry_fields, arena);
     return;
   }
   side.fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
@@ -254,6 +261,7 @@ void Dtls::finish(Output& out) {
   done_ = true;
   Item* const item = h->item;
   Arena& arena = item->arena;
+  if (h->side[1].fields == nullptr) h->side[1].fields = h->retry_fields;
   for (const bool client : {true, false}) {
     Side& side = h->side[client ? 0 : 1];
     if (side.fields == nullptr && side.alert.is_null()) continue;

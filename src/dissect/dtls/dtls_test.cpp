@@ -7,8 +7,8 @@ namespace {
 
 using enum Direction;
 
-std::string record(int type, const std::string& content, int epoch = 0) {
-  return be(type, 1) + be(0xFEFD, 2) + be(epoch, 2) + be(1, 6) + sized(2, content);
+std::string record(int type, const std::string& content, int epoch = 0, int version = 0xFEFD) {
+  return be(type, 1) + be(version, 2) + be(epoch, 2) + be(1, 6) + sized(2, content);
 }
 /// The piece of a message from `at` on; all of it by default.
 std::string piece(int type, int number, const std::string& body, size_t at = 0, size_t size = std::string::npos) {
@@ -66,6 +66,17 @@ std::vector<Row> rows() {
        {c(message(1, 0, hello)), s(message(2, 0, server()) + kCcs), c(record(23, "sealed", 1)), c(message(1, 0, hello)),
         s(message(2, 0, server()) + kCcs)},
        {"0 req", "0 req"}},
+      {"as OpenSSL wrote it before 0.9.8f",
+       {c(record(22, piece(1, 0, client("").replace(0, 2, be(0x0100, 2))), 0, 0x0100)),
+        s(record(22, piece(2, 0, server("", 0x0100)), 0, 0x0100) + record(20, be(1, 1) + be(2, 2), 0, 0x0100))},
+       {R"~(0 req|"version":256|"status":"DTLS 1.0 (OpenSSL before 0.9.8f)")~"}},
+      {"a retry, and nothing after it",
+       {c(message(1, 0, hello)), s(message(2, 0,
+                                           server(kVersion13)
+                                               .replace(2, 32,
+                                                        unhex("cf21ad74e59a6111be1d8c021e65b891"
+                                                              "c2a211167abb8c5e079e09e2c8a8339c"))))},
+       {R"~(0 req|"info":"HelloRetryRequest"|"helloRetry":true|"status":"DTLS 1.3")~"}},
       {"half", {c(message(1, 0, hello))}, {"2 req"}},
       {"malformed",
        {c(message(1, 0, hello.substr(0, 30))), s(message(2, 0, server()) + kCcs)},

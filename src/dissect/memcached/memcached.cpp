@@ -213,14 +213,63 @@ bool is_quiet(uint8_t opcode) {
   return opcode == 0x09 || opcode == 0x0D || (opcode >= 0x11 && opcode <= 0x1A) || opcode == 0x1E;
 }
 
+/// What the parts of a request must be (protocol-binary.txt, section 4): bytes of extras, whether there is a key,
+/// whether there may be a value.
+struct BinaryForm {
+  uint8_t extras;
+  bool key, value;
+};
+BinaryForm form_of(uint8_t opcode) {
+  switch (opcode) {
+    case 0x01:  // set, add, replace: flags and expiry
+    case 0x02:
+    case 0x03:
+    case 0x11:
+    case 0x12:
+    case 0x13: return {8, true, true};
+    case 0x05:  // incr, decr: delta, initial value, expiry
+    case 0x06:
+    case 0x15:
+    case 0x16: return {20, true, false};
+    case 0x07:  // quit, noop, version
+    case 0x0A:
+    case 0x0B:
+    case 0x17:
+    case 0x20: return {0, false, false};
+    case 0x08:  // flush: perhaps an expiry
+    case 0x18:
+    case 0x1B: return {4, false, false};
+    case 0x0E:  // append, prepend, SASL
+    case 0x0F:
+    case 0x19:
+    case 0x1A:
+    case 0x21:
+    case 0x22: return {0, true, true};
+    case 0x1C:  // touch, get and touch
+    case 0x1D:
+    case 0x1E: return {4, true, false};
+    default: return {0, true, false};
+  }
+}
+
 Probe binary_at(Direction d, Bytes b) {
   if (b[0] != (d == Direction::kToServer ? 0x80 : 0x81)) return Probe::kNo;
   if (b.size() < kBinaryHead) return Probe::kUnsure;
+  const uint8_t opcode = b[1];
   const uint32_t key = load_be16(&b[2]), extras = b[4], body = load_be32(&b[8]);
-  if (name_in(kOpcodes, b[1]).empty() || b[5] != 0 || key > 250 || key + extras > body || body > kMaxValue)
+  if (name_in(kOpcodes, opcode).empty() || b[5] != 0 || key > 250 || key + extras > body || body > kMaxValue)
     return Probe::kNo;
-  if (d == Direction::kToServer && load_be16(&b[6]) > 2047) return Probe::kNo;
-  return extras == 0 || extras == 4 || extras == 8 || extras == 20 ? Probe::kYes : Probe::kNo;
+  if (d == Direction::kToClient) {  // extras are flags
+    const uint16_t status = load_be16(&b[6]);
+    return (extras == 0 || extras == 4) && (status == 0 || !name_in(kStatuses, status).empty()) ? Probe::kYes
+                                                                                                : Probe::kNo;
+  }
+  if (load_be16(&b[6]) > 2047) return Probe::kNo;  // the virtual bucket
+  const BinaryForm form = form_of(opcode);
+  const bool may_lack_key = opcode == 0x10, may_lack_extras = opcode == 0x08 || opcode == 0x18;
+  if (extras != form.extras && !(may_lack_extras && extras == 0)) return Probe::kNo;
+  if (key == 0 ? form.key && !may_lack_key : !form.key) return Probe::kNo;
+  return form.value || key + extras == body ? Probe::kYes : Probe::kNo;
 }
 
 /// The head of a datagram (protocol.txt, "UDP protocol").
@@ -436,7 +485,8 @@ Measure Memcached::measure(Direction d, Bytes b) {
   if (b[0] == 0x80 || b[0] == 0x81) {
     if (b.size() < kBinaryHead) return Measure::need(kBinaryHead);
     const uint32_t body = load_be32(&b[8]);
-    return body > kMaxValue ? Measure::bad() : Measure::frame(kBinaryHead + uint64_t{body});
+    const bool fits = body <= kMaxValue && uint32_t{load_be16(&b[2])} + b[4] <= body;
+    return fits ? Measure::frame(kBinaryHead + uint64_t{body}) : Measure::bad();
   }
   const Measure end = lines_.line(d, b, kMaxLine);
   if (end.kind != Measure::Kind::kFrame) return end;
@@ -444,6 +494,7 @@ Measure Memcached::measure(Direction d, Bytes b) {
   const std::string_view text = as_text(b.first(line));
   if (d == Direction::kToServer) {
     const Command c = read_command(text);
+    if (c.verb == nullptr && !is_printable(without_end(text))) return Measure::bad();
     return Measure::frame(line + (c.verb != nullptr && c.ok && c.has_value ? c.value + 2 : 0));
   }
   uint64_t value = 0;

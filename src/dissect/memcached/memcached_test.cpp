@@ -54,6 +54,20 @@ std::vector<Row> rows() {
   };
 }
 
+TEST(Memcached, LinesOfBytesAreNoCommands) {
+  Collected out;
+  auto session = std::make_unique<Memcached>();
+  const std::string said = "get a\r\n\xF4\x76\x62\r\nfrobnicate\r\n";
+  const auto step = [&](size_t from) {
+    return session->dissect({kToServer, as_bytes(std::string_view(said).substr(from)), timestamp_from_ns(1), false},
+                            out);
+  };
+  EXPECT_EQ(step(0).bytes, 7u);
+  EXPECT_EQ(step(7).kind, Step::Kind::kLost);
+  EXPECT_EQ(step(12).kind, Step::Kind::kTook);  // the server will say ERROR
+  session->close(false, out);
+}
+
 TEST(Memcached, Table) { check_table<Memcached>(rows()); }
 
 TEST(Memcached, AfterAGapNothingIsPairedWrongly) {
@@ -145,6 +159,16 @@ TEST(Memcached, Probe) {
   expect_probe<Memcached>(kToServer, "quit\r\n", Probe::kNo);
   expect_probe<Memcached>(kToClient, "STORED\r\n", Probe::kYes);
   expect_probe<Memcached>(kToServer, "GET / HTTP/1.1\r\n", Probe::kNo);
+  expect_probe<Memcached>(kToServer, unhex("80 00 0001 00 00 0000 00000001 00000009 0000000000000000 'k'"),
+                          Probe::kYes);
+  expect_probe<Memcached>(kToServer, unhex("80 08 0000 00 00 0000 00000000 00000009 0000000000000000"), Probe::kYes);
+  expect_probe<Memcached>(kToServer, unhex("80 10 0000 00 00 0000 00000000 00000009 0000000000000000"), Probe::kYes);
+  // Bytes of ciphers in the middle of a stream: a get with a value, an add without its extras, an incr without a key.
+  expect_probe<Memcached>(kToServer, unhex("80 00 0001 00 00 0000 00000009 00000009 0000000000000000 'k'"), Probe::kNo);
+  expect_probe<Memcached>(kToServer, unhex("80 02 0002 00 00 0013 0000000d 96a9725c 7fffffffffffffff"), Probe::kNo);
+  expect_probe<Memcached>(kToServer, unhex("80 05 0000 14 00 0000 00000014 00000009 0000000000000000"), Probe::kNo);
+  expect_probe<Memcached>(kToClient, unhex("81 00 0000 04 00 0000 00000006 00000009 0000000000000001"), Probe::kYes);
+  expect_probe<Memcached>(kToClient, unhex("81 00 0000 04 00 7777 00000006 00000009 0000000000000001"), Probe::kNo);
 }
 
 TEST(Memcached, Goldens) { EXPECT_EQ(compare_goldens<Memcached>(BALEEN_SOURCE_DIR "/src/dissect/memcached"), ""); }

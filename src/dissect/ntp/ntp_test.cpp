@@ -50,6 +50,12 @@ TEST(Ntp, Probe) {
   EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x23, 0, 0, kNow), true), Probe::kYes);
   EXPECT_EQ(probe_of<Ntp>(kToClient, packet(0x24, 1, kNow, kNow), true), Probe::kYes);
   EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x24, 1, kNow, kNow), true), Probe::kNo);
+  // In 1998, with all that a client may say.
+  EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x1B, 4, uint64_t{3123275318} << 32, uint64_t{3123275382} << 32), true),
+            Probe::kYes);
+  // The answer to a client that sent zeros.
+  EXPECT_EQ(probe_of<Ntp>(kToClient, packet(0x1C, 0, 0, kNow).replace(32, 8, be(kNow, 8)), true), Probe::kYes);
+  EXPECT_EQ(probe_of<Ntp>(kToClient, packet(0x1C, 0, 0, kNow), true), Probe::kNo);
   EXPECT_EQ(probe_of<Ntp>(kToServer, std::string(48, 'a'), true), Probe::kNo);
   // Polls more often than once a second, in interleaved mode, with a random number for the time.
   EXPECT_EQ(

@@ -136,6 +136,36 @@ size_t attributes_end(Bytes b) {
 
 bool are_attributes(Bytes b) { return attributes_end(b) == b.size(); }
 
+bool are_plausible(Bytes attributes, bool sizes) {
+  for (ByteReader r(attributes); !r.at_end();) {
+    const uint8_t type = r.u8(), size = r.u8();
+    if (r.ok() && (type == 0 || size < 2)) return false;  // RFC 6929 10.3.1: 0 is reserved
+    r.skip(size - 2u);
+    if (!r.ok()) break;
+    const Attribute* const a = find_attribute(type);
+    if (a == nullptr || !sizes) continue;
+    const size_t content = size - 2u;
+    switch (a->kind) {
+      case Kind::kNumber:
+      case Kind::kTaggedNumber:
+      case Kind::kTime:
+        if (content != 4 && content != 8) return false;
+        break;
+      case Kind::kAddress:
+        if (content != 4 && content != 16) return false;
+        break;
+      case Kind::kPrefix:
+        if (content < 2 || content > 18) return false;
+        break;
+      case Kind::kVendor:
+        if (content < 4) return false;
+        break;
+      default: break;
+    }
+  }
+  return true;
+}
+
 void describe_attributes(Bytes attributes, MapOf& out, Arena& arena) {
   Lists lists(arena);
   size_t eap_size = 0;

@@ -12,5 +12,8 @@ void describe_attributes(Bytes attributes, MapOf& out, Arena& arena);
 size_t attributes_end(Bytes bytes);
 /// Whether the attributes fill the bytes exactly.
 bool are_attributes(Bytes attributes);
+/// Whether none of the attributes is of the reserved type 0; with `sizes` whether those that are there whole have the
+/// sizes that their types must have.
+bool are_plausible(Bytes attributes, bool sizes);
 
 }  // namespace baleen::dissect::radius

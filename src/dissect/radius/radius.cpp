@@ -72,6 +72,20 @@ uint64_t key_of(Group group, uint8_t id, Direction asker) {
   return static_cast<uint64_t>(asker) << 16 | group << 8 | id;
 }
 
+/// RFC 1006 6 puts the same version, zero and length in front of ISO's transport as an Access-Reject has; then comes
+/// the header's length, and one of CR, CC, DR, ER, DT (X.224 13).
+bool is_tpkt(Bytes b) {
+  if (b[0] != 3 || b[1] != 0 || b[4] + 5u > load_be16(&b[2])) return false;
+  switch (b[5]) {
+    case 0xE0:
+    case 0xD0:
+    case 0x80: return b[4] >= 6;
+    case 0x70: return b[4] >= 4;
+    case 0xF0: return b[4] == 2;
+    default: return false;
+  }
+}
+
 }  // namespace
 
 const item::Protocol Radius::kProtocol = {
@@ -101,7 +115,9 @@ Probe Radius::probe(const Input& in) {
   if (size < kHead || size > kMost || size > b.size() + in.missing || b.size() > size + kHead) return Probe::kNo;
   if (is_request(b[0]) != (in.direction == Direction::kToServer)) return Probe::kNo;
   const Bytes attributes = b.first(std::min(size, b.size())).subspan(kHead);
-  if (size > b.size()) return attributes_end(attributes) + 2 > attributes.size() ? Probe::kYes : Probe::kNo;
+  if (!are_plausible(attributes, false)) return Probe::kNo;
+  if (size > b.size())
+    return attributes.size() >= 2 && attributes_end(attributes) + 2 > attributes.size() ? Probe::kYes : Probe::kNo;
   return are_attributes(attributes) ? Probe::kYes : Probe::kNo;
 }
 
@@ -113,11 +129,12 @@ Probe Radius::begins(Direction direction, Bytes b) {
   const size_t size = load_be16(&b[2]);
   if (size <= kHead || size > kMost) return Probe::kNo;
   if (b.size() <= kHead) return Probe::kUnsure;
+  if (is_tpkt(b)) return Probe::kNo;
   const Bytes attributes = b.subspan(kHead).first(std::min(b.size(), size) - kHead);
   const size_t end = attributes_end(attributes) + kHead;
   if (end > size) return Probe::kNo;
   const bool stuck = end + 2 <= std::min(b.size(), size);  // an attribute of no length
-  if (stuck || (b.size() >= size && end != size)) return Probe::kNo;
+  if (stuck || !are_plausible(attributes, true) || (b.size() >= size && end != size)) return Probe::kNo;
   return b.size() >= size ? Probe::kYes : Probe::kUnsure;
 }
 

@@ -64,6 +64,13 @@ TEST(Radius, Streams) {
   expect_probe<Radius>(Direction::kToServer, packet(1, 5, attribute(1, "bob") + std::string("\x02\x01xx", 4)),
                        Probe::kNo);
   expect_probe<Radius>(Direction::kToServer, packet(2, 5, attribute(1, "bob")), Probe::kNo);
+  // TPKT with a data TPDU of X.224, as of S7 and RDP: what stands behind its 20th byte may look like attributes.
+  expect_probe<Radius>(Direction::kToClient,
+                       unhex("03 00 001a 02 f0 80 32 03 0000 0500 0002 0001 0000 04 01 06 61626364"), Probe::kNo);
+  expect_probe<Radius>(Direction::kToClient, packet(3, 0, attribute(18, "no")), Probe::kYes);
+  // An address has 4 or 16 bytes, a number 4: who speaks over TCP has no need of padding.
+  expect_probe<Radius>(Direction::kToServer, packet(1, 5, attribute(8, std::string(14, 'x'))), Probe::kNo);
+  expect_probe<Radius>(Direction::kToServer, packet(1, 5, attribute(5, std::string(2, 'x'))), Probe::kNo);
 }
 
 TEST(Radius, Goldens) { EXPECT_EQ(compare_goldens<Radius>(BALEEN_SOURCE_DIR "/src/dissect/radius"), ""); }
@@ -80,6 +87,9 @@ TEST(Radius, Probe) {
   EXPECT_EQ(probe(kToServer, whole + std::string(21, 'x')), Probe::kNo);
   EXPECT_EQ(probe(kToServer, whole + "xxx"), Probe::kYes);  // padding
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23)), Probe::kNo);
+  EXPECT_EQ(probe(kToServer, whole.substr(0, 20), 5), Probe::kNo);  // nothing but a head could be anything's
+  // As media of other protocols happen to look: type 0 is nobody's.
+  EXPECT_EQ(probe(kToServer, packet(1, 5, attribute(0, std::string(30, 'x')))), Probe::kNo);
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23), 2), Probe::kYes);  // the rest was not captured
 }
 

@@ -96,7 +96,7 @@ void describe_client(const Hello& h, MapOf& out, Arena& arena) {
 void describe_server(const Hello& h, MapOf& out, Arena& arena) {
   const uint16_t version = h.version(), cipher = h.ciphers.size() > 0 ? h.ciphers[0] : 0;
   const std::string_view name = cipher_name(cipher, arena);
-  out.add("info", "ServerHello");
+  out.add("info", is_retry(h) ? "HelloRetryRequest" : "ServerHello");
   out.add("version", static_cast<int64_t>(version));
   out.add("versionName", version_name(version, arena));
   out.add("cipherSuite", static_cast<int64_t>(cipher));

@@ -67,16 +67,20 @@ Hello read(Bytes body, bool is_client, bool datagrams) {
   ByteReader r(body);
   h.legacy_version = r.be16();
   h.random = r.bytes(32);
-  h.session_id = r.bytes(r.u8());
+  // A server of drafts 14 to 21 of TLS 1.3 says so here, and neither a session identifier nor a compression.
+  const bool draft = !is_client && !datagrams && h.legacy_version >> 8 == 0x7F;
+  if (!draft) h.session_id = r.bytes(r.u8());
   if (datagrams && is_client) r.skip(r.u8());  // cookie
   h.ciphers = is_client ? numbers(r, r.be16()) : numbers(r, 2);
-  const uint8_t compression = r.u8();
+  const uint8_t compression = draft ? 0 : r.u8();
   if (is_client)
     r.skip(compression);  // methods
   else
     h.compression = compression;
   if (!r.ok()) return h;
-  h.ok = h.legacy_version >> 8 == (datagrams ? 0xFE : 3) && h.session_id.size() <= 32;
+  const bool known =
+      h.legacy_version >> 8 == (datagrams ? 0xFE : 3) || draft || (datagrams && h.legacy_version == 0x0100);
+  h.ok = known && h.session_id.size() <= 32;
   if (r.remaining() < 2) return h;
   ByteReader list(r.bytes(r.be16()));
   if (!r.ok()) {

@@ -433,9 +433,16 @@ constexpr Name kExtensions[] = {
     {65281, "renegotiation_info"},
 };
 
-constexpr Name kVersions[] = {{0x0002, "SSL 2.0"},  {0x0300, "SSL 3.0"},  {0x0301, "TLS 1.0"},
-                              {0xFEFF, "DTLS 1.0"}, {0xFEFD, "DTLS 1.2"}, {0xFEFC, "DTLS 1.3"},
-                              {0x0302, "TLS 1.1"},  {0x0303, "TLS 1.2"},  {0x0304, "TLS 1.3"}};
+constexpr Name kVersions[] = {{0x0100, "DTLS 1.0 (OpenSSL before 0.9.8f)"},
+                              {0x0002, "SSL 2.0"},
+                              {0x0300, "SSL 3.0"},
+                              {0x0301, "TLS 1.0"},
+                              {0xFEFF, "DTLS 1.0"},
+                              {0xFEFD, "DTLS 1.2"},
+                              {0xFEFC, "DTLS 1.3"},
+                              {0x0302, "TLS 1.1"},
+                              {0x0303, "TLS 1.2"},
+                              {0x0304, "TLS 1.3"}};
 
 constexpr Name kAlerts[] = {
     {0, "close_notify"},
@@ -541,6 +548,7 @@ std::string_view extension_name(uint16_t extension, Arena& arena) {
   return or_number(name_in(kExtensions, extension), extension, arena);
 }
 std::string_view version_name(uint16_t version, Arena& arena) {
+  if (version >> 8 == 0x7F) return join({"TLS 1.3 draft ", decimal(version & 0xFF, arena)}, arena);
   return or_number(name_in(kVersions, version), version, arena);
 }
 std::string_view alert_name(uint8_t description, Arena& arena) {

@@ -64,7 +64,8 @@ using RecordRoom = std::array<uint8_t, RecordCipher::kMostPlaintext>;
 struct Handshake {
   Item* item;
   Side side[2] = {};
-  bool retry = false;  // HelloRetryRequest: another ClientHello comes
+  bool retry = false;             // HelloRetryRequest: another ClientHello comes
+  MapOf* retry_fields = nullptr;  // what it says, should no ServerHello come
   bool resumed = false;
   bool certificate_requested = false, stapled = false, ticket = false;
   uint16_t version = 0;  // chosen
@@ -105,7 +106,8 @@ constexpr Field kFields[] = {
     {"request.certificates", "", kList,
      "The client's certificates: subject, issuer, serialNumber, notBefore, notAfter, names."},
     {"request.alert", "", kMap, "The client's alert: level and description."},
-    {"response.info", "", kString, "ServerHello, or Alert when nothing else was answered."},
+    {"response.info", "", kString,
+     "ServerHello; HelloRetryRequest when no other came after it; Alert when nothing else was answered."},
     {"response.status", "", kString, "The version agreed on, or the alert."},
     {"response.version", "", kInt, "The version that the server chose."},
     {"response.cipherSuiteName", "", kString, "Name of the cipher suite."},
@@ -190,8 +192,9 @@ Probe Tls::probe(const Input& in) {
   if (!hello.empty() && hello[0] != (client ? kClientHello : kServerHello)) return Probe::kNo;
   if (hello.size() > 1 && hello[1] != 0) return Probe::kNo;
   if (hello.size() > 3 && (size_t{hello[2]} << 8 | hello[3]) < 38) return Probe::kNo;
-  if (hello.size() > 4 && hello[4] != 3) return Probe::kNo;
-  if (hello.size() > 5 && hello[5] > 4) return Probe::kNo;
+  const bool draft = !client && hello.size() > 4 && hello[4] == 0x7F;  // of TLS 1.3
+  if (hello.size() > 4 && hello[4] != 3 && !draft) return Probe::kNo;
+  if (hello.size() > 5 && hello[5] > (draft ? 28 : 4)) return Probe::kNo;
   if (hello.size() > 38) return hello[38] <= 32 ? Probe::kYes : Probe::kNo;
   if (!all_there) return Probe::kUnsure;
   const Bytes next = b.subspan(kRecordHead + hello.size());
@@ -429,6 +432,9 @@ void Tls::server_hello(const Hello& hello, Output& out) {
   }
   if (is_retry(hello)) {
     h.retry = true;
+    h.version = hello.version();
+    h.retry_fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
+    describe_server(hello, *h.retry_fields, arena);
     return;
   }
   side.hello = true;
@@ -492,6 +498,7 @@ void Tls::finish(Output& out) {
   Item* const item = h->item;
   Arena& arena = item->arena;
   bool malformed = false;
+  if (h->side[1].fields == nullptr) h->side[1].fields = h->retry_fields;
   for (const Direction d : {Direction::kToServer, Direction::kToClient}) {
     Side& side = h->side[static_cast<size_t>(d)];
     malformed |= side.broken;
