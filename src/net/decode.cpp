@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/link.h"
+
 // A packet is a chain of headers, and each function below takes one off the front and names the next. The loop in
 // Chain::run() is the only place that follows the chain, so the number of layers is bounded in one place, whatever
 // tunnels a hostile packet nests. `wire` is how many bytes of the current layer were on the wire: the capture may hold
@@ -73,49 +75,28 @@ class Chain {
   // ---- links ----
 
   DecodeStatus link() {
-    switch (packet_.link) {
-      case LinkType::kEthernet: return next(Layer::kEthernet);
-      case LinkType::kRaw:
-      case LinkType::kIpv4:
-      case LinkType::kIpv6: return next(Layer::kIp);
-      case LinkType::kNull:
-      case LinkType::kLoop: return loopback();
-      case LinkType::kLinuxSll: return cooked(14, 16);
-      case LinkType::kLinuxSll2: return cooked(0, 20);
-      case LinkType::kNflog: return nflog();
+    if (packet_.link == LinkType::kEthernet) return next(Layer::kEthernet);
+    return packet_.link == LinkType::kNflog ? nflog() : next(read_link(packet_.link, at_));
+  }
+
+  DecodeStatus next(const Link& link) {
+    switch (link.next) {
+      case Link::Next::kUnknown: return DecodeStatus::kUnknownLink;
+      case Link::Next::kCut: return DecodeStatus::kCutLink;
+      case Link::Next::kNotIp: return DecodeStatus::kNotIp;
+      default: break;
     }
-    // Numbers 12 and 14 are LINKTYPE_RAW on some BSDs.
-    const auto number = static_cast<uint16_t>(packet_.link);
-    return number == 12 || number == 14 ? next(Layer::kIp) : DecodeStatus::kUnknownLink;
+    take(link.header);
+    if (link.next == Link::Next::kEtherType) return next_type(link.ether_type);
+    return next(link.next == Link::Next::kEthernet ? Layer::kEthernet
+                : link.next == Link::Next::kMpls   ? Layer::kMpls
+                                                   : Layer::kIp);
   }
 
   DecodeStatus ethernet() {
     if (!have(14)) return DecodeStatus::kCutLink;
     const uint16_t type = load_be16(&at_[12]);
     take(14);
-    return next_type(type);
-  }
-
-  /// The address family, in the byte order of the machine that wrote it: IPv4 is 2 everywhere, IPv6 differs.
-  DecodeStatus loopback() {
-    if (!have(4)) return DecodeStatus::kCutLink;
-    const uint32_t little = load_le32(at_.data()), big = load_be32(at_.data());
-    const uint32_t family = std::min(little, big);
-    take(4);
-    switch (family) {
-      case 2:
-      case 10:
-      case 24:
-      case 28:
-      case 30: return next(Layer::kIp);
-      default: return DecodeStatus::kNotIp;
-    }
-  }
-
-  DecodeStatus cooked(size_t type_at, size_t header) {
-    if (!have(header)) return DecodeStatus::kCutLink;
-    const uint16_t type = load_be16(&at_[type_at]);
-    take(header);
     return next_type(type);
   }
 
@@ -173,9 +154,8 @@ class Chain {
 
   DecodeStatus pppoe() {  // RFC 2516, then the PPP protocol number
     if (!have(8)) return DecodeStatus::kCutLink;
-    const uint16_t protocol = load_be16(&at_[6]);
-    take(8);
-    return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
+    take(6);
+    return next(read_ppp(at_));
   }
 
   /// RFC 3032. What lies under the bottom label is not named: an IP header tells, a zero nibble may be a pseudo-wire's
@@ -519,13 +499,8 @@ class Chain {
     if (!have(header)) return DecodeStatus::kCutTransport;
     take(header);
     ++out_.tunnels;
-    if (!have(1)) return DecodeStatus::kOtherTransport;        // only an acknowledgement
-    if (have(2) && at_[0] == 0xFF && at_[1] == 0x03) take(2);  // PPP address and control
-    if (!have(2)) return DecodeStatus::kCutTransport;
-    const bool compressed = (at_[0] & 1) != 0;
-    const uint16_t protocol = compressed ? at_[0] : load_be16(at_.data());
-    take(compressed ? 1 : 2);
-    return protocol == 0x0021 || protocol == 0x0057 ? next(Layer::kIp) : DecodeStatus::kNotIp;
+    if (!have(1)) return DecodeStatus::kOtherTransport;  // only an acknowledgement
+    return have(2) ? next(read_ppp(at_)) : DecodeStatus::kCutTransport;
   }
 
   DecodeStatus erspan() {  // draft-foschiano-erspan 4.2 and 4.3: the version stands in the first nibble

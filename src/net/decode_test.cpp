@@ -49,6 +49,8 @@ std::vector<Row> wrappings() {
   string nflog = text({2, 0, 0, 1, 8, 0, 1, 0, 0x08, 0, 3, 0});
   const string ip = inner4();
   nflog += text({static_cast<int>(ip.size() + 4), 0, 9, 0}) + ip;
+  const string snap = text({0xAA, 0xAA, 3, 0, 0, 0, 8, 0});
+  const auto pktap = [](int link) { return text({108, 0, 0, 0, 1, 0, 0, 0, link, 0, 0, 0}) + string(96, 0); };
   const string aal = text({17, 0, 0, 0, 0, 0, 0, 0});  // IPv6 destination options, 8 bytes, then UDP
   return {
       {"Ethernet", kEthernet, ethernet_frame(0x0800, inner4())},
@@ -64,6 +66,25 @@ std::vector<Row> wrappings() {
       {"cooked", kLinuxSll, sll + be16_text(0x0800) + inner4()},
       {"cooked v2", kLinuxSll2, be16_text(0x0800) + string(18, 0) + inner4()},
       {"nflog", kNflog, nflog},
+      {"PPP", kPpp, be16_text(0x0021) + inner4()},
+      {"PPP, IPv6, all bytes of its head", kPpp, text({0xFF, 3, 0, 0x57}) + inner6(), 0, 0, true},
+      {"PPP, compressed protocol", kPppd, text({0x21}) + inner4()},
+      {"PPP, MPLS", kPppHdlc, text({0xFF, 3, 2, 0x81}) + mpls + inner4(), 1},
+      {"PPP, direction in front", kPppWithDirection, text({1, 0xFF, 3, 0, 0x21}) + inner4()},
+      {"PPPoE at once", kPppEther, text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4()},
+      {"Cisco's HDLC", kCiscoHdlc, text({0x0F, 0}) + be16_text(0x0800) + inner4()},
+      {"Cisco's HDLC among PPP", kPppHdlc, text({0x8F, 0}) + be16_text(0x86DD) + inner6(), 0, 0, true},
+      {"FDDI", kFddi, text({0x57}) + string(12, 1) + snap + inner4()},
+      {"token ring", kTokenRing, text({0x10, 0x40}) + string(12, 1) + snap + inner4()},
+      {"token ring with a route", kTokenRing,
+       text({0x10, 0x40}) + string(6, 1) + string(6, '\x81') + text({6, 0x30, 1, 2, 3, 4}) + snap + inner4()},
+      {"ATM", kAtmRfc1483, snap + inner4()},
+      {"IEEE 1394", kIeee1394, string(16, 1) + be16_text(0x0800) + inner4()},
+      {"InfiniBand", kIpoib, string(40, 1) + be16_text(0x0800) + string(2, 0) + inner4()},
+      {"IPsec's interface", kEnc, text({0, 0, 0, 2}) + string(8, 1) + inner4()},
+      {"packet filter's log", kPflog, text({61, 2}) + string(62, 0) + inner4()},
+      {"Darwin's pktap, Ethernet", kUser2, pktap(1) + inner_ethernet()},
+      {"Darwin's pktap, null", kPktap, pktap(0) + text({30, 0, 0, 0}) + inner6(), 0, 0, true},
       {"802.3 with SNAP", kEthernet, ethernet_frame(100, text({0xAA, 0xAA, 3, 0, 0, 0, 8, 0}) + inner4())},
       {"VLAN", kEthernet, ethernet_frame(0x8100, vlan_tag(7, 0x0800, inner4())), 0, 7},
       {"QinQ", kEthernet, ethernet_frame(0x88A8, vlan_tag(8, 0x8100, vlan_tag(7, 0x0800, inner4()))), 0, 8},
@@ -200,6 +221,10 @@ TEST(Decode, wrong_packets_are_counted_by_cause) {
            {"IPv6 without more", ipv6_packet("::1", "::2", 59, ""), kOtherTransport, LinkType::kRaw},
            {"extensions without end", ipv6_packet("::1", "::2", 0, endless), kTooManyLayers, LinkType::kRaw},
            {"nflog with a wrong length", text({2, 0, 0, 1, 1, 0, 1, 0}), kCutLink, LinkType::kNflog},
+           {"pktap in pktap", text({12, 0, 0, 0, 1, 0, 0, 0, 2, 1, 0, 0}) + string(99, 0), kUnknownLink,
+            LinkType::kPktap},
+           {"pktap that is cut", text({108, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0}), kCutLink, LinkType::kPktap},
+           {"PPP's own business", text({0xC0, 0x21, 1, 1}), kNotIp, LinkType::kPpp},
            {"labels without bottom", ethernet_frame(0x8847, string(100, 0)), kTooManyLayers},
            {"empty fragment", ipv4_packet("1.1.1.1", "2.2.2.2", 17, "", 0x2000), kBadFragment, LinkType::kRaw},
        }) {

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "net/packet.h"
+#include "net/link.h"
 
 namespace baleen::net {
 
@@ -11,16 +11,14 @@ class EthernetForm {
  public:
   /// A view of `packet`, or of memory that is this object's until the next call.
   Bytes of(Bytes packet, LinkType link) {
-    switch (link) {
-      case LinkType::kEthernet: return packet;
-      case LinkType::kLinuxSll:
-        return packet.size() < 16 ? packet : with_type(load_be16(&packet[14]), packet.subspan(16));
-      case LinkType::kLinuxSll2:
-        return packet.size() < 20 ? packet : with_type(load_be16(packet.data()), packet.subspan(20));
-      case LinkType::kNull:
-      case LinkType::kLoop: return packet.size() < 5 ? packet : with_type(ip_type(packet[4]), packet.subspan(4));
-      default: return packet.empty() ? packet : with_type(ip_type(packet[0]), packet);
-    }
+    const Link l = read_link(link, packet);
+    if (l.next == Link::Next::kEthernet) return packet.subspan(l.header);
+    if (packet.size() <= l.header) return packet;
+    const Bytes payload = packet.subspan(l.header);
+    return with_type(l.next == Link::Next::kEtherType ? l.ether_type
+                     : l.next == Link::Next::kMpls    ? uint16_t{0x8847}
+                                                      : ip_type(payload[0]),
+                     payload);
   }
 
  private:

@@ -13,12 +13,29 @@ using baleen::Timestamp;
 enum class LinkType : uint16_t {
   kNull = 0,  // BSD loopback, address family in the writer's byte order
   kEthernet = 1,
-  kRaw = 101,       // an IP header at once
-  kLoop = 108,      // OpenBSD loopback, address family in network byte order
+  kTokenRing = 6,
+  kPpp = 9,
+  kFddi = 10,
+  kRawBsd = 12,  // LINKTYPE_RAW on some BSDs
+  kRawOpenBsd = 14,
+  kPppHdlc = 50,
+  kPppEther = 51,
+  kAtmRfc1483 = 100,
+  kRaw = 101,  // an IP header at once
+  kCiscoHdlc = 104,
+  kLoop = 108,  // OpenBSD loopback, address family in network byte order
+  kEnc = 109,
   kLinuxSll = 113,  // Linux cooked v1
+  kPflog = 117,
+  kIeee1394 = 138,
+  kUser2 = 149,  // what Darwin's pktap has in pcapng files
+  kPppd = 166,
+  kPppWithDirection = 204,
   kIpv4 = 228,
   kIpv6 = 229,
   kNflog = 239,
+  kIpoib = 242,
+  kPktap = 258,
   kLinuxSll2 = 276,  // Linux cooked v2
 };
 
