@@ -53,6 +53,7 @@ uint16_t Hello::version() const {
       if (versions[i] >> 8 == 0xFE) best = std::min(best, versions[i]);
     return best != 0xFFFF ? best : legacy_version;
   }
+  if (!is_client && versions.size() == 1 && versions[0] >> 8 == 0x7F) return versions[0];  // a draft
   uint16_t best = 0;
   for (size_t i = 0; i < versions.size(); ++i)
     if (!is_grease(versions[i]) && versions[i] > best && versions[i] < 0x7F00) best = versions[i];
@@ -66,17 +67,19 @@ Hello read(Bytes body, bool is_client, bool datagrams) {
   h.is_client = is_client;
   ByteReader r(body);
   h.legacy_version = r.be16();
+  // Until draft 21 of TLS 1.3 servers said which draft it is here, and neither session nor compression.
+  const bool early_draft = !is_client && !datagrams && h.legacy_version >> 8 == 0x7F && h.legacy_version <= 0x7F15;
   h.random = r.bytes(32);
-  h.session_id = r.bytes(r.u8());
+  if (!early_draft) h.session_id = r.bytes(r.u8());
   if (datagrams && is_client) r.skip(r.u8());  // cookie
   h.ciphers = is_client ? numbers(r, r.be16()) : numbers(r, 2);
-  const uint8_t compression = r.u8();
+  const uint8_t compression = early_draft ? 0 : r.u8();
   if (is_client)
     r.skip(compression);  // methods
   else
     h.compression = compression;
   if (!r.ok()) return h;
-  h.ok = h.legacy_version >> 8 == (datagrams ? 0xFE : 3) && h.session_id.size() <= 32;
+  h.ok = (early_draft || h.legacy_version >> 8 == (datagrams ? 0xFE : 3)) && h.session_id.size() <= 32;
   if (r.remaining() < 2) return h;
   ByteReader list(r.bytes(r.be16()));
   if (!r.ok()) {

@@ -541,6 +541,7 @@ std::string_view extension_name(uint16_t extension, Arena& arena) {
   return or_number(name_in(kExtensions, extension), extension, arena);
 }
 std::string_view version_name(uint16_t version, Arena& arena) {
+  if (version >> 8 == 0x7F) return join({"TLS 1.3 (draft ", decimal(version & 0xFF, arena), ")"}, arena);
   return or_number(name_in(kVersions, version), version, arena);
 }
 std::string_view alert_name(uint8_t description, Arena& arena) {
