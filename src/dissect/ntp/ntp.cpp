@@ -229,8 +229,8 @@ Probe Ntp::probe(const Input& in) {
   if (mode == 3 && std::all_of(b.begin() + 1, b.end(), [](uint8_t byte) { return byte == 0; })) return Probe::kYes;
   const uint32_t transmitted = load_be32(&b[40]);
   if (transmitted == 0) return Probe::kNo;
-  // A server knows what the time is: between 2000 and 2100, as far as era 0 goes, or in era 1.
-  const auto plausible = [](uint32_t s) { return s >= 3155673600u || s < 0x20000000u; };
+  // A server knows what the time is: since 1990, as far as era 0 goes, or in era 1.
+  const auto plausible = [](uint32_t s) { return s >= 2840140800u || s < 0x20000000u; };
   if (answers) return plausible(transmitted) && load_be64(&b[24]) != 0 ? Probe::kYes : Probe::kNo;
   if (mode == 3) {
     // Clients that hide their time send zeros but for the last stamp (in interleaved mode also what they repeat of the
