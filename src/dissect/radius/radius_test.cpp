@@ -81,6 +81,8 @@ TEST(Radius, Probe) {
   EXPECT_EQ(probe(kToServer, whole + "xxx"), Probe::kYes);  // padding
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23)), Probe::kNo);
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23), 2), Probe::kYes);  // the rest was not captured
+  EXPECT_EQ(probe(kToServer, whole.substr(0, 22), 1), Probe::kNo);   // there is no room for the name
+  EXPECT_EQ(probe(kToServer, packet(4, 2, std::string(90, '\xB1')).substr(0, 50), 60), Probe::kNo);
 }
 
 }  // namespace
