@@ -27,6 +27,8 @@ using item::Outcome;
 constexpr size_t kMaxTransferRecords = 1024;
 constexpr uint16_t kMdnsPort = 5353, kLlmnrPort = 5355;
 
+constexpr size_t kMostBehind = 16;  // bytes that a datagram may have behind its records
+
 /// What may stand behind the last record: nothing, or what Windows adds to a query for a zone transfer, to say that it
 /// takes several records in a message.
 bool is_end(Bytes rest) { return rest.empty() || as_text(rest) == "MS"; }
@@ -80,7 +82,9 @@ Probe Dns::probe(const Input& in) {
   if (in.datagram) {
     const Shape s = survey(b);
     if (in.missing != 0 && !s.whole) return s.questions > 0 && plausible(s) ? Probe::kYes : Probe::kNo;
-    return s.whole && s.size == b.size() && plausible(s) ? Probe::kYes : Probe::kNo;
+    // A few programs leave something behind their only question.
+    const size_t most = s.size + (s.questions == 1 ? kMostBehind : 0);
+    return s.whole && b.size() <= most && plausible(s) ? Probe::kYes : Probe::kNo;
   }
   const Probe more = in.end_of_stream ? Probe::kNo : Probe::kUnsure;
   if (b.size() < 2) return more;
