@@ -18,7 +18,8 @@ constexpr int kMostExtensions = 8;  // IPv6 extension headers of one packet
 // EtherTypes (IEEE 802 numbers).
 constexpr uint16_t kEtherIpv4 = 0x0800, kEtherArp = 0x0806, kEtherIpv6 = 0x86DD, kEtherVlan = 0x8100,
                    kEtherQinQ = 0x88A8, kEtherOldQinQ = 0x9100, kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848,
-                   kEtherTransparent = 0x6558, kEtherErspan = 0x88BE, kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864;
+                   kEtherTransparent = 0x6558, kEtherErspan = 0x88BE, kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864,
+                   kEtherMacsec = 0x88E5, kEtherNsh = 0x894F;
 // IP protocol numbers.
 constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kIpv6InIp = 41, kRouting = 43,
                   kFragmentHeader = 44, kGre = 47, kAuthentication = 51, kIcmp6 = 58, kNoNext = 59,
@@ -135,6 +136,8 @@ class Chain {
       case kEtherErspan:
       case kEtherErspan3: return next(Layer::kErspan);
       case kEtherPppoe: return pppoe();
+      case kEtherMacsec: return macsec();
+      case kEtherNsh: return nsh();
       default: break;
     }
     // Below 1536 it is a length (802.3): LLC with SNAP may still carry IP.
@@ -150,6 +153,35 @@ class Chain {
     const uint16_t type = load_be16(&at_[2]);
     take(4);
     return next_type(type);
+  }
+
+  /// IEEE 802.1AE 9: what is only authenticated is there to be read. The check value at the end is padding to IP.
+  DecodeStatus macsec() {
+    if (!have(1)) return DecodeStatus::kCutLink;
+    const uint8_t control = at_[0];
+    if ((control & 0x8C) != 0) return DecodeStatus::kNotIp;  // another version, encrypted or changed
+    const size_t header = (control & 0x20) != 0 ? 14 : 6;
+    if (!have(header + 2)) return DecodeStatus::kCutLink;
+    const uint16_t type = load_be16(&at_[header]);
+    take(header + 2);
+    return next_type(type);
+  }
+
+  DecodeStatus nsh() {  // RFC 8300 2.2
+    if (!have(8)) return DecodeStatus::kCutLink;
+    const size_t header = (at_[1] & 0x3Fu) * 4u;
+    const uint8_t protocol = at_[3];
+    if (at_[0] >> 6 != 0 || header < 8) return DecodeStatus::kNotIp;
+    if (!have(header)) return DecodeStatus::kCutLink;
+    take(header);
+    ++out_.tunnels;
+    switch (protocol) {
+      case 1:
+      case 2: return next(Layer::kIp);
+      case 3: return next(Layer::kEthernet);
+      case 5: return next(Layer::kMpls);
+      default: return DecodeStatus::kNotIp;
+    }
   }
 
   DecodeStatus pppoe() {  // RFC 2516, then the PPP protocol number
@@ -291,6 +323,7 @@ class Chain {
       case kGre: return next(Layer::kGre);
       case 137: return next(Layer::kMpls);  // MPLS-in-IP (RFC 4023)
       case 97: return ether_ip();
+      case 143: ++out_.tunnels; return next(Layer::kEthernet);  // segment routing (RFC 8986 4.9)
       default: out_.tuple.transport = Transport::kOther; return DecodeStatus::kOtherTransport;
     }
   }
@@ -414,9 +447,11 @@ class Chain {
     if (!have(8) || (at_[0] & 0x38) != 0x08 || at_[7] != 0) return kGoOn;
     const int carried = (at_[0] & 0x04) != 0 ? at_[3] : 3;
     const bool ip = (carried == 1 || carried == 2) && looks_like_ip(8);
-    if (!ip && !(carried == 3 && looks_like_ethernet(8))) return kGoOn;
+    const bool nsh = carried == 4 && have(16) && at_[8] >> 6 == 0;
+    if (!ip && !nsh && !(carried == 3 && looks_like_ethernet(8))) return kGoOn;
     take(8);
     ++out_.tunnels;
+    if (nsh) return next_type(kEtherNsh);
     return next(ip ? Layer::kIp : Layer::kEthernet);
   }
 

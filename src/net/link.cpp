@@ -51,6 +51,13 @@ Link packet_filter_log(Bytes b) {
   return b.size() < header ? kCutShort : Link{kIp, 0, header};
 }
 
+/// Solaris' captures above its links: version, address family, then what a filter may want to know.
+Link ipnet(Bytes b) {
+  constexpr size_t kHead = 24;
+  if (b.size() < kHead) return kCutShort;
+  return b[0] == 1 && (b[1] == 2 || b[1] == 26) ? Link{kIp, 0, kHead} : Link{};
+}
+
 /// Darwin's captures of several interfaces: a header that names the packet's own link type.
 Link pktap(Bytes b) {
   if (b.size() < 12) return kCutShort;
@@ -111,6 +118,7 @@ Link read_link(LinkType type, Bytes b) {
     }
     case LinkType::kPppEther: return {kEtherType, 0x8864, 0};
     case LinkType::kPflog: return packet_filter_log(b);
+    case LinkType::kIpnet: return ipnet(b);
     case LinkType::kPktap:
     case LinkType::kUser2: return pktap(b);
     case LinkType::kNflog: break;

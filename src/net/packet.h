@@ -31,6 +31,7 @@ enum class LinkType : uint16_t {
   kUser2 = 149,  // what Darwin's pktap has in pcapng files
   kPppd = 166,
   kPppWithDirection = 204,
+  kIpnet = 226,  // Solaris
   kIpv4 = 228,
   kIpv6 = 229,
   kNflog = 239,
