@@ -155,7 +155,7 @@ TEST(Captures, CountsAreThoseOfTshark) {
     if (const auto ours = protocols().find(protocol); ours != protocols().end())
       counts[ours->second] = {std::atoi(requests.c_str()), std::atoi(responses.c_str())};
   }
-  ASSERT_GT(expected.size(), 50u);
+  ASSERT_GT(expected.size(), 70u);
   for (auto& [file, want] : expected) {
     if (!fs::exists(folder / file)) continue;
     Counting got;
@@ -191,15 +191,17 @@ TEST(Captures, CountsAreThoseOfTshark) {
 TEST(Captures, FingerprintsAreThoseOfJa4) {
   const fs::path capture = shared() / "captures/ja4/pcap/tls-handshake.pcapng";
   if (!fs::exists(capture)) GTEST_SKIP() << "no shared captures (set BALEEN_SHARED)";
-  const std::string text = read_file(capture.string() + ".expected/python__test__testdata__tls-handshake.pcapng.json");
   std::multiset<std::string> expected;
-  const std::string key = "\"JA4.1\": \"";
-  for (size_t at = text.find(key); at != std::string::npos; at = text.find(key, at + 1)) {
-    const size_t from = at + key.size();
-    const std::string ja4 = text.substr(from, text.find('"', from) - from);
-    if (ja4[0] == 't') expected.insert(ja4);
-  }
-  ASSERT_GT(expected.size(), 50u);
+  const auto expect = [&](const std::string& file, const std::string& key, const std::string& begin, char end) {
+    const std::string text = read_file(capture.string() + ".expected/" + file);
+    for (size_t at = text.find(key + begin); at != std::string::npos; at = text.find(key + begin, at + 1)) {
+      const size_t from = at + key.size();
+      expected.insert(text.substr(from, text.find(end, from) - from));
+    }
+  };
+  expect("python__test__testdata__tls-handshake.pcapng.json", "\"JA4.1\": \"", "t", '"');
+  expect("rust__ja4__src__snapshots__ja4__insta@tls-handshake.pcapng.snap", "ja4: ", "q", '\n');
+  ASSERT_GT(expected.size(), 70u);
   Counting got;
   replay(capture, got);
   EXPECT_EQ(got.fingerprints, expected);

@@ -25,8 +25,9 @@ constexpr L4Name kL4Names[] = {
 // What a name of the reference product means beside the dissector of that name: versions, and whom they are handed
 // from.
 constexpr std::pair<std::string_view, std::string_view> kWith[] = {
-    {"http", "http2"}, {"http2", "http"}, {"ws", "http"},    {"websocket", "http"}, {"ws", "websocket"},
-    {"tls", "dtls"},   {"grpc", "http"},  {"grpc", "http2"}, {"gql", "http"},       {"gql", "http2"},
+    {"http", "http2"},   {"http2", "http"}, {"ws", "http"},   {"websocket", "http"},
+    {"ws", "websocket"}, {"tls", "dtls"},   {"tls", "quic"},  {"grpc", "http"},
+    {"grpc", "http2"},   {"gql", "http"},   {"gql", "http2"},
 };
 
 bool makes(const ProtocolEntry& entry, std::string_view name) {

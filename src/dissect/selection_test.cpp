@@ -20,8 +20,8 @@ TEST(Selection, names_are_those_of_protocols_and_their_variants) {
       {{"grpc"}, {"http", "http2"}, false, {}},
       {{"gql", "icmp"}, {"http", "http2"}, true, {}},
       {{"ws"}, {"http", "websocket"}, false, {}},
-      {{"tlsx"}, {"tls", "dtls"}, false, {}},
-      {{"tls"}, {"tls", "dtls"}, false, {}},
+      {{"tlsx"}, {"tls", "dtls", "quic"}, false, {}},
+      {{"tls"}, {"tls", "dtls", "quic"}, false, {}},
       {{"htpp", "icmp"}, {}, true, {"htpp"}},
   };
   for (const Case& c : cases) {

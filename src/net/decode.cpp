@@ -19,8 +19,9 @@ constexpr int kMostExtensions = 8;  // IPv6 extension headers of one packet
 // EtherTypes (IEEE 802 numbers).
 constexpr uint16_t kEtherIpv4 = 0x0800, kEtherArp = 0x0806, kEtherIpv6 = 0x86DD, kEtherVlan = 0x8100,
                    kEtherQinQ = 0x88A8, kEtherOldQinQ = 0x9100, kEtherBackbone = 0x88E7, kEtherNsh = 0x894F,
-                   kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848, kEtherTransparent = 0x6558, kEtherErspan = 0x88BE,
-                   kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864, kEtherWccp = 0x883E, kPppOfGre = 0x880B;
+                   kEtherMacsec = 0x88E5, kEtherMpls = 0x8847, kEtherMplsMulticast = 0x8848, kEtherTransparent = 0x6558,
+                   kEtherErspan = 0x88BE, kEtherErspan3 = 0x22EB, kEtherPppoe = 0x8864, kEtherWccp = 0x883E,
+                   kPppOfGre = 0x880B;
 // IP protocol numbers.
 constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kIpv6InIp = 41, kRouting = 43,
                   kFragmentHeader = 44, kGre = 47, kAuthentication = 51, kIcmp6 = 58, kNoNext = 59,
@@ -180,6 +181,7 @@ class Chain {
         take(4);
         return next(Layer::kEthernet);
       case kEtherNsh: return service_header();
+      case kEtherMacsec: return macsec();
       default: break;
     }
     // Below 1536 it is a length (802.3): LLC with SNAP may still carry IP.
@@ -205,6 +207,18 @@ class Chain {
     if (out_.vlan == 0) out_.vlan = load_be16(at_.data()) & 0x0FFF;
     const uint16_t type = load_be16(&at_[2]);
     take(4);
+    return next_type(type);
+  }
+
+  /// IEEE 802.1AE 9: what is only authenticated is there to be read. The check value at the end is padding to IP.
+  DecodeStatus macsec() {
+    if (!have(1)) return DecodeStatus::kCutLink;
+    const uint8_t control = at_[0];
+    if ((control & 0x8C) != 0) return DecodeStatus::kNotIp;  // another version, encrypted or changed
+    const size_t header = (control & 0x20) != 0 ? 14 : 6;
+    if (!have(header + 2)) return DecodeStatus::kCutLink;
+    const uint16_t type = load_be16(&at_[header]);
+    take(header + 2);
     return next_type(type);
   }
 
@@ -349,6 +363,7 @@ class Chain {
       case 137: return next(Layer::kMpls);  // MPLS-in-IP (RFC 4023)
       case 97: return ether_ip();
       case kAuthentication: return authentication();
+      case 143: ++out_.tunnels; return next(Layer::kEthernet);  // segment routing (RFC 8986 4.9)
       default: out_.tuple.transport = Transport::kOther; return DecodeStatus::kOtherTransport;
     }
   }

@@ -13,8 +13,8 @@ using namespace baleen::net;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
-  constexpr uint16_t kLinks[] = {0,  1,  101, 108, 113, 228, 229, 239, 276, 12,  9999, 6,   8,   9,   10, 11,
-                                 50, 51, 104, 105, 107, 109, 117, 119, 127, 163, 166,  192, 204, 242, 258};
+  constexpr uint16_t kLinks[] = {0,  1,   101, 108, 113, 228, 229, 239, 276, 12,  9999, 6,   8,   9,   10,  11,  50,
+                                 51, 104, 105, 107, 109, 117, 119, 127, 163, 166, 192,  204, 242, 258, 138, 149, 226};
   ByteReader in({data, size});
   const auto link = static_cast<LinkType>(kLinks[in.be16() % std::size(kLinks)]);
   Decoder decoder({.datagrams = 8, .bytes = 1 << 18});

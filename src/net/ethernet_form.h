@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "net/links.h"
 #include "net/packet.h"
 
 namespace baleen::net {
@@ -19,11 +20,34 @@ class EthernetForm {
         return packet.size() < 20 ? packet : with_type(load_be16(packet.data()), packet.subspan(20));
       case LinkType::kNull:
       case LinkType::kLoop: return packet.size() < 5 ? packet : with_type(ip_type(packet[4]), packet.subspan(4));
-      default: return packet.empty() ? packet : with_type(ip_type(packet[0]), packet);
+      case LinkType::kRaw:
+      case LinkType::kIpv4:
+      case LinkType::kIpv6: return packet.empty() ? packet : with_type(ip_type(packet[0]), packet);
+      default: return behind(packet, link);
     }
   }
 
  private:
+  static constexpr int kMostLinks = 4;  // within each other
+  /// Links that are seldom met.
+  Bytes behind(Bytes packet, LinkType link) {
+    LinkHeader h = read_link(link, packet);
+    for (int depth = 0; packet.size() > h.size; ++depth) {
+      packet = packet.subspan(h.size);
+      switch (h.next) {
+        case LinkHeader::Next::kEthernet: return packet;
+        case LinkHeader::Next::kEtherType: return with_type(h.type, packet);
+        case LinkHeader::Next::kWlan: h = read_wlan(packet); break;
+        case LinkHeader::Next::kLink:
+          if (h.type == static_cast<uint16_t>(LinkType::kEthernet)) return packet;
+          h = read_link(static_cast<LinkType>(h.type), packet);
+          break;
+        default: return with_type(ip_type(packet[0]), packet);
+      }
+      if (depth == kMostLinks) break;
+    }
+    return packet;
+  }
   static uint16_t ip_type(uint8_t first) { return first >> 4 == 6 ? 0x86DD : 0x0800; }
   Bytes with_type(uint16_t type, Bytes payload) {
     buffer_.assign(14, 0);

@@ -13,9 +13,10 @@ enum Number : uint16_t {
   kSlip = 8,
   kPpp = 9,
   kFddi = 10,
-  kAtmRfc1483 = 11,
+  kAtmRfc1483Dlt = 11,  // as some wrote it
   kPppHdlc = 50,
   kPppEthernet = 51,
+  kAtmRfc1483 = 100,
   kCiscoHdlc = 104,
   kIeee80211 = 105,
   kAtmClip = 106,
@@ -216,7 +217,9 @@ LinkHeader read_link(LinkType link, Bytes b) {
     case kPpp:
     case kPppHdlc: return serial(b);
     case kPppEthernet: return b.size() < 6 ? cut() : further(read_ppp(b.subspan(6)), 6);  // RFC 2516 4
-    case kPppPppd:           // the first byte of the address says the direction
+    case kPppPppd:  // the first byte of the address says the direction: 0 or 1
+      if (b.size() >= 2 && b[0] > 1) return read_ppp(b);
+      [[fallthrough]];
     case kPppWithDirection:  // ... or stands in front
       return b.size() < 5 ? cut() : b[1] == 3 ? further(read_ppp(b.subspan(2)), 2) : further(read_ppp(b.subspan(1)), 1);
     case kCiscoHdlc: return cisco_hdlc(b);
@@ -232,6 +235,7 @@ LinkHeader read_link(LinkType link, Bytes b) {
     case kPktapOld: return pktap(b);
     case kTokenRing: return token_ring(b);
     case kFddi: return llc(b, 13);
+    case kAtmRfc1483Dlt:
     case kAtmRfc1483:
     case kAtmClip: return !b.empty() && b[0] == 0x45 ? LinkHeader{Next::kIp, 0} : llc(b, 0);
     case kSlip: return behind(16);

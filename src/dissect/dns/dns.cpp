@@ -26,6 +26,7 @@ using item::Outcome;
 
 constexpr size_t kMaxTransferRecords = 1024;
 constexpr size_t kMostPadding = 64;  // bytes behind a question
+constexpr size_t kMostBehind = 16;   // bytes behind records
 constexpr uint16_t kMdnsPort = 5353, kLlmnrPort = 5355;
 
 /// What may stand behind the last record: nothing, or what Windows adds to a query for a zone transfer, to say that it
@@ -82,10 +83,12 @@ Probe Dns::probe(const Input& in) {
     const Shape s = survey(b);
     if (in.missing != 0 && !s.whole) return s.questions > 0 && plausible(s) ? Probe::kYes : Probe::kNo;
     if (!s.whole || !plausible(s)) return Probe::kNo;
-    // A plain question is known by itself: some pad the datagram behind it.
+    // A plain question is known by itself, and some pad the datagram behind it; a few programs leave something behind
+    // their only question and its records.
     const bool plain = !s.header.is_response() && s.questions == 1 && s.size > kHeaderBytes + 5 && s.answers == 0 &&
                        s.authorities == 0 && s.additionals == 0;
-    return s.size == b.size() || (plain && b.size() - s.size <= kMostPadding) ? Probe::kYes : Probe::kNo;
+    const size_t most = plain ? kMostPadding : s.questions == 1 ? kMostBehind : 0;
+    return b.size() - s.size <= most ? Probe::kYes : Probe::kNo;
   }
   const Probe more = in.end_of_stream ? Probe::kNo : Probe::kUnsure;
   if (b.size() < 2) return more;

@@ -202,8 +202,9 @@ TEST(Dns, Probe) {
   EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1)), kYes);
   EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1) + "x"), kYes);  // padding
   EXPECT_EQ(datagram(kToServer, ask(1, "a.x", 1) + std::string(65, 'x')), kNo);
-  EXPECT_EQ(datagram(kToServer, ask(1, "", 1) + "x"), kNo);
-  EXPECT_EQ(datagram(kToClient, tell(1, "a.x", 1, {record(1, unhex("01020304"))}) + "x"), kNo);
+  EXPECT_EQ(datagram(kToServer, ask(1, "", 1) + std::string(17, 'x')), kNo);
+  EXPECT_EQ(datagram(kToClient, tell(1, "a.x", 1, {record(1, unhex("01020304"))}) + unhex("000100")), kYes);
+  EXPECT_EQ(datagram(kToClient, tell(1, "a.x", 1, {record(1, unhex("01020304"))}) + std::string(17, 'x')), kNo);
   EXPECT_EQ(datagram(kToServer, std::string(12, '\0')), kNo);
   // mDNS: several questions, and an id that receivers ignore (RFC 6762 18.1).
   EXPECT_EQ(datagram(kToServer, message(4, 0, {question("_a._sub._b._tcp.local", 12), question("_b._tcp.local", 12)})),

@@ -229,8 +229,8 @@ Probe Ntp::probe(const Input& in) {
   if (mode == 3 && std::all_of(b.begin() + 1, b.end(), [](uint8_t byte) { return byte == 0; })) return Probe::kYes;
   const uint32_t transmitted = load_be32(&b[40]);
   if (transmitted == 0) return Probe::kNo;
-  // A server knows what the time is: between 1995 and the end of era 0, or in era 1 until 2053.
-  const auto plausible = [](uint32_t s) { return s >= 2997820800u || s < 0x20000000u; };
+  // A server knows what the time is: between 1990 and the end of era 0, or in era 1 until 2053.
+  const auto plausible = [](uint32_t s) { return s >= 2840140800u || s < 0x20000000u; };
   // It repeats the client's transmit stamp, which the simplest leave zero.
   if (answers)
     return plausible(transmitted) &&

@@ -49,6 +49,9 @@ TEST(Ntp, Table) { check_datagrams<Ntp>(rows()); }
 TEST(Ntp, Probe) {
   EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x23, 0, 0, kNow), true), Probe::kYes);
   EXPECT_EQ(probe_of<Ntp>(kToClient, packet(0x24, 1, kNow, kNow), true), Probe::kYes);
+  constexpr uint64_t k1998 = uint64_t{0xB9C5'0000} << 32;
+  EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x1B, 2, k1998, k1998), true), Probe::kYes);
+  EXPECT_EQ(probe_of<Ntp>(kToClient, packet(0x1C, 2, k1998, k1998), true), Probe::kYes);
   EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x24, 1, kNow, kNow), true), Probe::kNo);
   // In 1998, with all that a client may say.
   EXPECT_EQ(probe_of<Ntp>(kToServer, packet(0x1B, 4, uint64_t{3123275318} << 32, uint64_t{3123275382} << 32), true),

@@ -116,8 +116,11 @@ Probe Radius::probe(const Input& in) {
   if (is_request(b[0]) != (in.direction == Direction::kToServer)) return Probe::kNo;
   const Bytes attributes = b.first(std::min(size, b.size())).subspan(kHead);
   if (!are_plausible(attributes, false)) return Probe::kNo;
-  if (size > b.size())
-    return attributes.size() >= 2 && attributes_end(attributes) + 2 > attributes.size() ? Probe::kYes : Probe::kNo;
+  if (size > b.size()) {  // cut by the snap length, perhaps within an attribute, which must fit
+    const size_t end = attributes_end(attributes);
+    const bool fits = end + 2 > attributes.size() && kHead + end <= size;
+    return fits && !attributes.empty() && find_attribute(attributes[0]) != nullptr ? Probe::kYes : Probe::kNo;
+  }
   return are_attributes(attributes) ? Probe::kYes : Probe::kNo;
 }
 

@@ -91,6 +91,8 @@ TEST(Radius, Probe) {
   // As media of other protocols happen to look: type 0 is nobody's.
   EXPECT_EQ(probe(kToServer, packet(1, 5, attribute(0, std::string(30, 'x')))), Probe::kNo);
   EXPECT_EQ(probe(kToServer, whole.substr(0, 23), 2), Probe::kYes);  // the rest was not captured
+  EXPECT_EQ(probe(kToServer, whole.substr(0, 22), 1), Probe::kNo);   // there is no room for the name
+  EXPECT_EQ(probe(kToServer, packet(4, 2, std::string(90, '\xB1')).substr(0, 50), 60), Probe::kNo);
 }
 
 }  // namespace

@@ -163,7 +163,8 @@ Ja4 ja4(const Hello& hello, Arena& arena) {
     if (e.type != 0 && e.type != 16) extensions[shown++] = e.type;
   }
   Text a(arena), b(arena), c(arena);
-  a.put(hello.legacy_version >> 8 == 0xFE ? "d" : "t").put(ja4_version(hello.version())).put(hello.has_sni ? "d" : "i");
+  a.put(hello.over_quic ? "q" : hello.legacy_version >> 8 == 0xFE ? "d" : "t");
+  a.put(ja4_version(hello.version())).put(hello.has_sni ? "d" : "i");
   a.two_digits(cipher_count).two_digits(extension_count);
   put_alpn(a, hello);
   listed(b, ciphers.subspan(0, cipher_count), true);

@@ -53,6 +53,7 @@ uint16_t Hello::version() const {
       if (versions[i] >> 8 == 0xFE) best = std::min(best, versions[i]);
     return best != 0xFFFF ? best : legacy_version;
   }
+  if (!is_client && versions.size() == 1 && versions[0] >> 8 == 0x7F) return versions[0];  // a draft
   uint16_t best = 0;
   for (size_t i = 0; i < versions.size(); ++i)
     if (!is_grease(versions[i]) && versions[i] > best && versions[i] < 0x7F00) best = versions[i];
@@ -66,20 +67,20 @@ Hello read(Bytes body, bool is_client, bool datagrams) {
   h.is_client = is_client;
   ByteReader r(body);
   h.legacy_version = r.be16();
+  // Until draft 21 of TLS 1.3 servers said which draft it is here, and neither session nor compression.
+  const bool early_draft = !is_client && !datagrams && h.legacy_version >> 8 == 0x7F && h.legacy_version <= 0x7F15;
   h.random = r.bytes(32);
-  // A server of drafts 14 to 21 of TLS 1.3 says so here, and neither a session identifier nor a compression.
-  const bool draft = !is_client && !datagrams && h.legacy_version >> 8 == 0x7F;
-  if (!draft) h.session_id = r.bytes(r.u8());
+  if (!early_draft) h.session_id = r.bytes(r.u8());
   if (datagrams && is_client) r.skip(r.u8());  // cookie
   h.ciphers = is_client ? numbers(r, r.be16()) : numbers(r, 2);
-  const uint8_t compression = draft ? 0 : r.u8();
+  const uint8_t compression = early_draft ? 0 : r.u8();
   if (is_client)
     r.skip(compression);  // methods
   else
     h.compression = compression;
   if (!r.ok()) return h;
   const bool known =
-      h.legacy_version >> 8 == (datagrams ? 0xFE : 3) || draft || (datagrams && h.legacy_version == 0x0100);
+      h.legacy_version >> 8 == (datagrams ? 0xFE : 3) || early_draft || (datagrams && h.legacy_version == 0x0100);
   h.ok = known && h.session_id.size() <= 32;
   if (r.remaining() < 2) return h;
   ByteReader list(r.bytes(r.be16()));

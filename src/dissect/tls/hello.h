@@ -40,6 +40,7 @@ struct Hello {
   Numbers versions, groups, signatures;
   Bytes point_formats;
   bool has_alpn = false, has_sni = false, has_psk = false, has_early_data = false, has_ech = false, is_v2 = false;
+  bool over_quic = false;       // whoever read it says so
   bool has_ticket = false;      // a session ticket that is not empty
   uint16_t selected_group = 0;  // of a ServerHello's key share
 
@@ -62,7 +63,7 @@ size_t measure_v2_hello(Bytes record);
 /// REQUIRES: all of it is there.
 Hello read_v2_hello(Bytes record, Arena& arena);
 
-/// Fingerprints, in the arena. JA3: https://github.com/salesforce/ja3; JA4 (the client's, of TLS over TCP):
+/// Fingerprints, in the arena. JA3: https://github.com/salesforce/ja3; JA4 (the client's):
 /// https://github.com/FoxIO-LLC/ja4/blob/main/technical_details/JA4.md
 std::string_view ja3_text(const Hello& hello, Arena& arena);
 std::string_view ja3_hash(std::string_view text, Arena& arena);

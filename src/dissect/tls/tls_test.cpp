@@ -79,6 +79,15 @@ std::vector<Row> rows() {
   const std::string done = handshake(14, "");
   const std::string retry_random = unhex("CF21AD74E59A6111BE1D8C021E65B891C2A211167ABB8C5E079E09E2C8A8339C");
   return {
+      {"1.3, draft 20: neither session nor compression",
+       {c(record(22, client_hello(kSni + extension(43, sized(1, be(0x7F14, 2) + be(0x0303, 2)))))),
+        s(record(22, handshake(2, be(0x7F14, 2) + std::string(32, 's') + be(0x1301, 2) +
+                                      sized(2, extension(51, be(29, 2) + sized(2, "k"))))))},
+       {R"~(0 req|"versions":["TLS 1.3 draft 20","TLS 1.2"]|"cipherSuiteName":"TLS_AES_128_GCM_SHA256"|"status":"TLS 1.3 draft 20")~"}},
+      {"1.3, draft 28",
+       {c(record(22, client_hello(kSni + extension(43, sized(1, be(0x7F1C, 2)))))),
+        s(record(22, server_hello(0x1301, extension(43, be(0x7F1C, 2)))))},
+       {R"~(0 req|"status":"TLS 1.3 draft 28")~"}},
       {"1.3",
        {c(record(22, client_hello(kSni + kAlpn + kVersions, "id"))),
         s(record(22,

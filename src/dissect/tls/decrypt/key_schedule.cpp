@@ -57,6 +57,15 @@ void expand_label(const EVP_MD* hash, Bytes secret, std::string_view label, std:
   }
 }
 
+Secret extract(const EVP_MD* hash, Bytes salt, Bytes key) {
+  Hash out;
+  Secret secret;
+  secret.size = static_cast<uint8_t>(hmac(hash, salt, key, out));
+  BALEEN_CHECK(secret.size <= secret.bytes.size());
+  std::copy_n(out.begin(), secret.size, secret.bytes.begin());
+  return secret;
+}
+
 Secret next_traffic_secret(const EVP_MD* hash, const Secret& secret) {
   Secret next;
   next.size = secret.size;

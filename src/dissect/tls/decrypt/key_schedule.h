@@ -13,6 +13,9 @@ namespace baleen::dissect::tls {
 /// HKDF-Expand-Label(secret, label, "", out.size()) (RFC 8446 7.1). REQUIRES: at most 255 hashes and 200 characters.
 void expand_label(const EVP_MD* hash, Bytes secret, std::string_view label, std::span<uint8_t> out);
 
+/// HKDF-Extract (RFC 5869 2.2).
+Secret extract(const EVP_MD* hash, Bytes salt, Bytes key);
+
 /// The traffic secret after a KeyUpdate (RFC 8446 7.2).
 Secret next_traffic_secret(const EVP_MD* hash, const Secret& secret);
 
