@@ -28,7 +28,8 @@ constexpr uint8_t kHopByHop = 0, kIcmp = 1, kIpInIp = 4, kTcp = 6, kUdp = 17, kI
                   kDestinationOptions = 60, kSctp = 132, kMobility = 135;
 // UDP ports of tunnels (IANA).
 constexpr uint16_t kVxlanPort = 4789, kVxlanLinuxPort = 8472, kVxlanGpePort = 4790, kGenevePort = 6081, kGtpPort = 2152,
-                   kMplsPort = 6635, kTeredoPort = 3544, kL2tpPort = 1701, kCapwapPort = 5247, kTzspPort = 37008;
+                   kMplsPort = 6635, kTeredoPort = 3544, kL2tpPort = 1701, kCapwapPort = 5247, kTzspPort = 37008,
+                   kLispPort = 4341;
 
 enum class Layer : uint8_t { kEthernet, kEtherType, kMpls, kIp, kTransport, kGre, kErspan, kDone };
 
@@ -169,7 +170,9 @@ class Chain {
       case kEtherIpv6: return next(Layer::kIp);
       case kEtherVlan:
       case kEtherQinQ:
-      case kEtherOldQinQ: return vlan();
+      case kEtherOldQinQ:
+      case kEtherOldQinQ + 0x0100:
+      case kEtherOldQinQ + 0x0200: return vlan();
       case kEtherMpls:
       case kEtherMplsMulticast: return next(Layer::kMpls);
       case kEtherTransparent: return next(Layer::kEthernet);
@@ -448,6 +451,7 @@ class Chain {
     if (dst == kCapwapPort || src == kCapwapPort) return carried(read_capwap(at_));
     if (dst == kL2tpPort || src == kL2tpPort) return carried(read_l2tp(at_));
     if (dst == kTzspPort) return carried(read_tzsp(at_));
+    if (dst == kLispPort && looks_like_ip(8)) return carried({LinkHeader::Next::kIp, 8});  // RFC 9300 5.1
     return kGoOn;
   }
 

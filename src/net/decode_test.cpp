@@ -152,6 +152,8 @@ std::vector<Row> wrappings() {
        outer_udp(3544, text({0, 1, 0, 0}) + string(9, 0) + string(8, 0) + inner6()), 1, 0, true},
       {"TZSP", kEthernet, outer_udp(37008, text({1, 0, 0, 1, 0, 10, 1, 5, 1}) + inner_ethernet()), 1},
       {"TZSP, 802.11", kEthernet, outer_udp(37008, text({1, 0, 0, 18, 1}) + wlan({0x08, 1}, "", inner4())), 1},
+      {"LISP", kEthernet, outer_udp(4341, text({0x80, 0, 0, 1, 0, 0, 0, 1}) + inner6()), 1, 0, true},
+      {"QinQ of old switches", kEthernet, ethernet_frame(0x9200, vlan_tag(8, 0x0800, inner4())), 0, 8},
       {"PPP in GRE", kEthernet, outer(47, gre(0, 0x880B, text({0, 0x21}) + inner4())), 1},
       {"WCCP", kEthernet, outer(47, gre(0, 0x883E, text({0, 0, 0, 0}) + inner4())), 1},
       {"VXLAN-GPE with NSH", kEthernet,
@@ -246,7 +248,7 @@ TEST(Decode, every_truncation_is_a_counter_or_says_what_is_missing) {
 
 TEST(Decode, what_only_looks_like_a_tunnel_stays_udp) {
   const string query = text({0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1}) + string(40, 'x');
-  for (const uint16_t port : {4789, 4790, 8472, 6081, 2152, 6635, 5247, 1701, 3544, 37008}) {
+  for (const uint16_t port : {4789, 4790, 8472, 6081, 2152, 6635, 5247, 1701, 3544, 37008, 4341}) {
     Decoder decoder;
     Decoded d;
     const OwnedPacket packet{{}, outer_udp(port, query), 0, LinkType::kEthernet};
