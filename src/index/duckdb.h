@@ -1,12 +1,11 @@
 #pragma once
 
-#include <duckdb.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "index/duckdb_library.h"
 #include "index/sql_text.h"
 
 namespace baleen::index {
@@ -15,6 +14,7 @@ namespace baleen::index {
 class Database {
  public:
   static Result<std::unique_ptr<Database>> open(unsigned threads = 1) {
+    BALEEN_TRY_DO(load_duckdb());
     auto db = std::unique_ptr<Database>(new Database);
     duckdb_config config = nullptr;
     duckdb_create_config(&config);

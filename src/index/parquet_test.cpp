@@ -38,19 +38,19 @@ class ParquetTest : public testing::Test {
     duckdb_database database = nullptr;
     duckdb_connection connection = nullptr;
     duckdb_result result;
-    EXPECT_EQ(duckdb_open(nullptr, &database), DuckDBSuccess);
-    EXPECT_EQ(duckdb_connect(database, &connection), DuckDBSuccess);
-    EXPECT_EQ(duckdb_query(connection, sql.c_str(), &result), DuckDBSuccess) << duckdb_result_error(&result);
-    std::vector<std::vector<std::string>> rows(duckdb_row_count(&result));
+    EXPECT_EQ(::duckdb_open(nullptr, &database), DuckDBSuccess);
+    EXPECT_EQ(::duckdb_connect(database, &connection), DuckDBSuccess);
+    EXPECT_EQ(::duckdb_query(connection, sql.c_str(), &result), DuckDBSuccess) << ::duckdb_result_error(&result);
+    std::vector<std::vector<std::string>> rows(::duckdb_row_count(&result));
     for (idx_t r = 0; r < rows.size(); ++r)
-      for (idx_t c = 0; c < duckdb_column_count(&result); ++c) {
-        char* const text = duckdb_value_varchar(&result, c, r);
+      for (idx_t c = 0; c < ::duckdb_column_count(&result); ++c) {
+        char* const text = ::duckdb_value_varchar(&result, c, r);
         rows[r].emplace_back(text != nullptr ? text : "NULL");
-        duckdb_free(text);
+        ::duckdb_free(text);
       }
-    duckdb_destroy_result(&result);
-    duckdb_disconnect(&connection);
-    duckdb_close(&database);
+    ::duckdb_destroy_result(&result);
+    ::duckdb_disconnect(&connection);
+    ::duckdb_close(&database);
     return rows;
   }
 

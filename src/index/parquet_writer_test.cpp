@@ -23,19 +23,19 @@ std::vector<std::vector<Cell>> ask(const std::string& sql) {
   duckdb_database database = nullptr;
   duckdb_connection connection = nullptr;
   duckdb_result result;
-  EXPECT_EQ(duckdb_open(nullptr, &database), DuckDBSuccess);
-  EXPECT_EQ(duckdb_connect(database, &connection), DuckDBSuccess);
-  EXPECT_EQ(duckdb_query(connection, sql.c_str(), &result), DuckDBSuccess) << sql << duckdb_result_error(&result);
-  std::vector<std::vector<Cell>> rows(duckdb_row_count(&result));
+  EXPECT_EQ(::duckdb_open(nullptr, &database), DuckDBSuccess);
+  EXPECT_EQ(::duckdb_connect(database, &connection), DuckDBSuccess);
+  EXPECT_EQ(::duckdb_query(connection, sql.c_str(), &result), DuckDBSuccess) << sql << ::duckdb_result_error(&result);
+  std::vector<std::vector<Cell>> rows(::duckdb_row_count(&result));
   for (idx_t r = 0; r < rows.size(); ++r)
-    for (idx_t c = 0; c < duckdb_column_count(&result); ++c) {
-      char* const text = duckdb_value_varchar(&result, c, r);
+    for (idx_t c = 0; c < ::duckdb_column_count(&result); ++c) {
+      char* const text = ::duckdb_value_varchar(&result, c, r);
       rows[r].push_back(text == nullptr ? Cell() : Cell(text));
-      duckdb_free(text);
+      ::duckdb_free(text);
     }
-  duckdb_destroy_result(&result);
-  duckdb_disconnect(&connection);
-  duckdb_close(&database);
+  ::duckdb_destroy_result(&result);
+  ::duckdb_disconnect(&connection);
+  ::duckdb_close(&database);
   return rows;
 }
 
@@ -229,12 +229,13 @@ TEST_F(ParquetWriterTest, DamagedPagesAreNoticed) {
   duckdb_database database = nullptr;
   duckdb_connection connection = nullptr;
   duckdb_result result;
-  ASSERT_EQ(duckdb_open(nullptr, &database), DuckDBSuccess);
-  ASSERT_EQ(duckdb_connect(database, &connection), DuckDBSuccess);
-  EXPECT_NE(duckdb_query(connection, fmt::format("SELECT max(json) FROM '{}'", file_).c_str(), &result), DuckDBSuccess);
-  duckdb_destroy_result(&result);
-  duckdb_disconnect(&connection);
-  duckdb_close(&database);
+  ASSERT_EQ(::duckdb_open(nullptr, &database), DuckDBSuccess);
+  ASSERT_EQ(::duckdb_connect(database, &connection), DuckDBSuccess);
+  EXPECT_NE(::duckdb_query(connection, fmt::format("SELECT max(json) FROM '{}'", file_).c_str(), &result),
+            DuckDBSuccess);
+  ::duckdb_destroy_result(&result);
+  ::duckdb_disconnect(&connection);
+  ::duckdb_close(&database);
 }
 
 }  // namespace
