@@ -1,5 +1,6 @@
 // Writes blocks into a spool as fast as they go, for bench/spool.py: packets of 64 streams to the journal, closed at 64
-// MiB, finished on a thread of its own, as Recorder has it. What is finished is removed: nothing here uploads.
+// MiB, composed and sealed on threads of their own, as Recorder has it. What is finished is removed: nothing here
+// uploads.
 //
 //     write_spool FOLDER GIGABYTES [PACKET_BYTES]
 //
@@ -46,7 +47,7 @@ int main(int argc, char** argv) {
   const auto begin = std::chrono::steady_clock::now();
   uint64_t written = 0, number = 0;
   {
-    TaskThread finisher("finish");
+    TaskThread sealer("seal"), finisher("compose");
     while (written < wanted) {
       const std::string place = fmt::format("{}/open/{:06}", folder, ++number);
       auto made = record::BlockWriter::create(place, {"bench", "", "file:///nowhere", "node", "", "00000001", number});
@@ -65,10 +66,14 @@ int main(int argc, char** argv) {
         if (const auto done = block->flush(); !done) fail(done.error());
       }
       written += block->packet_bytes();
-      while (finisher.unfinished() >= kFinishing) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      finisher.run([block, place] {
-        if (const auto done = block->finish({}, {}); !done) fail(done.error());
-        fs::remove_all(place);
+      while (finisher.unfinished() + sealer.unfinished() > kFinishing)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      finisher.run([&sealer, block, place] {
+        if (const auto done = block->compose({}, {}); !done) fail(done.error());
+        sealer.run([block, place] {
+          if (const auto done = block->seal(); !done) fail(done.error());
+          fs::remove_all(place);
+        });
       });
     }
   }

@@ -179,10 +179,8 @@ class ObjectFile {
     text.erase(0, text.size() - rest.size());
     return put_out(sealed);
   }
-  /// Synced, and under its name.
-  Result<> finish(index::ObjectRecord& record) {
-    if (::fsync(fd_.get()) != 0) return errno_error(path_, errno);
-    if (::rename((path_ + ".part").c_str(), path_.c_str()) != 0) return errno_error(path_, errno);
+  /// What the block's record says of it. The file is neither synced nor under its name yet.
+  UniqueFd finish(index::ObjectRecord& record) {
     record.size = size_;
     record.crc32c = crc_;
     record.encryption.reset();
@@ -190,7 +188,7 @@ class ObjectFile {
       cipher_->set_text_size(text_size_);
       record.encryption = cipher_->encryption();
     }
-    return {};
+    return std::move(fd_);
   }
 
  private:
@@ -481,8 +479,14 @@ Result<> BlockWriter::sync() {
 
 Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>& interfaces,
                                                const index::LossLedger& ledger) {
+  BALEEN_TRY_DO(compose(interfaces, ledger));
+  return seal();
+}
+
+Result<> BlockWriter::compose(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger) {
   BALEEN_TRY_DO(flush());  // the journals stay until what is made of them is on the disk
-  index::BlockRecord record;
+  unsynced_.clear();
+  index::BlockRecord& record = record_ = {};
   record.recording = owner_.recording;
   record.filter = owner_.filter;
   record.node = owner_.node;
@@ -494,19 +498,27 @@ Result<index::BlockRecord> BlockWriter::finish(const std::vector<InterfaceName>&
   record.items = items_;
   record.ledger = ledger;
   record.redactions = redactions_;
-  record.dropped = dropped_;
   record.block = index::block_id(first_, owner_.node, owner_.run, owner_.sequence);
   const index::BlockKeys keys = index::block_keys(owner_.recording, first_, record.block);
   if (key_) record.encryption = key_->encryption;
   record.packets_object.key = keys.packets;
   record.items_object.key = keys.items;
   BALEEN_TRY_DO(write_packets(interfaces, record));
-  BALEEN_TRY_DO(write_items(record));
-  BALEEN_TRY_DO(write_file(folder_ + "/block.json", record.to_json()));
+  return write_items(record);
+}
+
+Result<index::BlockRecord> BlockWriter::seal() {
+  for (const auto& [path, fd] : unsynced_) {
+    if (::fsync(fd.get()) != 0) return errno_error(path, errno);
+    if (::rename((path + ".part").c_str(), path.c_str()) != 0) return errno_error(path, errno);
+  }
+  unsynced_.clear();
+  record_.dropped = dropped_;
+  BALEEN_TRY_DO(write_file(folder_ + "/block.json", record_.to_json()));
   BALEEN_TRY_DO(sync_folder(folder_));
   ::unlink((folder_ + "/packets.journal").c_str());
   ::unlink((folder_ + "/items.journal").c_str());
-  return record;
+  return record_;
 }
 
 /// Stream after stream, so that one range holds all of a stream's packets in this block.
@@ -552,7 +564,8 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
     record.streams.push_back({stream_names_[stream], begin, writer.offset() - begin, places.size()});
   }
   BALEEN_TRY_DO(file.write(buffer, true));
-  return file.finish(record.packets_object);
+  unsynced_.emplace_back(folder_ + "/packets.pcapng", file.finish(record.packets_object));
+  return {};
 }
 
 /// The rows in order of time out of the journal, which has them in the order in which they were taken in.
@@ -598,16 +611,15 @@ Result<> BlockWriter::write_items(index::BlockRecord& record) {
       BALEEN_TRY_DO(file.write(buffer));
     }
     BALEEN_TRY_DO(file.write(buffer, true));
-    return file.finish(record.items_object);
+    unsynced_.emplace_back(path, file.finish(record.items_object));
+    return {};
   }
-  {
-    const UniqueFd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return errno_error(temporary, errno);
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return errno_error(path, errno);
-  BALEEN_TRY(const store::FileSum sum, store::sum_file(path));
+  UniqueFd fd(::open(temporary.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno_error(temporary, errno);
+  BALEEN_TRY(const store::FileSum sum, store::sum_file(temporary));
   record.items_object.size = sum.size;
   record.items_object.crc32c = sum.crc32c;
+  unsynced_.emplace_back(path, std::move(fd));
   return {};
 }
 

@@ -88,12 +88,15 @@ class BlockWriter {
   const std::string& folder() const { return folder_; }
   size_t streams() const { return stream_names_.size(); }
 
-  /// What finish() puts into the record beside the ledger: blocks that were dropped before this one.
+  /// What seal() puts into the record beside the ledger: blocks that were dropped before this one.
   void tell_dropped(std::vector<index::DroppedBlocks> dropped) { dropped_ = std::move(dropped); }
 
   /// Writes packets.pcapng, items.parquet and block.json into the folder and syncs them; the journals go. Returns the
-  /// record.
+  /// record. It is compose() and seal(), which two threads may do, one after the other, so that one block is composed
+  /// while the disk takes another: nothing is finished before seal() has done its work. What fails may begin anew.
   Result<index::BlockRecord> finish(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger);
+  Result<> compose(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger);
+  Result<index::BlockRecord> seal();
 
  private:
   struct Place {
@@ -138,7 +141,9 @@ class BlockWriter {
   std::unordered_map<uint64_t, uint32_t> interface_links_;  // by pair of both: its number in the packets file
   uint64_t last_interface_link_ = UINT64_MAX;
   std::map<std::string, uint64_t> redactions_;
-  std::vector<std::vector<Place>> places_;  // of each stream, in the packets journal
+  index::BlockRecord record_;                               // of what was composed
+  std::vector<std::pair<std::string, UniqueFd>> unsynced_;  // what was composed, and its names to be
+  std::vector<std::vector<Place>> places_;                  // of each stream, in the packets journal
   Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();
 };
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <iterator>
 
 #include "base/log.h"
 #include "record/recorder_parts.h"
@@ -222,7 +223,7 @@ void Recorder::run() {
       next_turn = std::chrono::steady_clock::now() + kTurn;
       turns_.fetch_add(1, std::memory_order_release);
     }
-    if (unfinished_ != 0 && std::chrono::steady_clock::now() >= finish_again && finisher_.unfinished() == 0) {
+    if (unfinished_ != 0 && std::chrono::steady_clock::now() >= finish_again && finishing() == 0) {
       finish_again = std::chrono::steady_clock::now() + kFinishAgain;
       finisher_.run([this] { finish_blocks(); });
     }
@@ -443,7 +444,7 @@ void Recorder::settle() {
   // The turn that runs now may have begun before the last event; the one after it has not.
   const uint64_t turn = turns_.load(std::memory_order_acquire);
   while (turns_.load(std::memory_order_acquire) < turn + 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  while (finisher_.unfinished() > kFinishingWhileWaiting) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (finishing() > kFinishingWhileWaiting) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   hurry_ = false;
 }
 
@@ -454,11 +455,12 @@ void Recorder::stop(Duration patience) {
   thread_.join();
   looker_.finish();
   syncer_.finish();
-  finisher_.run([this] {
-    finish_blocks();
-    count_unwritten();
-  });
+  finisher_.run([this] { finish_blocks(); });
   finisher_.finish();
+  sealer_.finish();
+  std::move(unsealed_.begin(), unsealed_.end(), std::back_inserter(closed_));
+  unsealed_.clear();
+  count_unwritten();
   spool_->stop(patience);
 }
 
@@ -470,7 +472,7 @@ Recorder::Status Recorder::status() const {
   s.streams = streams_;
   s.looking_back = looking_back_;
   s.write_errors = write_errors_;
-  s.finishing_blocks = finisher_.unfinished() + unfinished_;
+  s.finishing_blocks = finishing() + unfinished_;
   const std::lock_guard lock(mutex_);
   s.last_error = last_error_;
   return s;

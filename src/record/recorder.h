@@ -81,7 +81,8 @@ struct CaptureNumbers {
 /// Turns matching items into blocks on a thread of its own. The shard's side is offer() and stream_ended(): they
 /// filter, push to a ring and never wait.
 ///
-/// Nothing on that thread waits for a disk: blocks are finished, and journals synced, on two threads more.
+/// Nothing on that thread waits for a disk: on three threads more journals are synced, closed blocks are composed, and
+/// composed ones are brought to the disk.
 ///
 /// A stream that has matched is followed: a few times a second its new packets are copied from the flight recorder to
 /// the open block's journal, from its first packet that is still there, until it ends or the recording stops.
@@ -241,7 +242,10 @@ class Recorder {
   void close_block(Open& open);
   void finish_blocks();
   void count_unwritten();
-  Result<> finish_block(const Closed& closed);
+  size_t finishing() const;
+  void count_unfinished();
+  Result<> compose_block(const Closed& closed);
+  void seal_block(const Closed& closed);
   void sync_later(Open& open);
   void sync_journals(const BlockWriter& block);
   bool is_full(const BlockWriter& block) const;
@@ -284,7 +288,8 @@ class Recorder {
   bool taking_found_ = false;  // under found_mutex_: some are being taken in
   std::atomic<uint64_t> looking_back_{0};
   std::atomic<bool> give_up_looking_{false};
-  std::vector<Closed> closed_;           // and not yet finished; finisher's thread
+  std::vector<Closed> closed_;           // and not yet composed; finisher's thread
+  std::vector<Closed> unsealed_;         // whose sealing failed; under the mutex
   std::atomic<uint64_t> unfinished_{0};  // those that could not be finished
   uint64_t adopted_ = 0;
   std::shared_ptr<const Generation> in_force_;
@@ -295,7 +300,7 @@ class Recorder {
   std::atomic<uint64_t> turns_{0};
   std::atomic<bool> hurry_{false};
   std::atomic<bool> stopping_{false};
-  TaskThread syncer_{"bl-sync"}, finisher_{"bl-finish"}, looker_{"bl-lookback"};
+  TaskThread syncer_{"bl-sync"}, sealer_{"bl-seal"}, finisher_{"bl-finish"}, looker_{"bl-lookback"};
   std::thread thread_;
 };
 

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <iterator>
+
 #include "base/log.h"
 #include "item/json.h"
 #include "record/recorder.h"
@@ -252,24 +254,39 @@ void Recorder::close_block(Open& open) {
   if (const auto flushed = open.block->flush(); !flushed) failed(flushed.error());
   open.block->set_redactions(open.redacted->rules);
   // Behind others its journals are all that there is for a while.
-  if (finisher_.unfinished() > kFinishingWhileWaiting) sync_journals(*open.block);
+  if (finishing() > kFinishingWhileWaiting) sync_journals(*open.block);
   finisher_.run([this, closed = Closed{std::move(open.block), ledger()}] {
     closed_.push_back(closed);
     finish_blocks();
   });
 }
 
+size_t Recorder::finishing() const { return finisher_.unfinished() + sealer_.unfinished(); }
+
 /// What cannot be finished now (the disk is full) is tried again: with the next block, every few seconds, at the end.
 void Recorder::finish_blocks() {
+  {
+    const std::lock_guard lock(mutex_);
+    std::move(unsealed_.begin(), unsealed_.end(), std::back_inserter(closed_));
+    unsealed_.clear();
+  }
   std::erase_if(closed_, [this](const Closed& closed) {
-    const auto finished = finish_block(closed);
-    if (!finished) {
-      failed(finished.error());
+    const auto composed = compose_block(closed);
+    if (composed) {
+      sealer_.run([this, closed] { seal_block(closed); });
+    } else {
+      failed(composed.error());
       (void)closed.block->sync();  // it may wait long
     }
-    return finished.has_value();
+    return composed.has_value();
   });
-  unfinished_ = closed_.size();
+  count_unfinished();
+}
+
+/// Finisher's thread, or none is left.
+void Recorder::count_unfinished() {
+  const std::lock_guard lock(mutex_);
+  unfinished_ = closed_.size() + unsealed_.size();
 }
 
 /// At the end: what a disk that took nothing until now has not taken dies with us, though it was counted as stored. An
@@ -286,21 +303,36 @@ void Recorder::count_unwritten() {
   }
 }
 
-Result<> Recorder::finish_block(const Closed& closed) {
+Result<> Recorder::compose_block(const Closed& closed) {
+  // It may be finished already, and only not moved.
+  if (BlockWriter::is_finished(closed.block->folder())) return {};
   std::vector<InterfaceName> interfaces;
   {
     const std::lock_guard lock(mutex_);
     interfaces = interfaces_;
   }
-  // It may be finished already, and only not moved.
-  if (!BlockWriter::is_finished(closed.block->folder())) {
-    const BlockOwner& owner = closed.block->owner();
-    const auto dropped = spool_->to_tell(owner.recording, owner.destination);
-    closed.block->tell_dropped(dropped);
-    if (auto record = closed.block->finish(interfaces, closed.ledger); !record) return std::move(record).error();
-    spool_->told(owner.recording, owner.destination, dropped);
-  }
-  return spool_->ready(closed.block->folder());
+  return closed.block->compose(interfaces, closed.ledger);
+}
+
+/// Sealer's thread: one block after the other, so that what was dropped is told by one of them only.
+void Recorder::seal_block(const Closed& closed) {
+  const auto seal = [&]() -> Result<> {
+    if (!BlockWriter::is_finished(closed.block->folder())) {
+      const BlockOwner& owner = closed.block->owner();
+      const auto dropped = spool_->to_tell(owner.recording, owner.destination);
+      closed.block->tell_dropped(dropped);
+      BALEEN_TRY(const auto record, closed.block->seal());
+      spool_->told(owner.recording, owner.destination, dropped);
+    }
+    return spool_->ready(closed.block->folder());
+  };
+  const Result<> sealed = seal();
+  if (sealed) return;
+  failed(sealed.error());
+  (void)closed.block->sync();
+  const std::lock_guard lock(mutex_);
+  unsealed_.push_back(closed);
+  ++unfinished_;
 }
 
 }  // namespace baleen::record
