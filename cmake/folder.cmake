@@ -50,6 +50,7 @@ function(baleen_unity target)
     return()
   endif()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  target_compile_options(${target} PRIVATE -Wno-subobject-linkage)  # headers are told from sources by who includes them
   foreach(file ${ARGN})
     file(RELATIVE_PATH place ${CMAKE_CURRENT_SOURCE_DIR} ${file})
     get_filename_component(place "${place}" DIRECTORY)
