@@ -27,7 +27,7 @@ constexpr size_t kHeldBack = 8 << 20;
 
 std::string line_of(const json& j) { return j.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
-std::string failure(const Error& error) {
+std::string failure_line(const Error& error) {
   return line_of({{"ok", false}, {"error", {{"code", to_string(error.code)}, {"message", error.message}}}});
 }
 
@@ -220,7 +220,7 @@ class Dump {
 };
 
 void refuse(const UniqueFd& connection, const Error& error) {
-  const std::string line = failure(error);
+  const std::string line = failure_line(error);
   (void)::send(connection.get(), line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
