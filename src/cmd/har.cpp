@@ -21,7 +21,7 @@ json pairs(const json& map) {
   return list;
 }
 
-const json& part(const json& j, const char* name) {
+const json& member_of(const json& j, const char* name) {
   static const json kNothing = json::object();
   const auto found = j.find(name);
   return found == j.end() || found->is_null() ? kNothing : *found;
@@ -30,20 +30,20 @@ const json& part(const json& j, const char* name) {
 std::string absolute_url(const json& item, const json& request) {
   const std::string url = request.value("url", "");
   if (url.find("://") != std::string::npos) return url;
-  const json& headers = part(request, "headers");
-  std::string host = part(item, "dst").value("ip", "") + ":" + part(item, "dst").value("port", "");
+  const json& headers = member_of(request, "headers");
+  std::string host = member_of(item, "dst").value("ip", "") + ":" + member_of(item, "dst").value("port", "");
   for (auto h = headers.begin(); h != headers.end(); ++h)
     if ((h.key() == "Host" || h.key() == "host") && h->is_string()) host = h->get<std::string>();
   return (item.value("tls", false) ? "https://" : "http://") + host + url;
 }
 
 json request_of(const json& item) {
-  const json& r = part(item, "request");
+  const json& r = member_of(item, "request");
   json out = {{"method", r.value("method", "")},           {"url", absolute_url(item, r)},
-              {"httpVersion", r.value("httpVersion", "")}, {"cookies", pairs(part(r, "cookies"))},
-              {"headers", pairs(part(r, "headers"))},      {"queryString", pairs(part(r, "queryString"))},
+              {"httpVersion", r.value("httpVersion", "")}, {"cookies", pairs(member_of(r, "cookies"))},
+              {"headers", pairs(member_of(r, "headers"))}, {"queryString", pairs(member_of(r, "queryString"))},
               {"headersSize", r.value("headersSize", -1)}, {"bodySize", r.value("bodySize", -1)}};
-  if (const json& post = part(r, "postData"); post.is_object() && !post.empty()) {
+  if (const json& post = member_of(r, "postData"); post.is_object() && !post.empty()) {
     out["postData"] = {{"mimeType", post.value("mimeType", "")}, {"text", post.value("text", "")}};
     // HAR has no word for bytes here; names of one's own begin with an underscore.
     if (const std::string encoding = post.value("encoding", ""); !encoding.empty())
@@ -53,8 +53,8 @@ json request_of(const json& item) {
 }
 
 json response_of(const json& item) {
-  const json& r = part(item, "response");
-  const json& content = part(r, "content");
+  const json& r = member_of(item, "response");
+  const json& content = member_of(r, "content");
   json out_content = {{"size", content.value("size", 0)},
                       {"mimeType", content.value("mimeType", "")},
                       {"text", content.value("text", "")}};
@@ -62,8 +62,8 @@ json response_of(const json& item) {
   return {{"status", r.value("status", 0)},
           {"statusText", r.value("statusText", "")},
           {"httpVersion", r.value("httpVersion", "")},
-          {"cookies", pairs(part(r, "cookies"))},
-          {"headers", pairs(part(r, "headers"))},
+          {"cookies", pairs(member_of(r, "cookies"))},
+          {"headers", pairs(member_of(r, "headers"))},
           {"content", out_content},
           {"redirectURL", r.value("redirectURL", "")},
           {"headersSize", r.value("headersSize", -1)},
@@ -77,7 +77,7 @@ HarWriter::~HarWriter() = default;
 
 void HarWriter::add(std::string_view item_json) try {
   const json item = json::parse(item_json);
-  if (part(item, "protocol").value("name", "") != "http" || part(item, "request").empty()) return;
+  if (member_of(item, "protocol").value("name", "") != "http" || member_of(item, "request").empty()) return;
   const double ms = item.value("elapsedTime", 0.0) / 1000;
   document_->entries.push_back({{"startedDateTime", item.value("startTime", "")},
                                 {"time", ms},
@@ -85,7 +85,7 @@ void HarWriter::add(std::string_view item_json) try {
                                 {"response", response_of(item)},
                                 {"cache", json::object()},
                                 {"timings", {{"send", 0}, {"wait", ms}, {"receive", 0}}},
-                                {"serverIPAddress", part(item, "dst").value("ip", "")},
+                                {"serverIPAddress", member_of(item, "dst").value("ip", "")},
                                 {"connection", item.value("stream", "")},
                                 {"_id", item.value("id", "")}});
 } catch (const json::exception&) {

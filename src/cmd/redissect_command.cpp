@@ -15,7 +15,7 @@
 namespace baleen::cmd {
 namespace {
 
-struct Options {
+struct RedissectOptions {
   std::string recording, from, to, name, work;
   std::optional<std::string> filter;
   std::vector<std::string> keys, key_logs, descriptors;
@@ -29,7 +29,7 @@ std::optional<kfl::Filter> compile_pattern(const std::string& text) {
   return kfl::compile(text, options).filter;
 }
 
-Result<offline::Redissected> redissect(Options& o, offline::RedissectOptions& options) {
+Result<offline::Redissected> redissect(RedissectOptions& o, offline::RedissectOptions& options) {
   BALEEN_TRY(const OpenedStore from, open_location(o.from, o.access));
   options.prefix = options.to_prefix = from.prefix;
   OpenedStore to;
@@ -57,7 +57,7 @@ Result<offline::Redissected> redissect(Options& o, offline::RedissectOptions& op
   return offline::redissect(*from.store, to.store ? *to.store : *from.store, options);
 }
 
-int run(Options& o) {
+int run(RedissectOptions& o) {
   offline::RedissectOptions options;
   options.recording = o.recording;
   options.name = !o.name.empty() ? o.name : o.to.empty() || o.to == o.from ? o.recording + "-redissected" : o.recording;
@@ -79,7 +79,7 @@ int run(Options& o) {
 }  // namespace
 
 void add_redissect(CLI::App& recordings, int& code) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<RedissectOptions>();
   CLI::App* command = recordings.add_subcommand(
       "redissect", "Dissect the packets of one in a bucket with today's dissectors, into a new one");
   command->footer(
