@@ -147,11 +147,11 @@ class Bench:
     def credentials(self):
         return ["--set", f"gcs.serviceAccountKeyFile={self.key}"] if hasattr(self, "key") else []
 
-    def baleen(self, *arguments, **options):
+    def baleen(self, *arguments, codes=(0,), **options):
         """Runs to the end; standard output."""
         done = subprocess.run(self.inside + [BALEEN, *map(str, arguments)], capture_output=True, timeout=60,
                               env=self.environment(), cwd=self.folder, **options)
-        if done.returncode != 0:
+        if done.returncode not in codes:
             check(f"baleen {' '.join(map(str, arguments))}", False, f"exit {done.returncode}: {done.stderr.decode()}")
         return done.stdout
 
