@@ -9,9 +9,9 @@ constexpr uint8_t kLongHeader = 0x80;
 
 Packet::Type type_of(uint8_t first, bool second) {
   using enum Packet::Type;
-  constexpr Packet::Type kFirst[] = {kInitial, kZeroRtt, kHandshake, kRetry};   // RFC 9000 17.2
-  constexpr Packet::Type kSecond[] = {kRetry, kInitial, kZeroRtt, kHandshake};  // RFC 9369 3.2
-  return (second ? kSecond : kFirst)[first >> 4 & 3];
+  static constexpr Packet::Type kTypes[2][4] = {{kInitial, kZeroRtt, kHandshake, kRetry},   // RFC 9000 17.2
+                                                {kRetry, kInitial, kZeroRtt, kHandshake}};  // RFC 9369 3.2
+  return kTypes[second ? 1 : 0][first >> 4 & 3];
 }
 
 }  // namespace
