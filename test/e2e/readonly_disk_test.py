@@ -3,6 +3,7 @@
 counted, what was synced arrives when the disk is back."""
 from parts import *
 
+os.environ["PATH"] += ":/usr/sbin:/sbin"
 need("ip", "nginx", "curl", "wrk", "mkfs.ext4", "e2fsck", root=True)
 bench = Bench("readonly")
 image, disk = bench.folder / "disk.img", bench.folder / "disk"
