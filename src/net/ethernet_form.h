@@ -28,25 +28,28 @@ class EthernetForm {
   }
 
  private:
-  static constexpr int kMostLinks = 4;  // within each other
-  /// Links that are seldom met.
+  static constexpr int kMostLinks = 4;               // within each other
+  static constexpr uint16_t kExperimental = 0x88B5;  // IEEE's for nobody in particular: a reader shows the bytes
+
+  /// Links that are seldom met. What is no packet of IP keeps its bytes.
   Bytes behind(Bytes packet, LinkType link) {
     LinkHeader h = read_link(link, packet);
-    for (int depth = 0; packet.size() > h.size; ++depth) {
-      packet = packet.subspan(h.size);
+    for (int depth = 0; depth < kMostLinks && packet.size() > h.size; ++depth) {
+      const Bytes rest = packet.subspan(h.size);
       switch (h.next) {
-        case LinkHeader::Next::kEthernet: return packet;
-        case LinkHeader::Next::kEtherType: return with_type(h.type, packet);
-        case LinkHeader::Next::kWlan: h = read_wlan(packet); break;
+        case LinkHeader::Next::kEthernet: return rest;
+        case LinkHeader::Next::kEtherType: return with_type(h.type, rest);
+        case LinkHeader::Next::kIp: return with_type(ip_type(rest[0]), rest);
+        case LinkHeader::Next::kWlan: h = read_wlan(rest); break;
         case LinkHeader::Next::kLink:
-          if (h.type == static_cast<uint16_t>(LinkType::kEthernet)) return packet;
-          h = read_link(static_cast<LinkType>(h.type), packet);
+          if (h.type == static_cast<uint16_t>(LinkType::kEthernet)) return rest;
+          h = read_link(static_cast<LinkType>(h.type), rest);
           break;
-        default: return with_type(ip_type(packet[0]), packet);
+        default: return with_type(kExperimental, packet);
       }
-      if (depth == kMostLinks) break;
+      packet = rest;
     }
-    return packet;
+    return with_type(kExperimental, packet);
   }
   static uint16_t ip_type(uint8_t first) { return first >> 4 == 6 ? 0x86DD : 0x0800; }
   Bytes with_type(uint16_t type, Bytes payload) {
