@@ -340,6 +340,14 @@ void read_file(const std::string& path, Sink& sink) {
   engine.finish();
 }
 
+kfl::Filter filter_of(const Goal& goal) {
+  kfl::Options options;
+  options.protocols = cards();
+  const kfl::Compiled compiled = kfl::compile(goal.filter, options);
+  if (!compiled.filter) std::abort();
+  return *compiled.filter;
+}
+
 double cpu_seconds() {
   rusage usage{};
   ::getrusage(RUSAGE_THREAD, &usage);
@@ -352,11 +360,8 @@ double cpu_seconds() {
 void to_sink(benchmark::State& state, const Goal& goal) {
   CaptureOut out;
   const std::string path = make_capture(goal, out);
-  kfl::Options options;
-  options.protocols = cards();
-  const kfl::Compiled compiled = kfl::compile(goal.filter, options);
-  if (!compiled.filter) std::abort();
-  Sink sink(*compiled.filter);
+  const kfl::Filter filter = filter_of(goal);
+  Sink sink(filter);
   read_file(path, sink);  // brings it into the page cache
   sink.matched = 0;
   const double before = cpu_seconds();
@@ -381,11 +386,8 @@ void to_sink(benchmark::State& state, const Goal& goal) {
 void two_shards(benchmark::State& state, const Goal& goal) {
   CaptureOut out;
   const std::string path = make_capture(goal, out);
-  kfl::Options options;
-  options.protocols = cards();
-  const kfl::Compiled compiled = kfl::compile(goal.filter, options);
-  if (!compiled.filter) std::abort();
-  Sink first(*compiled.filter), second(*compiled.filter);
+  const kfl::Filter filter = filter_of(goal);
+  Sink first(filter), second(filter);
   read_file(path, first);
   double one = 0, two = 0;
   for (auto _ : state) {
