@@ -70,6 +70,15 @@ std::optional<std::string> file_content(const std::string& path, uint64_t size) 
   return out;
 }
 
+/// A second name for a file, or a copy where the file system has no links. False: there is nothing at `path`, or no
+/// room.
+bool same_file(const std::string& path, const std::string& other) {
+  if (::link(path.c_str(), other.c_str()) == 0) return true;
+  if (errno == ENOENT) return false;
+  std::error_code failed;
+  return fs::copy_file(path, other, failed) && !failed;
+}
+
 Error wrong_content(const ObjectRecord& object, uint64_t size, uint32_t crc) {
   return {Code::kIo, fmt::format("its content is not what its block record says: {} bytes, CRC32C {:08x}; expected {} "
                                  "bytes, {:08x}",
@@ -142,7 +151,7 @@ std::string ItemsCache::range_path(const ObjectRecord& object, const ByteRange& 
 
 /// Other processes may use the same folder: names appear whole or not at all.
 Result<> ItemsCache::write(const std::string& path, std::string_view content) {
-  const std::string temporary = fmt::format("{}.{}.{}.part", path, ::getpid(), ++made_);
+  const std::string temporary = own_path("part", path);
   std::ofstream out(temporary, std::ios::binary);
   out.write(content.data(), static_cast<std::streamsize>(content.size()));
   out.close();
@@ -154,21 +163,39 @@ Result<> ItemsCache::write(const std::string& path, std::string_view content) {
   return Error{Code::kIo, fmt::format("{}: cannot be written: is the disk full?", path)};
 }
 
+/// In hand before it is anyone's: another process may remove the name that all share as soon as it is there.
 Result<std::string> ItemsCache::keep_whole(const ObjectRecord& object, const std::string& content) {
   const uint32_t crc = crc32c(as_bytes(content));
   if (content.size() != object.size || crc != object.crc32c) return wrong_content(object, content.size(), crc);
   const std::string path = whole_path(object);
-  BALEEN_TRY_DO(write(path, content));
-  return held(path);
+  if (temporary_) {
+    BALEEN_TRY_DO(write(path, content));
+    return path;
+  }
+  const std::string own = own_path("held");
+  BALEEN_TRY_DO(write(own, content));
+  own_.push_back(own);
+  const std::string shared = own_path("part", path);
+  std::error_code ignored;
+  if (same_file(own, shared)) fs::rename(shared, path, ignored);  // a cache that is full only costs time
+  return own;
 }
 
-/// Another process may remove the file at any time, but not this link to it.
+/// Another process may remove the file at any time, but not this link to it. Empty: it is not there any more.
 std::string ItemsCache::held(const std::string& path) {
   if (temporary_) return path;
-  const std::string own = (fs::path(folder_) / fmt::format("held-{}-{}.parquet", ::getpid(), ++made_)).string();
-  if (::link(path.c_str(), own.c_str()) != 0) return path;  // a file system without links: then it is quick, or fails
-  holed_.push_back(own);
+  const std::string own = own_path("held");
+  if (!same_file(path, own)) return {};
+  own_.push_back(own);
   return own;
+}
+
+/// A name that no other cache makes, of this process or another one.
+std::string ItemsCache::own_path(std::string_view kind, const std::string& path) const {
+  static std::atomic<uint64_t> made{0};
+  const uint64_t number = ++made;
+  if (kind == "part") return fmt::format("{}.{}.{}.part", path, ::getpid(), number);
+  return (fs::path(folder_) / fmt::format("{}-{}-{}.parquet", kind, ::getpid(), number)).string();
 }
 
 /// Removes what processes have left behind that died.
@@ -226,6 +253,7 @@ bool ItemsCache::find_whole(Plan& plan) {
   const std::string path = whole_path(*plan.object);
   if (::access(path.c_str(), R_OK) != 0) return false;
   const std::string own = held(path);
+  if (own.empty()) return false;
   const auto have = store::sum_file(own);
   if (!have || have->size != plan.object->size || have->crc32c != plan.object->crc32c) return false;
   ++statistics_.cached;
@@ -366,8 +394,8 @@ std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord>
     auto pieces = ranges(wanted);
     size_t piece = 0;
     for (Plan* plan : holed_plans) {
-      const std::string path = (fs::path(folder_) / fmt::format("holes-{}-{}.parquet", ::getpid(), ++made_)).string();
-      holed_.push_back(path);
+      const std::string path = own_path("holes");
+      own_.push_back(path);
       const int fd = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
       Result<> written = fd < 0 ? Result<>(errno_error(path, errno)) : put_at(fd, 0, "PAR1");
       for (const ByteRange& range : plan->ranges) {
@@ -390,15 +418,15 @@ std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord>
 
 void ItemsCache::release() {
   std::error_code ignored;
-  for (const std::string& path : holed_) fs::remove(path, ignored);
-  holed_.clear();
+  for (const std::string& path : own_) fs::remove(path, ignored);
+  own_.clear();
   trim();
 }
 
 void ItemsCache::forget(const std::string& path) {
   std::error_code ignored;
-  if (const auto holed = std::find(holed_.begin(), holed_.end(), path); holed != holed_.end()) {
-    holed_.erase(holed);
+  if (const auto holed = std::find(own_.begin(), own_.end(), path); holed != own_.end()) {
+    own_.erase(holed);
     fs::remove(path, ignored);
   } else if (temporary_ && path.starts_with(folder_ + "/")) {
     fs::remove(path, ignored);

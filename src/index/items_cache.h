@@ -66,8 +66,8 @@ class ItemsCache {
   std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);
   Result<std::string> keep_whole(const ObjectRecord& object, const std::string& content);
   Result<> write(const std::string& path, std::string_view content);
-  /// A path of this process's own to a file of the folder.
   std::string held(const std::string& path);
+  std::string own_path(std::string_view kind, const std::string& path = {}) const;
   void sweep();
   void trim();
 
@@ -76,8 +76,8 @@ class ItemsCache {
   bool temporary_ = false;
   uint64_t limit_;
   ReadStatistics& statistics_;
-  std::vector<std::string> holed_;  // files of this process's own: with holes, or links
-  uint64_t made_ = 0, forgotten_ = 0;
+  std::vector<std::string> own_;  // files of this cache's own: with holes, or links
+  uint64_t forgotten_ = 0;
 };
 
 }  // namespace baleen::index

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/crc32c.h"
 #include "codec/pcap/reader.h"
@@ -624,6 +625,29 @@ TEST_F(DamagedBucket, ADamagedCopyInTheCacheIsFetchedAgain) {
   RecordingReader again(bucket_.store(), "", bucket_.cache());
   EXPECT_EQ(paths(again, query()).size(), 3u);
   EXPECT_EQ(again.statistics().cached, 3u);
+}
+
+/// What one reader has in hand no other one takes from it, though the folder is always over its limit.
+TEST(RecordingReader, ReadersShareACacheThatIsFull) {
+  Bucket bucket;
+  Paths all;
+  for (uint64_t i = 0; i < 4; ++i) {
+    bucket.add("a", "r1", i, {{i, 0, seconds(i)}}, {{i, 1}});
+    all.push_back(fmt::format("/{}/0", i));
+  }
+  std::atomic<int> wrong{0};
+  {
+    std::vector<std::jthread> readers;
+    for (int n = 0; n < 6; ++n)
+      readers.emplace_back([&] {
+        for (int i = 0; i < 10; ++i) {
+          RecordingReader reader(bucket.store(), "", bucket.cache(), 1);
+          if (paths(reader, query()) != all || !reader.problems().empty()) ++wrong;
+        }
+      });
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_TRUE(fs::is_empty(bucket.cache()));
 }
 
 TEST(RecordingReader, FactsOfRecordings) {
