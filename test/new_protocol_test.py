@@ -11,7 +11,9 @@ import tempfile
 
 def main():
     source, compiler, flags, libraries = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3].split(), sys.argv[4:]
-    libraries = ["-Wl,--start-group", *libraries, "-Wl,--end-group", "-lsimdjson"]
+    # All that src/dissect and what is below it link: a build that compiles files together takes more of them in.
+    others = ["simdjson", "nghttp2", "z", "brotlidec", "zstd", "snappy", "lz4", "crypto"]
+    libraries = ["-Wl,--start-group", *libraries, "-Wl,--end-group", *(f"-l{name}" for name in others)]
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         (root / "src/dissect").mkdir(parents=True)
