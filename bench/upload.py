@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Uploads of a spool beside `curl -T` of the same bytes to the same server, in the same minute.
 
-    bench/upload.py [sink] [gs] [s3] [--blocks 8] [--rounds 3] [--parallel 3]
+    bench/upload.py [sink] [gs] [s3] [--blocks 32] [--rounds 3] [--parallel 3]
 
 sink  a bucket server that throws away what comes, as fast as Python's sockets do; it speaks enough of Cloud Storage
 gs    firebase-tools' Cloud Storage emulator     s3  s3rver     (test/emulators)
@@ -35,6 +35,7 @@ from radosgw import signed_headers  # noqa: E402
 class Sink(http.server.BaseHTTPRequestHandler):
     """Sessions of Cloud Storage, and any PUT, into nothing."""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer's body waits 40 ms for the acknowledgement of its head
     sums, lock = {}, threading.Lock()
 
     def log_message(self, *_):
@@ -224,7 +225,7 @@ def measure(kind, options, scratch):
     server = {"sink": SinkServer, "gs": GcsServer, "s3": S3Server}[kind](scratch)
     spool = Spool(scratch, options)
     _, _, idle_memory = spool.ours(server, server.url("nothing"), scratch / "idle")
-    idle, _, _ = spool.ours(server, server.url("nothing"), scratch / "idle")
+    idle = statistics.median(spool.ours(server, server.url("nothing"), scratch / "idle")[0] for _ in range(5))
     rows = []
     for n in range(options.rounds):
         data = scratch / f"data{n}"
@@ -250,7 +251,7 @@ def measure(kind, options, scratch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kinds", nargs="*", default=["sink", "gs", "s3"])
-    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--blocks", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=3)
     parser.add_argument("--baleen", default=str(ROOT / "build/release/bin/baleen"))
