@@ -49,6 +49,7 @@ class Bucket:
 def handler(bucket: Bucket, delay: float):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each body waits for the acknowledgement of its head
 
         def log_message(self, *_):
             pass
