@@ -1,7 +1,6 @@
 #include "cmd/fetch.h"
 
 #include <fmt/core.h>
-#include <stdlib.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -105,18 +104,6 @@ Result<> download_all(store::ObjectStore& source, const std::vector<store::Objec
 }
 
 }  // namespace
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  if (!path_.empty()) fs::remove_all(path_, ignored);
-}
-
-Result<std::string> TemporaryFolder::path() {
-  if (!path_.empty()) return path_;
-  std::string pattern = (fs::temp_directory_path() / "baleen-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) return errno_error(pattern, errno);
-  return path_ = pattern;
-}
 
 void Access::add_to(CLI::App& command) {
   command.add_option("--config,--config-path", request_.path, "configuration file, for credentials")

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/temporary_folder.h"
 #include "store/object_store.h"
 #include "worker/config.h"
 
@@ -13,18 +14,6 @@ class App;
 }
 
 namespace baleen::cmd {
-
-/// A folder under the system's temporary one, made when it is first asked for and removed with its owner.
-class TemporaryFolder {
- public:
-  TemporaryFolder() = default;
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  Result<std::string> path();
-
- private:
-  std::string path_;
-};
 
 /// Where credentials for a bucket come from beside the environment: the configuration, as `tap` reads it. A file that
 /// nobody named and that is wrong is said so, and not used.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,8 +120,12 @@ ItemsCache::ItemsCache(store::ObjectStore& store, std::string prefix, std::strin
                        ReadStatistics& statistics)
     : store_(store), prefix_(std::move(prefix)), folder_(std::move(folder)), limit_(limit), statistics_(statistics) {
   if (folder_.empty()) {
-    std::string pattern = (fs::temp_directory_path() / "baleen-read-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) != nullptr) folder_ = pattern;
+    auto own = own_folder_.path();
+    if (own) {
+      folder_ = *std::move(own);
+    } else {
+      no_folder_ = std::move(own).error();
+    }
     temporary_ = true;
   } else {
     std::error_code ignored;
@@ -132,11 +135,7 @@ ItemsCache::ItemsCache(store::ObjectStore& store, std::string prefix, std::strin
   }
 }
 
-ItemsCache::~ItemsCache() {
-  release();
-  std::error_code ignored;
-  if (temporary_ && !folder_.empty()) fs::remove_all(folder_, ignored);
-}
+ItemsCache::~ItemsCache() { release(); }
 
 std::string ItemsCache::whole_path(const ObjectRecord& object) const {
   return (fs::path(folder_) /
@@ -346,6 +345,7 @@ void ItemsCache::plan_ranges(Plan& plan, const ItemPruning& pruning, std::span<c
 std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord> objects, const ItemPruning& pruning,
                                                    std::span<const std::string> columns, bool as_they_lie) {
   std::vector<Result<std::string>> out;
+  if (no_folder_) return std::vector<Result<std::string>>(objects.size(), *no_folder_);
   const bool unchecked =
       as_they_lie || (!columns.empty() && std::find(columns.begin(), columns.end(), "json") == columns.end());
   // Groups bound the memory: a block's items are of megabytes.

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/temporary_folder.h"
 #include "index/block.h"
 #include "index/item_pruning.h"
 #include "store/object_store.h"
@@ -74,6 +76,8 @@ class ItemsCache {
   store::ObjectStore& store_;
   std::string prefix_, folder_;
   bool temporary_ = false;
+  TemporaryFolder own_folder_;
+  std::optional<Error> no_folder_;  // why there is none
   uint64_t limit_;
   ReadStatistics& statistics_;
   std::vector<std::string> own_;  // files of this cache's own: with holes, or links

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,11 +42,6 @@ Result<> write_all(int fd, Bytes bytes, const std::string& path) {
 
 }  // namespace
 
-Unpacked::~Unpacked() {
-  std::error_code ignored;
-  if (!folder_.empty()) fs::remove_all(folder_, ignored);
-}
-
 bool Unpacked::is_archive(const std::string& path) {
   std::error_code ignored;
   if (!fs::is_regular_file(path, ignored)) return false;
@@ -64,12 +58,8 @@ bool Unpacked::is_archive(const std::string& path) {
 }
 
 Result<std::string> Unpacked::add(const std::string& archive, std::optional<Error>& damage) {
-  if (folder_.empty()) {
-    std::string pattern = (fs::temp_directory_path() / "baleen-unpacked-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) return errno_error(pattern, errno);
-    folder_ = pattern;
-  }
-  const std::string folder = fmt::format("{}/{:06}", folder_, archives_++);
+  BALEEN_TRY(const std::string own, folder_.path());
+  const std::string folder = fmt::format("{}/{:06}", own, archives_++);
   std::error_code failed;
   if (!fs::create_directory(folder, failed)) return Error{Code::kIo, fmt::format("{}: {}", folder, failed.message())};
   BALEEN_TRY_DO(unpack(archive, folder, damage));

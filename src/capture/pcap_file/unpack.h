@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/temporary_folder.h"
 
 namespace baleen::capture {
 
@@ -14,11 +15,6 @@ class Unpacked {
   static constexpr uint64_t kMostFiles = 100'000;
   static constexpr uint64_t kMostBytes = uint64_t{256} << 30;  // a compressed archive may claim anything
 
-  Unpacked() = default;
-  Unpacked(const Unpacked&) = delete;
-  Unpacked& operator=(const Unpacked&) = delete;
-  ~Unpacked();
-
   /// Whether the content of a regular file, decompressed, is a tar archive.
   static bool is_archive(const std::string& path);
   /// The folder that has the regular files of an archive now, each in a folder of its own below its last name. An
@@ -27,7 +23,7 @@ class Unpacked {
 
  private:
   Result<> unpack(const std::string& archive, const std::string& folder, std::optional<Error>& damage);
-  std::string folder_;
+  TemporaryFolder folder_;
   uint64_t archives_ = 0, files_ = 0, bytes_ = 0;
 };
 
