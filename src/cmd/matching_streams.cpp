@@ -15,7 +15,7 @@ constexpr size_t kAtOnce = 1 << 20;
 
 }  // namespace
 
-MatchingStreams::MatchingStreams(kfl::Filter filter)
+MatchingStreams::MatchingStreams(kfl::Filter filter, dissect::tls::KeyLog& key_log)
     : filter_(std::move(filter)), dissectors_(dissect::select_dissectors({})) {
   dissect::add_what_is_asked(filter_.text(), dissectors_);
   dissect::EngineOptions options;
@@ -24,6 +24,7 @@ MatchingStreams::MatchingStreams(kfl::Filter filter)
   options.origin = &kPast;
   options.source = item::CaptureSource::kAfPacket;
   options.tell_packets = true;
+  options.settings.key_log = &key_log;
   engine_.reset(new dissect::Engine(options, *this));  // nobody else may see that we are its observer
 }
 

@@ -19,7 +19,8 @@ namespace baleen::cmd {
 /// Finds the streams that hold an item which matches, by dissecting their packets on the way.
 class MatchingStreams final : private dissect::EngineObserver {
  public:
-  explicit MatchingStreams(kfl::Filter filter);
+  /// `key_log`: secrets of what TLS carries; it outlives this.
+  MatchingStreams(kfl::Filter filter, dissect::tls::KeyLog& key_log);
   ~MatchingStreams() override;
 
   /// The next packet, in the order of time.

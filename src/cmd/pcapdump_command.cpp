@@ -12,6 +12,7 @@
 #include "cmd/packet_output.h"
 #include "cmd/printing.h"
 #include "store/retrying_store.h"
+#include "worker/key_log_file.h"
 #include "worker/worker.h"
 
 namespace baleen::cmd {
@@ -19,7 +20,7 @@ namespace {
 
 struct DumpOptions {
   std::string to = "-", format = "pcapng", last, since, until, kfl, data_dir;
-  std::vector<std::string> expression;
+  std::vector<std::string> expression, key_logs;
   bool follow = false, quiet = false;
   Access access;
 };
@@ -57,6 +58,7 @@ class PcapDump {
       if (!filter) return exit_code::kUsage;
     }
     BALEEN_TRY_DO(check_destination());
+    if (filter) BALEEN_TRY_DO(open_key_logs());
     BALEEN_TRY(worker::DumpReader reader, open(request));
     explain(reader.answer(), request);
     BALEEN_TRY(const std::string path, local_path());
@@ -113,6 +115,21 @@ class PcapDump {
                    "create NAME --scope everything --to LOCATION'"};
     // Wrong credentials show before minutes of packets are read.
     BALEEN_TRY(store_, options_.access.open(location_));
+    return {};
+  }
+
+  /// What TLS carries matches, too: by the secrets that are named here, and those that the worker itself reads.
+  Result<> open_key_logs() {
+    BALEEN_TRY(const worker::Config config, options_.access.config());
+    std::vector<std::string> paths = options_.key_logs;
+    paths.insert(paths.end(), config.tls_key_logs.begin(), config.tls_key_logs.end());
+    for (const std::string& path : paths) {
+      if (options_.follow) {
+        key_logs_.push_back(std::make_unique<worker::KeyLogFollower>(path, key_log_));
+      } else {
+        BALEEN_TRY_DO(worker::read_key_log(path, key_log_));
+      }
+    }
     return {};
   }
 
@@ -205,7 +222,7 @@ class PcapDump {
 
   /// A stream is wanted when anything in it matches: that is known at the end of the window.
   Result<> copy_matching(worker::DumpReader& reader, PacketOutput& out, const kfl::Filter& filter) {
-    MatchingStreams streams(filter);
+    MatchingStreams streams(filter, key_log_);
     BALEEN_TRY(SpooledPackets spooled, SpooledPackets::open());
     BALEEN_TRY_DO(take(reader, out, [&](const worker::DumpedPacket& packet) {
       streams.add(packet);
@@ -220,7 +237,7 @@ class PcapDump {
 
   /// What came of a stream before its first match follows at once with it: not everything is in the order of time.
   Result<> follow_matching(worker::DumpReader& reader, PacketOutput& out, const kfl::Filter& filter) {
-    MatchingStreams streams(filter);
+    MatchingStreams streams(filter, key_log_);
     HeldPackets held;
     Result<> outcome;
     streams.on_decided = [&](uint64_t stream, bool matches) {
@@ -262,6 +279,8 @@ class PcapDump {
   Interruption interruption_;
   store::Location location_;
   std::unique_ptr<store::ObjectStore> store_;  // null: a file, or standard output
+  dissect::tls::KeyLog key_log_;
+  std::vector<std::unique_ptr<worker::KeyLogFollower>> key_logs_;  // those that grow
   TemporaryFolder folder_;
   std::string matched_, written_to_;
   bool incomplete_ = false;
@@ -297,6 +316,11 @@ void add_pcapdump_command(CLI::App& app, int& code) {
       ->option_text("TIME");
   dump->add_option("--until", o->until, "up to this time")->option_text("TIME");
   dump->add_option("--kfl", o->kfl, "only the whole streams of items that match this KFL filter")->option_text("KFL");
+  dump->add_option(
+          "--tls-keylog", o->key_logs,
+          "file with TLS secrets (SSLKEYLOGFILE): --kfl sees what TLS carries; those of tap.tlsKeyLogs are used anyway")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
   dump->add_flag("-f,--follow", o->follow, "go on with what comes");
   dump->add_option("--data-dir", o->data_dir, "data folder of the worker (default: as the configuration has it)")
       ->option_text("FOLDER");

@@ -19,12 +19,16 @@ SERVER, CLIENT = "10.88.0.1", "10.88.0.2"
 SKIPPED = 77
 
 
+def node_is_there():
+    return shutil.which("node") and (EMULATORS / "node_modules/firebase-tools").is_dir()
+
+
 def need(*programs, root=False, node=False):
     """Ends the test with 77 and the reason when something is absent that it cannot do without."""
     absent = [p for p in programs if not shutil.which(p, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
     if root and os.geteuid() != 0:
         absent.append("root (network namespaces)")
-    if node and not (shutil.which("node") and (EMULATORS / "node_modules/firebase-tools").is_dir()):
+    if node and not node_is_there():
         absent.append("node and test/emulators/node_modules (tools/setup.sh --test)")
     if root and not absent and subprocess.run(["ip", "netns", "list"], capture_output=True).returncode != 0:
         absent.append("network namespaces")

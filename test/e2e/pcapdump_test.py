@@ -3,6 +3,8 @@
 understands, and everything in a scope; packets without dissection."""
 import collections
 import struct
+import urllib.parse
+
 from parts import *
 
 need("ip", "nginx", "curl", "wrk", "tcpdump", "tshark", root=True)
@@ -150,6 +152,27 @@ check("there are two of them", len(ports) == 2, ports)
 pipe = subprocess.run(f"'{BALEEN}' pcapdump -q -w - --data-dir '{bench.folder}/data' | tshark -r - -Y 'http.request.uri contains \"/before/\"'",
                       shell=True, capture_output=True, text=True, timeout=60)
 check("a pipe", len(pipe.stdout.splitlines()) == 2, pipe.stderr)
+
+# A bucket, under a name of its own or one that is made.
+if node_is_there():
+    gcs = subprocess.Popen(["node", EMULATORS / "gcs_emulator.js", "--key", bench.folder / "key.json"], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, text=True)
+    bench.processes.append(gcs)
+    endpoint = json.loads(gcs.stdout.readline().removeprefix("ready "))["endpoint"]
+    sets = ["--set", f"gcs.serviceAccountKeyFile={bench.folder}/key.json", "--set", f"gcs.endpoint={endpoint}"]
+    check("says where it is", "gs://baleen-test/incident/x.pcapng" in dump("-w", "gs://baleen-test/incident/x.pcapng", *sets))
+    dump("-w", "gs://baleen-test/incident/made/", "--format", "pcap", *sets)
+    urllib.request.urlopen(urllib.request.Request(endpoint + "/__control", data=b'{"public_read": true}'), timeout=10).read()
+    listed = json.load(urllib.request.urlopen(f"{endpoint}/storage/v1/b/baleen-test/o?prefix=incident/", timeout=10))
+    names = sorted(o["name"] for o in listed["items"])
+    check("both are there", len(names) == 2 and names[0].startswith("incident/made/") and names[0].endswith(".pcap"), names)
+    for name in names:
+        quoted = urllib.parse.quote(name, safe="")
+        content = urllib.request.urlopen(f"{endpoint}/storage/v1/b/baleen-test/o/{quoted}?alt=media", timeout=10).read()
+        (bench.folder / "fetched").write_bytes(content)
+        same("a bucket has it all", bag(bench.folder / "fetched"), everything)
+    wrong = dump("-w", "gs://baleen-test/x", "--set", f"gcs.serviceAccountKeyFile={bench.folder}/absent.json", code=1)
+    check("wrong credentials are said", "absent.json" in wrong, wrong)
 
 # Live, until Ctrl-C.
 for name, extra in (("live.pcapng", []), ("live-kfl.pcapng", ["--kfl", "http"])):

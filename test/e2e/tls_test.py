@@ -40,6 +40,11 @@ for n in range(ROUNDS):
     ask("--http1.1", "--tls-max", "1.2", f"https://{SERVER}/old/{n}")
     ask("--http1.1", "--tls-max", "1.2", "--ciphers", "AES256-SHA256", f"https://{SERVER}/cbc/{n}")
 time.sleep(1)
+dumped = bench.folder / "dumped.pcapng"
+for keys, streams in ((["--tls-keylog", secrets], 1), ([], 0)):
+    bench.baleen("pcapdump", "-w", dumped, "--kfl", 'http and request.path == "/one/3"', "--data-dir", bench.folder / "data", *keys)
+    hellos = tshark([dumped], "tls.handshake.type == 1", "tcp.stream")
+    check(f"pcapdump hands out the streams that match within TLS: {streams}", len(hellos) == streams, hellos)
 bench.finish(tap)
 asked = sorted(line.split()[0] for line in log.read_text().splitlines())
 check("nginx was asked", len(asked) == ROUNDS * 6, len(asked))
