@@ -1,12 +1,12 @@
 #include "capture/packet_filter.h"
 
 #include <fmt/format.h>
-#include <pcap/pcap.h>
 
 #include <array>
 #include <vector>
 
 #include "capture/af_packet/capture_filter.h"
+#include "capture/pcap_library.h"
 
 namespace baleen::capture {
 namespace {

@@ -1,8 +1,6 @@
 #include "index/duckdb_library.h"
 
-#include <dlfcn.h>
-
-#include <string>
+#include "base/library.h"
 
 namespace baleen::index {
 
@@ -12,23 +10,15 @@ namespace baleen::index {
 
 namespace {
 
-std::string reason() {
-  const char* const text = ::dlerror();
-  return text != nullptr ? text : "no reason was given";
-}
-
 Result<> load() {
   // Where the system or the program's run path has it, else the one that was built with.
-  void* library = ::dlopen("libduckdb.so", RTLD_LAZY | RTLD_LOCAL);
-  if (library == nullptr) library = ::dlopen(BALEEN_DUCKDB_LIBRARY, RTLD_LAZY | RTLD_LOCAL);
-  if (library == nullptr)
-    return Error{Code::kNotFound, "queries need DuckDB's library; put libduckdb.so where libraries are: " + reason()};
-#define BALEEN_DUCKDB(name)                                         \
-  name = reinterpret_cast<decltype(name)>(::dlsym(library, #name)); \
-  if (name == nullptr) return Error{Code::kNotFound, "an old libduckdb.so: " + reason()};
+  const char* const files[] = {"libduckdb.so", BALEEN_DUCKDB_LIBRARY};
+  const LibraryFunction functions[] = {
+#define BALEEN_DUCKDB(name) {#name, reinterpret_cast<void**>(&name)},
 #include "index/duckdb_functions.def"
 #undef BALEEN_DUCKDB
-  return {};
+  };
+  return load_library(files, functions, "queries need DuckDB's library; put libduckdb.so where libraries are");
 }
 
 }  // namespace

@@ -7,7 +7,6 @@
 
 #include "io/http_client.h"
 
-#include <curl/curl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include <mutex>
 
 #include "io/bandwidth.h"
+#include "io/curl_library.h"
 
 namespace baleen::io {
 namespace {
@@ -27,11 +27,6 @@ constexpr uint64_t kHttp2BodyLimit = 1 << 20;
 constexpr size_t kIdleHandles = 16;
 
 using Clock = std::chrono::steady_clock;
-
-void init_curl_once() {
-  static const bool done = [] { return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK; }();
-  BALEEN_CHECK(done);
-}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -274,13 +269,12 @@ class HttpClient::Pool {
   std::vector<CURL*> idle_;
 };
 
-HttpClient::HttpClient(HttpOptions options) : options_(std::move(options)), pool_(std::make_unique<Pool>()) {
-  init_curl_once();
-}
+HttpClient::HttpClient(HttpOptions options) : options_(std::move(options)), pool_(std::make_unique<Pool>()) {}
 
 HttpClient::~HttpClient() = default;
 
 Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
+  BALEEN_TRY_DO(load_curl());
   CURL* handle = pool_->take();
   if (handle == nullptr) return Error{Code::kInternal, "curl_easy_init failed"};
   Transfer transfer{request, handle};
@@ -359,6 +353,7 @@ std::chrono::milliseconds retry_after(const HttpAnswer& answer) {
 
 std::optional<Timestamp> parse_http_date(std::string_view text) {
   if (text.empty() || text.size() > 64) return std::nullopt;
+  if (!load_curl()) return std::nullopt;
   const time_t seconds = curl_getdate(std::string(text).c_str(), nullptr);
   if (seconds == -1) return std::nullopt;
   return timestamp_from_ns(int64_t{seconds} * 1'000'000'000);

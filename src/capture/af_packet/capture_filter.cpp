@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 #include <linux/if_packet.h>
 #include <net/if_arp.h>
-#include <pcap/pcap.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <memory>
 
 #include "capture/af_packet/devices.h"
+#include "capture/pcap_library.h"
 
 // One socket may see devices of different link types, while a program that libpcap makes is for one link type. So the
 // programs for Ethernet and for raw IP are put one after the other behind a few instructions of our own that ask the
@@ -79,6 +79,7 @@ Result<FilterProgram> compile(const std::string& text, net::LinkType link, bool 
   if (text.size() > kLongestText)
     return Error{Code::kInvalid, fmt::format("capture filter '{}...': {} bytes are too long ({} are not)",
                                              text.substr(0, 80), text.size(), kLongestText)};
+  BALEEN_TRY_DO(load_pcap());
   const PcapHandle handle = compiler(text, link);
   if (!handle) return Error{Code::kInternal, "libpcap gives no handle to compile a filter with"};
   bpf_program compiled{};
