@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -168,6 +169,13 @@ class Session {
   virtual void close(bool reset, Output& out) = 0;
 };
 
+/// What a datagram and its answer have in common, where the answer may come between other addresses than the question
+/// went (a broadcast is answered by unicast).
+struct Meeting {
+  std::string key;  // empty: none of that kind
+  bool asks = false;
+};
+
 /// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.
 struct ProtocolEntry {
   std::string_view name;  // "http"; what Step::switch_to names
@@ -177,6 +185,8 @@ struct ProtocolEntry {
   bool answers_tell;  // its answers cannot be anything else, whatever the question looked like
   Probe (*probe)(const Input& in);
   std::unique_ptr<Session> (*make)();
+  Meeting (*meeting)(const net::FiveTuple& ends,
+                     const Input& datagram) = nullptr;  // null: answers come back to the question
 };
 
 /// REQUIRES of a dissector class D:
@@ -211,11 +221,28 @@ constexpr bool answers_tell() {
   }
 }
 
+/// A dissector whose answers may come from elsewhere has `static Meeting meeting(const net::FiveTuple&, const Input&)`;
+/// it is asked about datagrams to the ports of its cards.
+template <Dissector D>
+constexpr auto meeting_of() -> Meeting (*)(const net::FiveTuple&, const Input&) {
+  if constexpr (requires { &D::meeting; }) {
+    return &D::meeting;
+  } else {
+    return nullptr;
+  }
+}
+
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
-  return {
-      name,    &D::kProtocol,     cards_of<D>(), D::kTcp,
-      D::kUdp, answers_tell<D>(), &D::probe,     []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
+  return {.name = name,
+          .card = &D::kProtocol,
+          .cards = cards_of<D>(),
+          .over_tcp = D::kTcp,
+          .over_udp = D::kUdp,
+          .answers_tell = answers_tell<D>(),
+          .probe = &D::probe,
+          .make = []() -> std::unique_ptr<Session> { return std::make_unique<D>(); },
+          .meeting = meeting_of<D>()};
 }
 
 }  // namespace baleen::dissect

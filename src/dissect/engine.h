@@ -10,6 +10,7 @@
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
 #include "dissect/l4/tables.h"
+#include "dissect/meetings.h"
 #include "dissect/selection.h"
 #include "net/decode.h"
 #include "net/sctp.h"
@@ -150,6 +151,7 @@ class Engine final : private Output {
   void take(const net::Packet& packet, const Slot& slot);
   void on_udp(const net::Packet& packet, const Slot& slot);
   void touch_udp(Flow& flow, Timestamp time);
+  Flow* meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time, int& from);
   Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
   void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
   void tell_loose(const net::Packet& packet);
@@ -308,6 +310,9 @@ class Engine final : private Output {
   l4::ConnectionPool connections_;
   l4::GroupTable groups_;
   std::unordered_map<uint64_t, Home> homes_;  // by verification tag and ports
+  std::vector<std::pair<uint16_t, const ProtocolEntry*>>
+      meeting_ports_;  // of protocols whose answers come from elsewhere
+  Meetings meetings_;
 };
 
 }  // namespace baleen::dissect

@@ -34,6 +34,9 @@ int fuzz(const uint8_t* data, size_t size) {
     for (const auto& [end, datagram] : {std::pair{false, false}, {true, false}, {true, D::kUdp}}) {
       const Input in{said.direction, {exact.data(), exact.size()}, {}, end, datagram};
       D::probe(in);
+      if constexpr (requires { &D::meeting; }) {
+        for (const uint16_t port : {67, 68, 547, 546}) D::meeting({{}, {{}, port}, net::Transport::kUdp}, in);
+      }
       Collected out;
       D session;
       session.gap(said.direction, 0, out);
