@@ -43,7 +43,9 @@ struct Input {
   Timestamp time;      // of the packet that brought the first of `bytes`
   bool end_of_stream;  // no more will come in this direction
   bool datagram = false;
-  uint32_t missing = 0;  // of a datagram: bytes behind `bytes` that were sent, but not captured (snap length)
+  // Of a datagram: bytes behind `bytes` that were sent, but not captured (snap length). Of a stream only where it is
+  // cut off: not zero says that those behind `bytes` were lost.
+  uint32_t missing = 0;
 };
 
 /// What a dissector made of the front of its input.
@@ -159,6 +161,9 @@ class Session {
   /// The item by which another protocol handed this conversation over, with what was agreed on in it: whole, not
   /// finished, and the session's from now on. Called before everything else, if at all.
   virtual void adopt(item::Item* opening, Output& out) { out.finish(opening); }
+  /// What is there of this direction and was not used yet will not become longer, as the bytes behind it were lost;
+  /// gap() follows. Nothing of it is used up: an item may be made of what it says.
+  virtual void cut_off(const Input&, Output&) {}
   /// `bytes` of this direction were lost (0: unknown number): what waits for them waits in vain. Returns true when
   /// the dissector skips over exactly these bytes by itself (they lay inside a body) and needs no resync.
   virtual bool gap(Direction direction, uint64_t bytes, Output& out) = 0;
@@ -182,6 +187,7 @@ struct ProtocolEntry {
   const item::Protocol* card;
   std::span<const item::Protocol* const> cards;  // all that its items may carry, `card` among them
   bool over_tcp, over_udp;
+  bool reads_cut;     // its sessions make something of what is cut off, also of the first bytes
   bool answers_tell;  // its answers cannot be anything else, whatever the question looked like
   Probe (*probe)(const Input& in);
   std::unique_ptr<Session> (*make)();
@@ -232,6 +238,16 @@ constexpr auto meeting_of() -> Meeting (*)(const net::FiveTuple&, const Input&) 
   }
 }
 
+/// A dissector that reads a first message which is cut off has `static constexpr bool kReadsCut = true`.
+template <Dissector D>
+constexpr bool reads_cut() {
+  if constexpr (requires { D::kReadsCut; }) {
+    return D::kReadsCut;
+  } else {
+    return false;
+  }
+}
+
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
   return {.name = name,
@@ -239,6 +255,7 @@ ProtocolEntry entry(std::string_view name) {
           .cards = cards_of<D>(),
           .over_tcp = D::kTcp,
           .over_udp = D::kUdp,
+          .reads_cut = reads_cut<D>(),
           .answers_tell = answers_tell<D>(),
           .probe = &D::probe,
           .make = []() -> std::unique_ptr<Session> { return std::make_unique<D>(); },

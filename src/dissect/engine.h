@@ -251,6 +251,7 @@ class Engine final : private Output {
   void give_up_holes(Flow& flow);
   void catch_up(Flow& flow, int from, uint32_t to);
   void lose(Flow& flow, int from, uint32_t bytes);
+  void cut_off(Flow& flow, int from);
   static bool is_waiting(const Flow& flow) {
     return flow.blocked != 2 || flow.half[0].tcp.waiting() || flow.half[1].tcp.waiting();
   }

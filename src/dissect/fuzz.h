@@ -39,6 +39,7 @@ int fuzz(const uint8_t* data, size_t size) {
       }
       Collected out;
       D session;
+      if (!end) session.cut_off({said.direction, {exact.data(), exact.size()}, {}, false, false, 1}, out);
       session.gap(said.direction, 0, out);
       if (!exact.empty()) session.resync(in);
       if (end) session.dissect(in, out);
