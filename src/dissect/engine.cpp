@@ -257,6 +257,7 @@ void Engine::close(Flow& flow, StreamEnd end) {
 void Engine::release(Flow& flow) {
   if (flow.connection != nullptr) end_watch(flow, StreamEnd::kFin);
   if (flow_ == &flow) flow_ = nullptr;
+  forget_proxy_head(flow);
   table_.erase(&flow);
 }
 
@@ -324,6 +325,8 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
     item->tls = true;
     item->tls_random = as_bytes(item->arena.copy(as_text(static_cast<InnerFlow*>(flow_)->client_random)));
   }
+  if (const ProxyHead* const head = proxy_heads_.empty() ? nullptr : proxy_head_of(*flow_))
+    item->proxy_head = head->value(item->arena);
   return item;
 }
 

@@ -11,6 +11,7 @@
 #include "dissect/flow.h"
 #include "dissect/l4/tables.h"
 #include "dissect/meetings.h"
+#include "dissect/proxy_head.h"
 #include "dissect/selection.h"
 #include "net/decode.h"
 #include "net/sctp.h"
@@ -284,6 +285,12 @@ class Engine final : private Output {
   const ProtocolEntry* detect(Flow& flow, int from, const Input& in, bool last, bool& unsure);
   Probe ask(const Flow& flow, const ProtocolEntry& entry, const Input& in, int from, bool last, int& client_half) const;
   bool refuse(Flow& flow, int from);
+  enum class Head : uint8_t { kNone, kIncomplete, kTaken };
+  Head take_proxy_head(Flow& flow, int from, Bytes bytes);
+  Bytes behind_proxy_head(Flow& flow, int from, Bytes bytes);
+  void keep_proxy_head(Flow& flow, int from, ProxyHead head);
+  void forget_proxy_head(const Flow& flow);
+  const ProxyHead* proxy_head_of(const Flow& flow) const;
   void forget_candidates(Flow& flow);
 
   EngineOptions options_;
@@ -314,6 +321,7 @@ class Engine final : private Output {
   std::vector<std::pair<uint16_t, const ProtocolEntry*>>
       meeting_ports_;  // of protocols whose answers come from elsewhere
   Meetings meetings_;
+  std::unordered_map<const Flow*, ProxyHead> proxy_heads_;  // of the flows that count one
 };
 
 }  // namespace baleen::dissect
