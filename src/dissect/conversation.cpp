@@ -314,6 +314,10 @@ void Engine::feed_datagram(Flow& flow, int from, Bytes bytes, uint32_t missing, 
 
 /// Returns what nobody has made anything of.
 Bytes Engine::dissect_datagram(Flow& flow, int from, Bytes bytes, uint32_t missing, Timestamp time) {
+  if (flow.state == Flow::State::kDetecting || flow.proxy_heads != 0) {
+    bytes = behind_proxy_head(flow, from, bytes);
+    if (bytes.empty()) return bytes;
+  }
   if (flow.state == Flow::State::kDetecting) {
     bool unsure = false;
     const ProtocolEntry* entry =

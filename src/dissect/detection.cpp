@@ -9,14 +9,17 @@
 // Where the beginning was not captured, the first bytes may be the middle of a message. There each segment is tried as
 // a beginning, for a bounded number of times.
 //
+// Before all of that may stand a head of the PROXY protocol. It is taken off, and kept for the items.
+//
 // What nobody knows may change to TLS (STARTTLS of IMAP, POP3 and XMPP, a SOCKS proxy that has connected): for some
 // segments more a ClientHello is looked for, and nothing else.
 
 namespace baleen::dissect {
 namespace {
 
-constexpr uint8_t kMostTries = 16;     // segments of one direction that are tried as a beginning
-constexpr uint8_t kMostUpgrades = 16;  // ... and that are tried as one of TLS. Half::tries is above kMostTries then
+constexpr uint8_t kMostTries = 16;      // segments of one direction that are tried as a beginning
+constexpr uint8_t kMostUpgrades = 16;   // ... and that are tried as one of TLS. Half::tries is above kMostTries then
+constexpr uint8_t kMostProxyHeads = 4;  // one behind the other: a balancer behind another that knows nothing of it
 
 /// Whether this half's port, and not the other's, is one of the protocol's.
 bool serves(const Flow& flow, int half, const ProtocolEntry& entry) {
@@ -105,6 +108,11 @@ bool Engine::detect_step(Flow& flow, int from) {
   const Bytes bytes = front(flow, from);
   if (bytes.empty()) return false;
   const bool last = half.ended || final_ || bytes.size() >= options_.probe_limit;
+  if (may_be_proxy_head(bytes) && !half.lost && half.tries == 0) {
+    const Head head = take_proxy_head(flow, from, bytes);
+    if (head == Head::kTaken) return true;
+    if (head == Head::kIncomplete && !last) return false;
+  }
   bool unsure = false;
   if (half.tries > kMostTries) flow.candidates[from] &= bit_of_tls(options_.protocols);
   const Input in{flow.direction(from), bytes, front_time(flow, from), half.ended};
@@ -161,6 +169,62 @@ bool Engine::refuse(Flow& flow, int from) {
   half.lost = true;  // they need not be kept: only a dissector that finds its way into the middle could use them
   consume(flow, from, front(flow, from).size());
   return true;
+}
+
+// ---- heads of the PROXY protocol ----
+
+/// REQUIRES: may_be_proxy_head().
+Engine::Head Engine::take_proxy_head(Flow& flow, int from, Bytes bytes) {
+  const bool answers = flow.oriented && from != flow.client_half;
+  if (answers || is_channel(flow) || flow.proxy_heads >= kMostProxyHeads) return Head::kNone;
+  ProxyHead head;
+  const ProxyReading reading = read_proxy_head(bytes, head);
+  if (reading.kind == ProxyReading::Kind::kNo) return Head::kNone;
+  if (reading.kind == ProxyReading::Kind::kNeed) return Head::kIncomplete;
+  keep_proxy_head(flow, from, std::move(head));
+  const size_t here = std::min(reading.bytes, bytes.size());
+  counters_.read_bytes += here;
+  consume(flow, from, here);
+  flow.half[from].skip = reading.bytes - here;
+  return Head::kTaken;
+}
+
+/// What stands in a datagram behind its head. Each has one of its own, and they may announce different clients; a
+/// balancer puts none before the answers.
+Bytes Engine::behind_proxy_head(Flow& flow, int from, Bytes bytes) {
+  const bool answers = flow.oriented && from != flow.client_half;
+  if (answers || is_channel(flow)) return bytes;
+  ProxyHead head;
+  ProxyReading reading{ProxyReading::Kind::kNo};
+  if (bytes[0] == '\r') reading = read_proxy_head(bytes, head);  // version 1 has no datagrams
+  if (reading.kind != ProxyReading::Kind::kYes || reading.bytes > bytes.size()) {
+    forget_proxy_head(flow);
+    return bytes;
+  }
+  flow.proxy_heads = 0;
+  keep_proxy_head(flow, from, std::move(head));
+  counters_.read_bytes += reading.bytes;
+  return bytes.subspan(reading.bytes);
+}
+
+void Engine::keep_proxy_head(Flow& flow, int from, ProxyHead head) {
+  head.number = ++flow.proxy_heads;
+  proxy_heads_[&flow] = std::move(head);
+  flow.client_half = static_cast<uint8_t>(from);
+  flow.oriented = true;
+}
+
+void Engine::forget_proxy_head(const Flow& flow) {
+  if (flow.proxy_heads != 0) proxy_heads_.erase(&flow);
+}
+
+/// Null when none stood before its bytes, or before those around it.
+const ProxyHead* Engine::proxy_head_of(const Flow& flow) const {
+  for (const Flow* f = &flow;; f = static_cast<const InnerFlow*>(f)->outer) {
+    if (f->proxy_heads != 0)
+      if (const auto at = proxy_heads_.find(f); at != proxy_heads_.end()) return &at->second;
+    if (!f->is_inner) return nullptr;
+  }
 }
 
 }  // namespace baleen::dissect

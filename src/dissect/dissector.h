@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -42,7 +43,9 @@ struct Input {
   Timestamp time;      // of the packet that brought the first of `bytes`
   bool end_of_stream;  // no more will come in this direction
   bool datagram = false;
-  uint32_t missing = 0;  // of a datagram: bytes behind `bytes` that were sent, but not captured (snap length)
+  // Of a datagram: bytes behind `bytes` that were sent, but not captured (snap length). Of a stream only where it is
+  // cut off: not zero says that those behind `bytes` were lost.
+  uint32_t missing = 0;
 };
 
 /// What a dissector made of the front of its input.
@@ -158,6 +161,9 @@ class Session {
   /// The item by which another protocol handed this conversation over, with what was agreed on in it: whole, not
   /// finished, and the session's from now on. Called before everything else, if at all.
   virtual void adopt(item::Item* opening, Output& out) { out.finish(opening); }
+  /// What is there of this direction and was not used yet will not become longer, as the bytes behind it were lost;
+  /// gap() follows. Nothing of it is used up: an item may be made of what it says.
+  virtual void cut_off(const Input&, Output&) {}
   /// `bytes` of this direction were lost (0: unknown number): what waits for them waits in vain. Returns true when
   /// the dissector skips over exactly these bytes by itself (they lay inside a body) and needs no resync.
   virtual bool gap(Direction direction, uint64_t bytes, Output& out) = 0;
@@ -168,15 +174,25 @@ class Session {
   virtual void close(bool reset, Output& out) = 0;
 };
 
+/// What a datagram and its answer have in common, where the answer may come between other addresses than the question
+/// went (a broadcast is answered by unicast).
+struct Meeting {
+  std::string key;  // empty: none of that kind
+  bool asks = false;
+};
+
 /// What each folder of src/dissect/ exports in its `Protocol`'s entry of protocols.def.
 struct ProtocolEntry {
   std::string_view name;  // "http"; what Step::switch_to names
   const item::Protocol* card;
   std::span<const item::Protocol* const> cards;  // all that its items may carry, `card` among them
   bool over_tcp, over_udp;
+  bool reads_cut;     // its sessions make something of what is cut off, also of the first bytes
   bool answers_tell;  // its answers cannot be anything else, whatever the question looked like
   Probe (*probe)(const Input& in);
   std::unique_ptr<Session> (*make)();
+  Meeting (*meeting)(const net::FiveTuple& ends,
+                     const Input& datagram) = nullptr;  // null: answers come back to the question
 };
 
 /// REQUIRES of a dissector class D:
@@ -211,11 +227,39 @@ constexpr bool answers_tell() {
   }
 }
 
+/// A dissector whose answers may come from elsewhere has `static Meeting meeting(const net::FiveTuple&, const Input&)`;
+/// it is asked about datagrams to the ports of its cards.
+template <Dissector D>
+constexpr auto meeting_of() -> Meeting (*)(const net::FiveTuple&, const Input&) {
+  if constexpr (requires { &D::meeting; }) {
+    return &D::meeting;
+  } else {
+    return nullptr;
+  }
+}
+
+/// A dissector that reads a first message which is cut off has `static constexpr bool kReadsCut = true`.
+template <Dissector D>
+constexpr bool reads_cut() {
+  if constexpr (requires { D::kReadsCut; }) {
+    return D::kReadsCut;
+  } else {
+    return false;
+  }
+}
+
 template <Dissector D>
 ProtocolEntry entry(std::string_view name) {
-  return {
-      name,    &D::kProtocol,     cards_of<D>(), D::kTcp,
-      D::kUdp, answers_tell<D>(), &D::probe,     []() -> std::unique_ptr<Session> { return std::make_unique<D>(); }};
+  return {.name = name,
+          .card = &D::kProtocol,
+          .cards = cards_of<D>(),
+          .over_tcp = D::kTcp,
+          .over_udp = D::kUdp,
+          .reads_cut = reads_cut<D>(),
+          .answers_tell = answers_tell<D>(),
+          .probe = &D::probe,
+          .make = []() -> std::unique_ptr<Session> { return std::make_unique<D>(); },
+          .meeting = meeting_of<D>()};
 }
 
 }  // namespace baleen::dissect

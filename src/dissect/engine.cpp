@@ -37,6 +37,10 @@ Engine::Engine(const EngineOptions& options, EngineObserver& observer)
   });
   for (size_t i = 0; i < options.protocols.size(); ++i)
     if (options.protocols[i].answers_tell) answers_tell_ |= uint64_t{1} << i;
+  for (const ProtocolEntry& entry : options_.protocols)
+    if (entry.meeting != nullptr)
+      for (const item::Protocol* card : entry.cards)
+        for (const uint16_t port : card->ports) meeting_ports_.emplace_back(port, &entry);
 }
 
 Engine::~Engine() { finish(); }
@@ -253,6 +257,7 @@ void Engine::close(Flow& flow, StreamEnd end) {
 void Engine::release(Flow& flow) {
   if (flow.connection != nullptr) end_watch(flow, StreamEnd::kFin);
   if (flow_ == &flow) flow_ = nullptr;
+  forget_proxy_head(flow);
   table_.erase(&flow);
 }
 
@@ -265,12 +270,16 @@ void Engine::touch_udp(Flow& flow, Timestamp time) {
 
 void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
   ++counters_.udp_packets;
-  Flow* flow = table_.find(slot.key.key, slot.hash);
+  int from = slot.key.from_low ? 0 : 1;
+  Flow* flow = nullptr;
+  for (const auto& [port, entry] : meeting_ports_)
+    if (port == slot.decoded.tuple.dst.port) flow = meet(slot, *entry, packet.time, from);
+  if (flow == nullptr) flow = table_.find(slot.key.key, slot.hash);
   if (flow == nullptr) flow = open(slot, Flow::List::kUdp, packet);
   touch_udp(*flow, packet.time);
   flow_ = flow;
   tell(*flow, packet, slot.decoded);
-  if (flow->connection != nullptr) flow->connection->observe(slot.key.from_low ? 0 : 1, slot.decoded, packet.time);
+  if (flow->connection != nullptr) flow->connection->observe(from, slot.decoded, packet.time);
   if (options_.l4.udp) tell_raw(*flow, packet, slot.decoded);
   const Duration timeout = options_.settings.answer_timeout;
   if (flow->session && packet.time - flow->expire_checked > timeout) {
@@ -278,7 +287,27 @@ void Engine::on_udp(const net::Packet& packet, const Slot& slot) {
     flow->session->expire(packet.time - timeout, *this);
   }
   const net::Decoded& d = slot.decoded;
-  if (!d.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, d.payload, d.payload_missing, packet.time);
+  if (!d.payload.empty()) feed_datagram(*flow, from, d.payload, d.payload_missing, packet.time);
+}
+
+/// The flow of the question that this answers, where that went to another address than the answer comes from: the
+/// answer is of that stream then, and `from` is the half opposite to who asked. Null otherwise. Where question and
+/// answer come to different shards, they do not meet.
+Flow* Engine::meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time, int& from) {
+  const net::Decoded& d = slot.decoded;
+  const Meeting meeting =
+      entry.meeting(d.tuple, {Direction::kToServer, d.payload, time, true, true, d.payload_missing});
+  if (meeting.key.empty()) return nullptr;
+  if (meeting.asks) {
+    meetings_.note(meeting.key, {slot.key.key, slot.key.from_low, time});
+    return nullptr;
+  }
+  const Meetings::Place* const place = meetings_.find(meeting.key, time - options_.settings.answer_timeout);
+  if (place == nullptr) return nullptr;
+  from = place->from_low ? 1 : 0;
+  Flow* const flow = table_.find(place->flow, table_.hash(place->flow));
+  if (flow == nullptr) from = slot.key.from_low ? 0 : 1;
+  return flow;
 }
 
 // ---- Output ----
@@ -296,6 +325,8 @@ item::Item* Engine::begin(const item::Protocol& protocol) {
     item->tls = true;
     item->tls_random = as_bytes(item->arena.copy(as_text(static_cast<InnerFlow*>(flow_)->client_random)));
   }
+  if (const ProxyHead* const head = proxy_heads_.empty() ? nullptr : proxy_head_of(*flow_))
+    item->proxy_head = head->value(item->arena);
   return item;
 }
 

@@ -10,6 +10,8 @@
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
 #include "dissect/l4/tables.h"
+#include "dissect/meetings.h"
+#include "dissect/proxy_head.h"
 #include "dissect/selection.h"
 #include "net/decode.h"
 #include "net/sctp.h"
@@ -150,6 +152,7 @@ class Engine final : private Output {
   void take(const net::Packet& packet, const Slot& slot);
   void on_udp(const net::Packet& packet, const Slot& slot);
   void touch_udp(Flow& flow, Timestamp time);
+  Flow* meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time, int& from);
   Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
   void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
   void tell_loose(const net::Packet& packet);
@@ -249,6 +252,7 @@ class Engine final : private Output {
   void give_up_holes(Flow& flow);
   void catch_up(Flow& flow, int from, uint32_t to);
   void lose(Flow& flow, int from, uint32_t bytes);
+  void cut_off(Flow& flow, int from);
   static bool is_waiting(const Flow& flow) {
     return flow.blocked != 2 || flow.half[0].tcp.waiting() || flow.half[1].tcp.waiting();
   }
@@ -281,6 +285,12 @@ class Engine final : private Output {
   const ProtocolEntry* detect(Flow& flow, int from, const Input& in, bool last, bool& unsure);
   Probe ask(const Flow& flow, const ProtocolEntry& entry, const Input& in, int from, bool last, int& client_half) const;
   bool refuse(Flow& flow, int from);
+  enum class Head : uint8_t { kNone, kIncomplete, kTaken };
+  Head take_proxy_head(Flow& flow, int from, Bytes bytes);
+  Bytes behind_proxy_head(Flow& flow, int from, Bytes bytes);
+  void keep_proxy_head(Flow& flow, int from, ProxyHead head);
+  void forget_proxy_head(const Flow& flow);
+  const ProxyHead* proxy_head_of(const Flow& flow) const;
   void forget_candidates(Flow& flow);
 
   EngineOptions options_;
@@ -308,6 +318,10 @@ class Engine final : private Output {
   l4::ConnectionPool connections_;
   l4::GroupTable groups_;
   std::unordered_map<uint64_t, Home> homes_;  // by verification tag and ports
+  std::vector<std::pair<uint16_t, const ProtocolEntry*>>
+      meeting_ports_;  // of protocols whose answers come from elsewhere
+  Meetings meetings_;
+  std::unordered_map<const Flow*, ProxyHead> proxy_heads_;  // of the flows that count one
 };
 
 }  // namespace baleen::dissect

@@ -372,6 +372,47 @@ TEST(Engine, goes_on_behind_a_hole) {
   EXPECT_EQ(counters.of(Counter::kGapBytes), 500u);
 }
 
+/// What a capture with a snap length keeps.
+std::vector<net::OwnedPacket> snapped(std::vector<net::OwnedPacket> packets, size_t length) {
+  for (net::OwnedPacket& p : packets) {
+    if (p.bytes.size() <= length) continue;
+    p.wire_length = static_cast<uint32_t>(p.bytes.size());
+    p.bytes.resize(length);
+  }
+  return packets;
+}
+
+TEST(Engine, reads_heads_that_the_snap_length_cuts) {
+  Wire wire;
+  wire.open();
+  const std::string body(3000, 'x');
+  for (int i = 0; i < 3; ++i) {
+    wire.say(0, "GET /some/path HTTP/1.1\r\nHost: example.test\r\nUser-Agent: a/1.0\r\nAccept: text/html\r\n\r\n");
+    wire.say(1, "HTTP/1.1 200 OK\r\nServer: a\r\nContent-Type: text/html\r\nContent-Length: 3000\r\n\r\n" + body);
+  }
+  // A request line that is longer than what was captured.
+  wire.say(0, "GET /" + std::string(200, 'p') + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  wire.say(1, kAnswer);
+  for (const size_t length : {96u, 80u, 120u, 68u}) {
+    const Told told = run(snapped(wire.packets, length));
+    EXPECT_EQ(told.requests, 4) << length;
+    EXPECT_EQ(told.responses, 4) << length;
+    EXPECT_EQ(told.items.size(), 4u) << length;
+  }
+  EXPECT_EQ(run(wire.packets).items.size(), 4u);
+  // The first of all is cut within its line.
+  Wire first;
+  first.open();
+  first.say(0, "POST /" + std::string(200, 'p') + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  first.say(1, kAnswer);
+  first.say(0, kQuestion);
+  first.say(1, kAnswer);
+  const Told told = run(snapped(first.packets, 96));
+  EXPECT_EQ(told.requests, 2);
+  EXPECT_EQ(told.responses, 2);
+  EXPECT_EQ(told.items.size(), 2u);
+}
+
 TEST(Engine, evicts_the_oldest_when_the_table_is_full) {
   EngineOptions o = options();
   o.flow_limit = 1;

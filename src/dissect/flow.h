@@ -97,6 +97,7 @@ struct alignas(64) Flow {
   bool heard[2] = {false, false};  // whether that side sent packets
   uint8_t unknown_datagrams = 0;
   bool undissected = false;  // ... and the observer knows
+  uint8_t proxy_heads = 0;   // of the PROXY protocol, that stood before its bytes
   uint16_t blocked_packets = 0;
   uint32_t blocked_ack = 0;
   Timestamp blocked_since{};

@@ -34,8 +34,12 @@ int fuzz(const uint8_t* data, size_t size) {
     for (const auto& [end, datagram] : {std::pair{false, false}, {true, false}, {true, D::kUdp}}) {
       const Input in{said.direction, {exact.data(), exact.size()}, {}, end, datagram};
       D::probe(in);
+      if constexpr (requires { &D::meeting; }) {
+        for (const uint16_t port : {67, 68, 547, 546}) D::meeting({{}, {{}, port}, net::Transport::kUdp}, in);
+      }
       Collected out;
       D session;
+      if (!end) session.cut_off({said.direction, {exact.data(), exact.size()}, {}, false, false, 1}, out);
       session.gap(said.direction, 0, out);
       if (!exact.empty()) session.resync(in);
       if (end) session.dissect(in, out);

@@ -92,6 +92,7 @@ void Engine::close_inner(Flow& flow, bool reset) {
   if (inner.session) inner.session->close(reset, *this);
   stop_awaiting(inner);
   for (Half& half : inner.half) drop_pending(half);
+  forget_proxy_head(inner);
   flow.inner.reset();
   flow_ = &flow;
 }

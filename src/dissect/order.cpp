@@ -283,6 +283,7 @@ void Engine::lose(Flow& flow, int from, uint32_t bytes) {
   if (bytes != 0 && skipped == bytes) return;  // nobody wanted them
   // What the dissector had not used is cut off by the hole, unless it says that the hole lies inside a body.
   const bool whole = half.pending == nullptr;
+  if (!whole) cut_off(flow, from);
   drop_pending(half);
   half.need = 0;
   half.stalled = false;
@@ -296,6 +297,21 @@ void Engine::lose(Flow& flow, int from, uint32_t bytes) {
   if (flow.session->gap(flow.direction(from), whole ? bytes - skipped : 0, *this)) return;
   half.lost = true;
   half.found = false;
+}
+
+/// Shows the session what it had not used of this direction; one that was not known yet is found by that, where it
+/// makes something of it.
+void Engine::cut_off(Flow& flow, int from) {
+  const Input in{flow.direction(from), front(flow, from), front_time(flow, from), false, false, 1};
+  if (flow.state == Flow::State::kDetecting) {
+    if (flow.half[from].lost) return;
+    bool unsure = false;
+    const ProtocolEntry* const entry = detect(flow, from, in, true, unsure);
+    if (entry == nullptr || !entry->reads_cut) return;
+    start_session(flow, *entry);
+  }
+  flow_ = &flow;
+  flow.session->cut_off({flow.direction(from), in.bytes, in.time, false, false, 1}, *this);
 }
 
 void Engine::on_reset(Flow& flow, int from, const net::TcpFields& tcp) {

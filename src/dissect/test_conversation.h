@@ -39,6 +39,7 @@ class TestConversation final : public Output {
   }
   void lose(Direction d, uint64_t bytes) {
     Side& side = sides_[static_cast<size_t>(d)];
+    if (!side.bytes.empty() && !side.lost) session_->cut_off({d, as_bytes(side.bytes), now_, false, false, 1}, *this);
     side.bytes.clear();
     side.need = 0;
     side.lost = !session_->gap(d, bytes, *this);

@@ -14,6 +14,7 @@ void reset(Item& item) {
   item.tls = false;
   item.tls_random = {};
   item.vlan = 0;
+  item.proxy_head = {};
   item.client = item.server = ResolvedEndpoint{};
   item.request = item.response = item.data = Message{};
   item.error_message = {};

@@ -88,6 +88,7 @@ struct Item {
   bool tls = false;   // the bytes were decrypted by us
   Bytes tls_random;   // ... with the secrets of the ClientHello that has this random; empty otherwise
   uint16_t vlan = 0;  // 0: untagged
+  Value proxy_head;   // what a head of the PROXY protocol announced before these bytes; null without one
   ResolvedEndpoint client, server;
   Message request, response, data;
   std::string_view error_message;

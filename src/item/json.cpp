@@ -150,7 +150,7 @@ std::string_view source_name(CaptureSource source) {
 }
 
 Value capture_value(const Item& item, Arena& arena) {
-  MapBuilder map(arena, 3);
+  MapBuilder map(arena, 4);
   const bool ebpf = item.source == CaptureSource::kEbpf || item.source == CaptureSource::kEbpfTls;
   map.add("backend", ebpf ? "ebpf" : item.source == CaptureSource::kAfPacket ? "af_packet" : "");
   map.add("source", source_name(item.source));
@@ -160,6 +160,7 @@ Value capture_value(const Item& item, Arena& arena) {
     vlan.add("dot1q", Value(true));
     map.add("vlan", vlan.done());
   }
+  if (!item.proxy_head.is_null()) map.add("proxyProtocol", item.proxy_head);
   return map.done();
 }
 

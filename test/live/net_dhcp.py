@@ -44,7 +44,7 @@ six = [i for i in items if name_of(i) == "dhcpv6"]
 equal("every message that dnsmasq logged", dict(sorted(collections.Counter(m["type"] for i in four for m in (i.get("request"), i.get("response")) if m).items())),
       dict(sorted(logged.items())))
 ours6 = collections.Counter(m["type"] for i in six for m in (i.get("request"), i.get("response")) if m)
-types = wire.tshark_values("dhcpv6", "dhcpv6.msgtype")
+types = wire.tshark_values("dhcpv6 && !icmpv6", "dhcpv6.msgtype")  # errors quote what nobody took
 NUMBERS = {"1": "SOLICIT", "2": "ADVERTISE", "3": "REQUEST", "4": "CONFIRM", "5": "RENEW", "6": "REBIND", "7": "REPLY", "8": "RELEASE", "11": "INFORMATION-REQUEST"}
 equal("of IPv6 as tshark counts them", dict(sorted(ours6.items())), dict(sorted((NUMBERS[k], n) for k, n in types.items())))
 check("and there are some", ours6["SOLICIT"] >= 1 and ours6["REPLY"] >= 2, dict(ours6))
@@ -52,3 +52,17 @@ kinds = wire.tshark_values("dhcp", "dhcp.type")
 equal("tshark's requests and replies", [sum(1 for i in four if i.get("request")), sum(1 for i in four if i.get("response"))], [kinds["1"], kinds["2"]])
 check("names and leases", {i["request"].get("hostName") for i in four if i.get("request")} >= {"pc1", "pc2", "ignored"} and
       any(i["response"].get("leaseTime") == 120 for i in four if i.get("response")))
+# Broadcast and multicast questions, and the answers that came between other addresses, by who asked.
+offered = [i for i in four if i.get("response") and i["response"]["type"] == "OFFER"]
+check("every offer answers its broadcast", offered and all(
+    i.get("request") and i["request"]["type"] == "DISCOVER" and i["dst"]["ip"] == "255.255.255.255" and
+    (i["request"]["transactionId"], i["request"]["hardwareAddress"]) == (i["response"]["transactionId"], i["response"]["hardwareAddress"])
+    for i in offered), [i.get("request", {}) and i["request"]["type"] for i in offered])
+bound = [i for i in four if i.get("response") and i["response"]["type"] in ("ACK", "NAK")]
+check("every acknowledgement its request", bound and all(i.get("request") and i["request"]["type"] in ("REQUEST", "INFORM") for i in bound), len(bound))
+check("what was ignored has no answer", all(outcome_of(i) == "pair-not-found" for i in four
+      if i.get("request") and i["request"].get("hostName") == "ignored" and i["request"]["type"] == "DISCOVER"))
+advertised = [i for i in six if i.get("response")]
+check("multicast of IPv6 is answered as well", advertised and all(
+    i.get("request") and i["request"]["transactionId"] == i["response"]["transactionId"] for i in advertised),
+      [(i.get("request") or {}).get("type") for i in advertised])

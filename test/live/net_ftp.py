@@ -97,3 +97,8 @@ opened = {":".join((a[0], p[0])) for a, p in wire.tshark("tcp.flags.syn==1 && tc
 unannounced = opened - {f"{SERVER}:{port}"} - data - asked  # that of the session behind TLS
 check("every data connection was announced", len(unannounced) == 1 and len(data) >= 5 and len(asked) == 2 and asked < opened, (unannounced, asked))
 check("passwords stand in their field alone", "verysecret" not in json.dumps([{**i["request"], "password": ""} for i in ftp if i.get("request")]))
+# Transfers, and the connections that were opened for them.
+transfers = [i for i in ftp if i.get("response") and i["request"]["method"] in ("RETR", "STOR", "LIST", "NLST", "MLSD") and i["response"]["code"] == 226]
+named = [i["response"].get("dataConnection") or {} for i in transfers]
+check("every transfer names its data connection", len(named) >= 7 and {n.get("address") for n in named} <= opened, named)
+equal("which the server opened where it was asked to", sorted(n["address"] for n in named if n["mode"] == "active"), sorted(asked))

@@ -52,6 +52,8 @@ try:
     a.basic_publish("ex", "nowhere", b"comes back", properties, mandatory=True)
 except pika.exceptions.UnroutableError:
     returned = 1
+b.basic_publish("ex", "nowhere.unconfirmed", b"comes back as well", mandatory=True)
+connection.process_data_events(1)
 got = [b.basic_get("q1", auto_ack=True) for _ in range(3)]
 check("three messages were fetched", all(g[0] for g in got))
 b.basic_qos(prefetch_count=20)
@@ -122,11 +124,18 @@ for port, theirs in octets.items():
     seen = sum(i["size"] for i in items if str(port) in (i["src"]["port"], i["dst"]["port"]) and i["timestamp"] < mark)
     equal("octets of the connection, the protocol header among them", seen + len(b"AMQP\0\0\x09\x01"), theirs)
 published = [i for i in items if i["request"] and i["request"]["method"] == "basic.publish"]
-equal("what was published", len(published), 40 * 2 + 3 + 2 + 5)
+equal("what was published", len(published), 40 * 2 + 4 + 2 + 5)
 big = [i for i in published if i["request"]["fields"]["routingKey"] == "q2.big"]
 equal("a body of several frames", [i["request"]["fields"]["bodySize"] for i in big], [400000])
 of = lambda method: [i for i in items for side in ("request", "response") if i[side] and i[side]["method"] == method]
-equal("messages that came back", len(of("basic.return")), returned)
+equal("messages that came back", len(of("basic.return")), returned + 1)
+confirmed = [i["request"] for i in published if i["request"].get("returned")]
+equal("the publish that waited for its confirmation says so", [(r["fields"]["routingKey"], r["returned"]["replyCode"], r["confirm"]) for r in confirmed],
+      [("nowhere", 312, "ACK")])
+backs = {i["request"]["fields"]["routingKey"]: i["request"] for i in of("basic.return")}
+equal("and its return names it", backs["nowhere"].get("deliveryTag"), confirmed[0]["deliveryTag"])
+origin = [i["index"] for i in published if i["request"]["fields"]["routingKey"] == "nowhere.unconfirmed"]
+equal("the other return names the item of its publish", [backs["nowhere.unconfirmed"].get("publishedBy")], origin)
 delivered = sum(i["request"]["fields"]["routingKey"].startswith("q2") for i in of("basic.deliver"))
 check("deliveries, some of them fetched ahead", delivered >= taken == 14, delivered)
 equal("an empty queue and four messages", (len(of("basic.get-empty")), len(of("basic.get-ok"))), (1, 4))

@@ -21,6 +21,7 @@ struct Content {
   Content* next;
   const Method* method;
   uint16_t channel;
+  Direction direction;
   bool is_answer;       // get-ok
   uint64_t number = 0;  // of a publish that is to be confirmed
   bool has_header = false, capped = false;
@@ -44,6 +45,12 @@ constexpr Field kFields[] = {
      "Number of a publish on a channel with publisher confirms, counted since confirm.select."},
     {"request.confirm", "", kString,
      "What the broker said of a publish, ACK or NACK, alone or together with others; missing where it said nothing."},
+    {"request.returned", "", kMap,
+     "Of a publish that waits for its confirmation: the code and the text with which a basic.return brought it back."},
+    {"request.publishedBy", "", kInt,
+     "Of a basic.return: the number within the stream of the item whose publish it brings back; where that one waits "
+     "for "
+     "its confirmation, `request.deliveryTag` says which."},
     {"request", "amqp_request", kBool, "Whether there is a request."},
     {"response", "amqp_response", kBool, "Whether there is a response."},
     {"requestSize", "amqp_request_length", kInt, "Bytes of the request, content and frames included."},
@@ -117,13 +124,16 @@ Value call_payload(const Method& method, uint16_t channel, Value fields, Arena& 
 
 bool is_basic(const Method& m, uint16_t method_id) { return m.class_id == 60 && m.method_id == method_id; }
 
-/// Notes in a publish what the broker said of it.
-void add_confirm(Item* publish, std::string_view said) {
-  MapOf map(publish->arena);
-  for (const item::Member& m : publish->request.payload.members()) map.push(m);
-  map.add("confirm", said);
-  publish->request.payload = map.build();
+/// Adds to what a call's item says.
+void add_member(Item* call, std::string_view name, Value value) {
+  MapOf map(call->arena);
+  for (const item::Member& m : call->request.payload.members()) map.push(m);
+  map.add(name, value);
+  call->request.payload = map.build();
 }
+
+/// Notes in a publish what the broker said of it.
+void add_confirm(Item* publish, std::string_view said) { add_member(publish, "confirm", said); }
 
 Value answer_payload(const Method& method, Value fields, Arena& arena) {
   MapOf map(arena);
@@ -252,6 +262,7 @@ void Amqp::method(const Frame& frame, Output& out) {
                                                                .next = *last,
                                                                .method = m,
                                                                .channel = channel,
+                                                               .direction = frame.direction,
                                                                .is_answer = get_ok,
                                                                .number = number,
                                                                .arguments = fields,
@@ -343,9 +354,37 @@ void Amqp::complete(Content* content, Output& out) {
   side.time = content->time;
   side.size = content->wire_size;
   side.present = true;
-  if (content->number == 0 || item->outcome == Outcome::kDissection) return out.finish(item);
+  const bool whole = item->outcome != Outcome::kDissection;
+  if (whole && is_basic(*content->method, 50)) tie_return(*content, fields, item);
+  if (content->number == 0 || !whole) {
+    if (whole && is_basic(*content->method, 40) && is_returnable(fields)) {
+      if (returns_ == nullptr) returns_ = std::make_unique<Returns>();
+      returns_->note(content->channel, out.next_index(), message_signature(fields));
+    }
+    return out.finish(item);
+  }
   const uint64_t kept = content->text_room + content->wire_size - content->seen;
   confirms_->push(content->channel, content->number, kept, item, out);
+}
+
+/// Says which publish a basic.return brings back: of those that wait for their confirmations, which come behind it, the
+/// oldest that it can be; else the item that was finished.
+void Amqp::tie_return(const Content& content, Value fields, Item* returned) {
+  const uint64_t signature = message_signature(fields);
+  Item* const publish =
+      confirms_ == nullptr ? nullptr : confirms_->find_waiting(content.direction, content.channel, [&](const Item* i) {
+        const Value sent = i->request.payload["fields"];
+        return is_returnable(sent) && i->request.payload["returned"].is_null() && message_signature(sent) == signature;
+      });
+  if (publish != nullptr) {
+    MapOf map(publish->arena);
+    map.add("replyCode", fields["replyCode"]);
+    map.add("replyText", publish->arena.copy(fields["replyText"].text()));
+    add_member(publish, "returned", map.build());
+    add_member(returned, "deliveryTag", publish->request.payload["deliveryTag"]);
+  } else if (returns_ != nullptr) {
+    if (const auto index = returns_->take(content.channel, signature)) add_member(returned, "publishedBy", *index);
+  }
 }
 
 /// Which channels number their publishes.
@@ -353,8 +392,9 @@ void Amqp::follow_channel(const Frame& frame, uint16_t channel, const Method& m,
   if (m.class_id == 85 && m.method_id == 10) {
     if (confirms_ == nullptr) confirms_ = std::make_unique<Confirms>();
     confirms_->select(frame.direction, channel, out);
-  } else if (confirms_ != nullptr && m.class_id == 20 && (m.method_id == 10 || m.method_id == 41)) {
-    confirms_->forget(channel, out);  // channel.open, channel.close-ok
+  } else if (m.class_id == 20 && (m.method_id == 10 || m.method_id == 41)) {  // channel.open, channel.close-ok
+    if (confirms_ != nullptr) confirms_->forget(channel, out);
+    if (returns_ != nullptr) returns_->forget(channel);
   } else if (confirms_ != nullptr && m.class_id == 10 && m.method_id == 51) {
     confirms_->forget_all(Direction::kToServer, out);  // connection.close-ok
     confirms_->forget_all(Direction::kToClient, out);
@@ -394,6 +434,7 @@ void Amqp::forget(Direction direction, Output& out) {
     complete(content, out);
   }
   if (confirms_ != nullptr) confirms_->forget_all(direction, out);
+  if (returns_ != nullptr && direction == Direction::kToServer) returns_->forget_all();  // nobody knows what was lost
 }
 
 }  // namespace baleen::dissect::amqp

@@ -32,6 +32,14 @@ std::string nack(int channel, uint64_t tag, bool multiple = false) {
   return method(channel, 60, 120, be(tag, 8) + be(multiple ? 1 : 0, 1));
 }
 
+/// With the bit `mandatory`.
+std::string mandatory(int channel, const std::string& key, const std::string& body) {
+  return method(channel, 60, 40, be(0, 2) + str("ex") + str(key) + be(1, 1)) + content(channel, body);
+}
+std::string returned(int channel, const std::string& key, const std::string& body) {
+  return method(channel, 60, 50, be(312, 2) + str("NO_ROUTE") + str("ex") + str(key)) + content(channel, body);
+}
+
 std::vector<Row> rows() {
   const std::string table = str("a") + "t\x01" + str("n") + "I" + be(7, 4) + str("s") + "S" + sized(4, "xyz") +
                             str("l") + "A" + sized(4, "s" + be(3, 2) + "V") + str("t") + "F" + sized(4, "");
@@ -114,6 +122,29 @@ std::vector<Row> rows() {
        {"confirm.select", R"~(2 req|"body":"a")~", R"~("method":"channel.close"|channel.close-ok)~",
         R"~(0 req|"body":"b","bodySize":1}})~", "confirm.select",
         R"~("body":"c"|"deliveryTag":1,"confirm":"ACK"| res)~"}},
+      {"a return names the item of its publish: the oldest alike on its channel, and never one before an earlier "
+       "return",
+       {c(mandatory(1, "k", "a") + mandatory(2, "k", "b") + mandatory(1, "k", "b") + mandatory(1, "k", "b") +
+          publish(1, "c")),
+        s(returned(1, "k", "b") + returned(1, "k", "a") + returned(1, "k", "b") + returned(1, "k", "b") +
+          returned(2, "k", "b") + returned(2, "key", "c"))},
+       {R"~("body":"a")~", R"~("body":"b")~", R"~("body":"b")~", R"~("body":"b")~", R"~("body":"c")~",
+        R"~("basic.return","channel":1|"body":"b"|},"publishedBy":2})~", R"~("body":"a","bodySize":1}})~",
+        R"~("body":"b"|},"publishedBy":3})~", R"~("body":"b","bodySize":1}})~",
+        R"~("channel":2|"body":"b"|},"publishedBy":1})~", R"~("body":"c","bodySize":1}})~"}},
+      {"a publish that waits for its confirmation says that it came back",
+       {c(kSelect), s(kSelected),
+        c(mandatory(1, "k", "a") + mandatory(1, "x", "a") + mandatory(1, "x", "a") + mandatory(2, "x", "a")),
+        s(returned(1, "x", "a") + returned(1, "x", "a") + returned(2, "x", "a") + ack(1, 3, true))},
+       {"confirm.select", R"~("channel":2|"body":"a","bodySize":1}})~", R"~("basic.return"|},"deliveryTag":2})~",
+        R"~("basic.return"|},"deliveryTag":3})~", R"~("channel":2|},"publishedBy":1})~",
+        R"~("routingKey":"k"|},"deliveryTag":1,"confirm":"ACK"})~",
+        R"~(},"deliveryTag":2,"returned":{"replyCode":312,"replyText":"NO_ROUTE"},"confirm":"ACK"})~",
+        R"~(},"deliveryTag":3,"returned":{"replyCode":312,"replyText":"NO_ROUTE"},"confirm":"ACK"}|basic.ack)~"}},
+      {"a new channel's returns are not its predecessor's",
+       {c(mandatory(1, "k", "a") + method(1, 20, 40, be(200, 2) + str("bye") + be(0, 4))), s(method(1, 20, 41)),
+        c(method(1, 20, 10, str(""))), s(method(1, 20, 11, sized(4, ""))), s(returned(1, "k", "a"))},
+       {R"~("body":"a")~", "channel.close-ok", "channel.open-ok", R"~("basic.return"|"body":"a","bodySize":1}})~"}},
       {"short arguments", {c(method(1, 50, 20, be(0, 2) + "\x09q"))}, {"req|error=arguments"}},
   };
 }
@@ -176,6 +207,24 @@ TEST(Amqp, LostPublishesEndTheCount) {
   EXPECT_FALSE(t.item(2).response.present);
   EXPECT_EQ(t.item(3).request.payload["method"].text(), "basic.ack");
   EXPECT_EQ(t.open, 0u);
+}
+
+TEST(Amqp, ReturnsBehindLostPublishesAreTiedToNone) {
+  TestConversation t(entry<Amqp>("amqp"));
+  t.to_server(mandatory(1, "k", "a"));
+  t.lose(Direction::kToServer, 100);
+  t.to_client(returned(1, "k", "a"));
+  ASSERT_EQ(t.items.size(), 2u);
+  EXPECT_TRUE(t.item(1).request.payload["publishedBy"].is_null());
+}
+
+TEST(Amqp, ReturnablePublishesAreBounded) {
+  TestConversation t(entry<Amqp>("amqp"));
+  for (size_t i = 0; i <= Returns::kMost; ++i) t.to_server(mandatory(1, "k", std::to_string(i)));
+  t.to_client(returned(1, "k", "0") + returned(1, "k", "1"));
+  const size_t n = t.items.size();
+  EXPECT_TRUE(t.item(n - 2).request.payload["publishedBy"].is_null());
+  EXPECT_EQ(t.item(n - 1).request.payload["publishedBy"].as_int(), 1);
 }
 
 TEST(Amqp, ConfirmsThatNeverComeExpire) {

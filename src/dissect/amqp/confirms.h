@@ -30,6 +30,15 @@ class Confirms {
   /// is none.
   template <class Function>
   item::Item* take(Direction from, uint16_t channel, uint64_t number, bool multiple, Function each);
+  /// The oldest publish that waits on this channel and for which `wanted` holds, without taking it; null when there is
+  /// none. `from`: the broker.
+  template <class Wanted>
+  item::Item* find_waiting(Direction from, uint16_t channel, Wanted wanted) {
+    const Channel* const at = find(opposite(from), channel);
+    for (item::Item* i = at == nullptr ? nullptr : at->waiting.front(); i != nullptr; i = i->next)
+      if (wanted(i)) return i;
+    return nullptr;
+  }
   /// The channel is closed or new: what waits will not be confirmed.
   void forget(uint16_t channel, Output& out);
   /// Publishes from there were lost, so that numbers are no longer known; or it is over.

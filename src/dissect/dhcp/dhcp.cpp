@@ -311,6 +311,33 @@ struct Options {
   }
 };
 
+constexpr size_t kHardware = 16;  // room for a client's hardware address
+
+/// What tells a client's transaction from all others: its number, and the hardware address with its kind, as far as it
+/// was captured.
+std::string client_of(Bytes b) {
+  std::string out(as_text(b.subspan(1, 2)));
+  out += as_text(b.subspan(4, 4));
+  out += as_text(b.subspan(28, std::min<size_t>({b[2], kHardware, b.size() - 28})));
+  return out;
+}
+
+/// The type of a message (RFC 2132 9.6) in its field of options; 0 where it does not say.
+uint8_t type_of(Bytes b) {
+  if (b.size() <= kHead || load_be32(&b[236]) != kCookie) return 0;
+  for (ByteReader r(b.subspan(kHead)); !r.at_end();) {
+    const uint8_t code = r.u8();
+    if (code == 0) continue;
+    if (code == 255) break;
+    const Bytes content = r.bytes(r.u8());
+    if (r.ok() && code == 53 && content.size() == 1) return content[0];
+  }
+  return 0;
+}
+
+/// What questions wait by: the client's transaction, with room for their type below.
+uint64_t key_of(Bytes b) { return std::hash<std::string>()(client_of(b)) << 8; }
+
 /// RFC 951: without options that DHCP could read; nothing but the layout tells.
 bool is_bootp(Bytes b) {
   const auto zero = [&](size_t from, size_t to) {
@@ -376,6 +403,50 @@ Probe Dhcp::probe(const Input& in) {
   return b[0] == (in.direction == Direction::kToServer ? 1 : 2) ? Probe::kYes : Probe::kNo;
 }
 
+/// A client's question goes to everybody, and each answer to the client; a relay agent's to many servers, and each
+/// answer to the agent. What is sent to a client keeps the agent's address (RFC 1542 4.1.2), which the client's
+/// question had not.
+Meeting Dhcp::meeting(const net::FiveTuple& ends, const Input& datagram) {
+  Input in = datagram;
+  const Bytes b = in.bytes;
+  if (b.empty()) return {};
+  const bool is6 = ends.dst.port == 546 || ends.dst.port == 547;
+  const V6 six = is6 ? read_v6(b) : V6{};
+  const bool asks = is6 ? six.asks : b[0] == 1;
+  in.direction = asks ? Direction::kToServer : Direction::kToClient;
+  if (probe(in) != Probe::kYes || is6 != is_v6(in)) return {};
+  Meeting out{.key = {}, .asks = asks};
+  if (is6) {
+    const net::IpAddress& asker = asks ? ends.src.ip : ends.dst.ip;
+    out.key = "6" + std::to_string(six.transaction) + " " + std::string(as_text(six.client)) + " ";
+    out.key += as_text(asker.bytes);
+  } else if (b.size() >= kFixed) {
+    out.key = "4" + std::string(client_of(b));
+    if (asks || ends.dst.port == 67) out.key += as_text(b.subspan(24, 4));
+    if (!asks && ends.dst.port != 67) out.key.append(4, '\0');
+  }
+  return out;
+}
+
+/// The waiting question that a reply of IPv4 answers; null when there is none.
+Item* Dhcp::take_question(const Frame& frame) {
+  const uint64_t key = key_of(frame.bytes);
+  const uint8_t type = type_of(frame.bytes);
+  const auto take = [&](std::initializer_list<uint8_t> questions) {
+    Item* item = nullptr;
+    for (const uint8_t question : questions)
+      if (item == nullptr) item = waiting_.take(key + question);
+    return item;
+  };
+  switch (type) {
+    case 2: return take({1});
+    case 5: return take({3, 8, 1});  // a DISCOVER only where it asked for that (RFC 4039)
+    case 6: return take({3, 8});
+    case 0: return take({0, 1, 3, 8, 10, 14});
+    default: return take({10, 14});
+  }
+}
+
 Probe Dhcp::begins(Direction d, Bytes b) { return probe({d, b, {}, true}); }
 Measure Dhcp::measure(Direction, Bytes b) const { return Measure::frame(b.size()); }
 
@@ -386,11 +457,10 @@ Step Dhcp::message(const Frame& frame, Output& out) {
     return Step::took(frame.size);
   }
   const bool asks = frame.bytes[0] == 1;
-  // Neither relayed nor renewed: the answer goes to an address that the question did not come from.
-  const bool alone = load_be32(&frame.bytes[24]) == 0 && load_be32(&frame.bytes[12]) == 0;
-  const uint32_t transaction = load_be32(&frame.bytes[4]);
-  Item* item = asks || alone ? out.begin(kProtocol) : waiting_.take(transaction);
-  if (item == nullptr) item = begin_orphan(kProtocol, out);
+  Item* item = asks ? out.begin(kProtocol) : take_question(frame);
+  // Neither relayed nor renewed: one server's of several that offer, or to a question that went elsewhere.
+  const bool alone = item == nullptr && load_be32(&frame.bytes[24]) == 0 && load_be32(&frame.bytes[12]) == 0;
+  if (item == nullptr) item = alone ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
   Arena& arena = item->arena;
   const Bytes b = arena.copy(frame.bytes);
   MapOf map(arena);
@@ -424,20 +494,19 @@ Step Dhcp::message(const Frame& frame, Output& out) {
     if (!malformed) item->outcome = item::Outcome::kSingle;
     out.finish(item);
   } else if (asks && type != "DECLINE" && type != "RELEASE") {
-    waiting_.push(transaction, item, out);
+    waiting_.push(key_of(frame.bytes) + type_of(frame.bytes), item, out);
   } else {
     out.finish(item);
   }
   return Step::took(frame.size);
 }
 
-/// Multicast questions are answered from another address, and stand alone as their answers do; relays and servers, and
-/// clients that were told to, ask and answer between two addresses.
+/// Of several servers' answers to a multicast question the first is its answer, the others stand alone.
 Step Dhcp::version6(const Frame& frame, Output& out) {
   const V6 head = read_v6(frame.bytes);
-  const bool multicast = out.server().ip.bytes[0] == 0xFF;
-  Item* item = head.asks ? out.begin(kVersion6) : waiting_.take(head.transaction);
-  const bool alone = item == nullptr || (head.asks && multicast);
+  const uint64_t key = std::hash<std::string_view>()(as_text(head.client)) ^ head.transaction;
+  Item* item = head.asks ? out.begin(kVersion6) : waiting_.take(key);
+  const bool alone = item == nullptr;
   if (item == nullptr) item = out.begin(kVersion6);
   MapOf map(item->arena);
   const bool fits = describe_v6(item->arena.copy(frame.bytes), map, item->arena);
@@ -447,7 +516,7 @@ Step Dhcp::version6(const Frame& frame, Output& out) {
     if (item->outcome == item::Outcome::kPaired) item->outcome = item::Outcome::kSingle;
     out.finish(item);
   } else if (head.asks && head.is_answered) {
-    waiting_.push(head.transaction, item, out);
+    waiting_.push(key, item, out);
   } else {
     out.finish(item);
   }

@@ -1,6 +1,11 @@
 #include "dissect/dhcp/dhcp.h"
 
+#include <set>
+
+#include "dissect/engine.h"
+#include "dissect/registry.h"
 #include "dissect/test_table.h"
+#include "net/harness.h"
 
 namespace baleen::dissect::dhcp {
 namespace {
@@ -18,8 +23,22 @@ std::vector<Row> rows() {
 
       {"discover",
        {c(packet(1, 1, kNobody, "\x0C\x03pc1")), s(packet(2, 2, kNobody, unhex("33 04 00000e10 03 04 0a010101")))},
-       {R"~(1 req|"hardwareAddress":"02:42:00:00:00:01"|"hostName":"pc1"|"type":"DISCOVER"|"summary":"pc1")~",
-        R"~(1 res|"leaseTime":3600,"routers":["10.1.1.1"],"type":"OFFER"|"status":"OFFER")~"}},
+       {R"~(0 req|"hardwareAddress":"02:42:00:00:00:01"|"hostName":"pc1"|"type":"DISCOVER"|"summary":"pc1")~"
+        R"~(| res|"leaseTime":3600,"routers":["10.1.1.1"],"type":"OFFER"|"status":"OFFER")~"}},
+      {"two servers offer, one acknowledges, the other's offer is late",
+       {c(packet(1, 1, kNobody, "")), s(packet(2, 2, kNobody, unhex("36 04 0a000001"))), c(packet(1, 3, kNobody, "")),
+        s(packet(2, 2, kNobody, unhex("36 04 0a000002"))), s(packet(2, 5, kNobody, unhex("36 04 0a000001")))},
+       {R"~(0 req|"DISCOVER"| res|"serverId":"10.0.0.1"|"OFFER")~", R"~(1 res|"serverId":"10.0.0.2"|"OFFER")~",
+        R"~(0 req|"REQUEST"| res|"serverId":"10.0.0.1"|"ACK")~"}},
+      {"rapid commit, and a client that nobody answers",
+       {c(packet(1, 1, kNobody, unhex("50 00"))), s(packet(2, 5, kNobody, unhex("50 00"))),
+        c(packet(1, 8, kNobody, ""))},
+       {R"~(0 req|"DISCOVER"| res|"ACK")~", R"~(2 req|"INFORM")~"}},
+      {"two clients with one number",
+       {c(packet(1, 1, kNobody, "")), c(packet(1, 1, kNobody, "").replace(28, 6, unhex("024200000002"))),
+        s(packet(2, 2, kNobody, "").replace(28, 6, unhex("024200000002"))), s(packet(2, 2, kNobody, ""))},
+       {R"~(0 req|"hardwareAddress":"02:42:00:00:00:02"| res|"hardwareAddress":"02:42:00:00:00:02")~",
+        R"~(0 req|"hardwareAddress":"02:42:00:00:00:01"| res|"hardwareAddress":"02:42:00:00:00:01")~"}},
       {"renewal",
        {c(packet(1, 3, kSomebody, "")), s(packet(2, 5, kSomebody, ""))},
        {R"~(0 req|"type":"REQUEST"|"yourAddress":"192.168.1.7"|"type":"ACK")~"}},
@@ -68,6 +87,115 @@ std::vector<Row> rows6() {
 
 TEST(Dhcp, Table6) { check_datagrams<Dhcp>(rows6()); }
 TEST(Dhcp, Table) { check_datagrams<Dhcp>(rows()); }
+
+// ---- answers that come between other addresses ----
+
+struct Shown final : EngineObserver {
+  std::vector<std::string> items;
+  std::vector<uint64_t> streams;
+  std::set<uint64_t> packets;  // streams that had some
+  void on_item(item::ItemRef item) override {
+    const item::Value request = item->request.payload, response = item->response.payload;
+    const auto who = [](item::Value v) {
+      return std::string(v["type"].text()) + " " +
+             std::string((v["hardwareAddress"].is_null() ? v["clientId"] : v["hardwareAddress"]).text());
+    };
+    items.push_back((item->request.present ? who(request) : "") + " > " +
+                    (item->response.present ? who(response) : ""));
+    streams.push_back(item->stream);
+  }
+  void on_packet(StreamRef stream, const net::Packet&, const net::Decoded&) override { packets.insert(stream.number); }
+};
+
+struct Sent {
+  const char *from, *to;
+  uint16_t from_port, to_port;
+  std::string bytes;
+};
+
+Shown run(const std::vector<Sent>& script) {
+  Shown shown;
+  EngineOptions options;
+  options.protocols = registry();
+  options.tell_packets = true;
+  Engine engine(options, shown);
+  int64_t time = 1'700'000'000'000'000'000;
+  for (const Sent& s : script) {
+    const net::OwnedPacket p{timestamp_from_ns(time += 1'000'000),
+                             net::udp_frame({*net::IpAddress::parse(s.from), s.from_port},
+                                            {*net::IpAddress::parse(s.to), s.to_port}, s.bytes)};
+    engine.on_packet(p.view());
+  }
+  engine.finish();
+  return shown;
+}
+
+std::string with_mac(std::string message, const char* last) { return message.replace(33, 1, unhex(last)); }
+std::string relayed_by(std::string message, const std::string& agent) { return message.replace(24, 4, agent); }
+
+TEST(Dhcp, AnswersToABroadcastAreOfItsStream) {
+  const std::string discover = packet(1, 1, kNobody, ""), offer = packet(2, 2, kNobody, "");
+  const Shown shown = run({{"0.0.0.0", "255.255.255.255", 68, 67, discover},
+                           {"0.0.0.0", "255.255.255.255", 68, 67, with_mac(discover, "02")},
+                           {"10.0.0.1", "255.255.255.255", 67, 68, with_mac(offer, "02")},
+                           {"10.0.0.1", "192.168.1.7", 67, 68, offer},
+                           {"0.0.0.0", "255.255.255.255", 68, 67, packet(1, 3, kNobody, "")},
+                           {"10.0.0.1", "192.168.1.7", 67, 68, packet(2, 5, kNobody, "")},
+                           {"192.168.1.7", "10.0.0.255", 68, 67, packet(1, 8, kSomebody, "")},
+                           {"10.0.0.1", "192.168.1.7", 67, 68, packet(2, 5, kSomebody, "")}});
+  EXPECT_THAT(shown.items, ::testing::ElementsAre("DISCOVER 02:42:00:00:00:02 > OFFER 02:42:00:00:00:02",
+                                                  "DISCOVER 02:42:00:00:00:01 > OFFER 02:42:00:00:00:01",
+                                                  "REQUEST 02:42:00:00:00:01 > ACK 02:42:00:00:00:01",
+                                                  "INFORM 02:42:00:00:00:01 > ACK 02:42:00:00:00:01"));
+  EXPECT_THAT(shown.streams, ::testing::ElementsAre(0, 0, 0, 1));
+  EXPECT_EQ(shown.packets.size(), 2u);
+}
+
+TEST(Dhcp, BothSidesOfARelayAreSeen) {
+  const std::string agent = unhex("0a0000fe"), discover = packet(1, 1, kNobody, ""), offer = packet(2, 2, kNobody, "");
+  const Shown shown = run({{"0.0.0.0", "255.255.255.255", 68, 67, discover},
+                           {"10.0.0.254", "10.9.9.1", 67, 67, relayed_by(discover, agent)},
+                           {"10.9.9.1", "10.0.0.254", 67, 67, relayed_by(offer, agent)},
+                           {"10.0.0.254", "255.255.255.255", 67, 68, relayed_by(offer, agent)}});
+  EXPECT_THAT(shown.items, ::testing::ElementsAre("DISCOVER 02:42:00:00:00:01 > OFFER 02:42:00:00:00:01",
+                                                  "DISCOVER 02:42:00:00:00:01 > OFFER 02:42:00:00:00:01"));
+  EXPECT_THAT(shown.streams, ::testing::ElementsAre(1, 0));
+}
+
+TEST(Dhcp, AnswersWithoutTheirQuestionStandAlone) {
+  const std::string offer = packet(2, 2, kNobody, "");
+  const Shown shown = run({{"10.0.0.1", "192.168.1.7", 67, 68, offer},
+                           {"0.0.0.0", "255.255.255.255", 68, 67, with_mac(packet(1, 1, kNobody, ""), "02")},
+                           {"10.0.0.1", "192.168.1.7", 67, 68, offer}});
+  EXPECT_THAT(shown.items, ::testing::ElementsAre(" > OFFER 02:42:00:00:00:01", " > OFFER 02:42:00:00:00:01",
+                                                  "DISCOVER 02:42:00:00:00:02 > "));
+}
+
+TEST(Dhcp, AnswersToAMulticastAreOfItsStream) {
+  const std::string other = option6(1, unhex("0003 0001 024200000009"));
+  const Shown shown = run({{"fe80::7", "ff02::1:2", 546, 547, message6(1, kClient)},
+                           {"fe80::8", "ff02::1:2", 546, 547, message6(1, other)},
+                           {"fe80::1", "fe80::8", 547, 546, message6(2, other + kServer)},
+                           {"fe80::1", "fe80::7", 547, 546, message6(2, kClient + kServer)},
+                           {"fe80::2", "fe80::7", 547, 546, message6(2, kClient + kServer)},
+                           {"fd00::7", "ff05::1:3", 547, 547, relay6(12, message6(3, kClient))},
+                           {"fd00::1", "fd00::7", 547, 547, relay6(13, message6(7, kClient + kServer))},
+                           {"fe80::7", "ff02::1:2", 546, 547, message6(11, option6(6, be(23, 2)))},
+                           {"fe80::1", "fe80::7", 547, 546, message6(7, kServer)}});
+  EXPECT_THAT(shown.items, ::testing::ElementsAre("SOLICIT 00030001024200000009 > ADVERTISE 00030001024200000009",
+                                                  "SOLICIT 00030001024200000001 > ADVERTISE 00030001024200000001",
+                                                  " > ADVERTISE 00030001024200000001",
+                                                  "REQUEST 00030001024200000001 > REPLY 00030001024200000001",
+                                                  "INFORMATION-REQUEST  > REPLY "));
+}
+
+TEST(Dhcp, MeetingsAreBounded) {
+  Meetings meetings;
+  for (size_t i = 0; i < 2 * Meetings::kMost; ++i) meetings.note(std::to_string(i), {});
+  EXPECT_EQ(meetings.size(), Meetings::kMost);
+  EXPECT_EQ(meetings.find("0", Timestamp{}), nullptr);
+  EXPECT_NE(meetings.find(std::to_string(2 * Meetings::kMost - 1), Timestamp{}), nullptr);
+}
 
 TEST(Dhcp, Probe) {
   EXPECT_EQ(probe_of<Dhcp>(kToServer, packet(1, 1, kNobody, ""), true), Probe::kYes);

@@ -295,6 +295,11 @@ V6 read_v6(Bytes message) {
   if (inner.size() >= kHead) {
     out.type = inner[0];
     out.transaction = load_be32(inner.data()) & 0xFFFFFF;
+    for (ByteReader r(inner.subspan(kHead)); !r.at_end() && out.client.empty();) {
+      uint16_t code = 0;
+      const Bytes content = next(r, code);
+      if (r.ok() && code == 1) out.client = content;
+    }
   }
   const bool relay = !message.empty() && is_relay(message[0]);
   out.asks = relay ? message[0] == kRelayForward : out.type != 2 && out.type != 7 && out.type != 15;

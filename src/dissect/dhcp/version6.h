@@ -10,6 +10,7 @@ namespace baleen::dissect::dhcp {
 struct V6 {
   uint8_t type = 0;
   uint32_t transaction = 0;
+  Bytes client;  // its DUID, in the message; empty when it does not say
   bool asks = false, is_answered = false;
 };
 

@@ -25,6 +25,10 @@ constexpr Field kFields[] = {
     {"response.preliminary", "", kInt, "Code of the reply before the final one, such as 150."},
     {"response.dataAddress", "", kString,
      "Where the answer to PASV and EPSV lets the client connect to: address and port of the data connection."},
+    {"response.dataConnection", "", kMap,
+     "Of RETR, STOR, STOU, APPE, LIST, NLST and MLSD: the connection that carried the file or the list. `address` is "
+     "where "
+     "it was opened to, `mode` by whom: passive by the client, active by the server."},
     {"data.code", "", kInt, "Code of the greeting."},
     {"data.text", "", kString, "Text of the greeting."},
 };
@@ -36,6 +40,7 @@ constexpr std::string_view kCommands[] = {
     "PBSZ", "PROT", "CCC",  "EPRT", "EPSV", "MLSD", "MLST", "SIZE", "MDTM", "LANG", "HOST", "CLNT",
     "XPWD", "XCUP", "XMKD", "XRMD", "XCWD", "ADAT", "MIC",  "CONF", "ENC",  "LPRT", "LPSV", "MFMT",
     "MFCT", "MFF",  "HASH", "XCRC", "XMD5", "AVBL", "COMB", "DSIZ", "RANG", "THMB", "XSHA1"};
+constexpr std::string_view kTransfers[] = {"RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"};
 constexpr size_t kMaxLine = 8192;
 
 /// "10,0,0,1,7,138" (RFC 959 4.1.2), anywhere in the text, as "10.0.0.1:1930".
@@ -85,6 +90,10 @@ std::string_view extended_port(std::string_view text, std::string_view host, Are
 std::string_view server_address(const Output& out, Arena& arena) {
   char text[46];
   return arena.copy(std::string_view(text, net::write_address(out.server().ip, text)));
+}
+
+bool is_transfer(std::string_view command) {
+  return std::find(std::begin(kTransfers), std::end(kTransfers), command) != std::end(kTransfers);
 }
 
 bool is_command(std::string_view word) {
@@ -156,6 +165,27 @@ Measure Ftp::measure(Direction d, Bytes b) {
   return Measure::frame(line);
 }
 
+/// Each transfer has a connection of its own, which the command before it has agreed on (RFC 959 3.2, 5.2): to the
+/// address in the answer to PASV or EPSV, or to that of PORT or EPRT.
+void Ftp::tell_data_connection(Item& item, int code, MapOf& response) {
+  const Value request = item.request.payload;
+  const std::string_view method = request["method"].text();
+  const bool announced = code == 227 || code == 229;
+  if (announced || ((method == "PORT" || method == "EPRT") && code / 100 == 2)) {
+    std::string_view address = request["dataAddress"].text();
+    for (const item::Member& m : response.kept())
+      if (announced && m.name == "dataAddress") address = m.value.text();
+    data_address_ = address;
+    passive_ = announced;
+  } else if (is_transfer(method) && !data_address_.empty()) {
+    MapOf map(item.arena);
+    map.add("mode", passive_ ? "passive" : "active");
+    map.add("address", item.arena.copy(data_address_));
+    response.add("dataConnection", map.build());
+    data_address_.clear();
+  }
+}
+
 Step Ftp::message(const Frame& frame, Output& out) {
   if (frame.to_server()) {
     Item* const item = out.begin(kProtocol);
@@ -189,6 +219,7 @@ Step Ftp::message(const Frame& frame, Output& out) {
   const std::string_view text = trimmed(map.kept()[2].value.text());
   if (code == 227) map.add_text("dataAddress", host_port(text, item->arena));
   if (code == 229) map.add_text("dataAddress", extended_port(text, server_address(out, item->arena), item->arena));
+  tell_data_connection(*item, code, map);
   set(greeting ? item->data : item->response, map.build(), frame);
   const bool tls = code == 234 && item->request.payload["method"].text() == "AUTH";
   if (greeting) {

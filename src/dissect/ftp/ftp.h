@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "dissect/framed.h"
 #include "dissect/replies.h"
 
@@ -17,9 +19,15 @@ class Ftp final : public Framed<Ftp, InOrderPairs> {
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
 
+  void forget(Direction, Output&) { data_address_.clear(); }
+
  private:
+  void tell_data_connection(item::Item& item, int code, MapOf& response);
+
   LineScan lines_;
   ReplyScan replies_;
+  std::string data_address_;  // for the next transfer, as it was agreed on last; empty when nothing is
+  bool passive_ = false;
 };
 
 }  // namespace baleen::dissect::ftp

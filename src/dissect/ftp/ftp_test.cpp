@@ -23,6 +23,15 @@ std::vector<Row> rows() {
         s("227 Entering Passive Mode (10,0,0,1,7,139).\r\n229 Extended (|||1932|)\r\n200 a\r\n200 b\r\n")},
        {R"~(|"dataAddress":"10.0.0.1:1931")~", R"~(|"dataAddress":"[::]:1932")~", R"~("dataAddress":"10.0.0.2:1930")~",
         R"~("dataAddress":"[::1]:1930")~"}},
+      {"transfers name their data connections",
+       {c("PASV\r\n"), s("227 Entering Passive Mode (10,0,0,1,7,139).\r\n"), c("RETR f\r\n"),
+        s("150 open\r\n226 done\r\n"), c("PORT 10,0,0,2,7,138\r\n"), s("200 a\r\n"), c("STOR g\r\n"),
+        s("150 open\r\n226 done\r\n"), c("LIST\r\n"), s("425 no\r\n"), c("EPSV\r\nMLSD\r\nNOOP\r\n"),
+        s("229 Extended (|||1932|)\r\n150 open\r\n226 done\r\n200 fine\r\n")},
+       {"PASV", R"~("RETR"|"preliminary":150,"dataConnection":{"mode":"passive","address":"10.0.0.1:1931"}})~", "PORT",
+        R"~("STOR"|"dataConnection":{"mode":"active","address":"10.0.0.2:1930"}})~",
+        R"~("LIST"|"code":425,"status":"425","text":"no"})~", "EPSV",
+        R"~("MLSD"|"dataConnection":{"mode":"passive","address":"[::]:1932"}})~", R"~("NOOP"|"text":"fine"})~"}},
       {"half", {c("LIST\r\n")}, {"2 req"}},
   };
 }

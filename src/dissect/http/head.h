@@ -48,6 +48,8 @@ struct StatusLine {
 /// RFC 9112 3 and 4. `line` is without its line end.
 RequestLine parse_request_line(std::string_view line);
 StatusLine parse_status_line(std::string_view line);
+/// Whether this beginning of a line is certainly a request's: a well-known method, and the beginning of a target.
+bool is_cut_request_line(std::string_view start);
 /// Whether a line that begins so can still become one.
 bool may_become_request_line(std::string_view start);
 bool may_become_status_line(std::string_view start);

@@ -104,6 +104,7 @@ Probe Http::probe(const Input& in) {
   if (!request) return probe_status_line(text);
   const size_t limit = Settings{}.header_cap;
   const size_t end = text.substr(0, limit).find('\n');
+  if (end == std::string_view::npos && in.missing != 0) return is_cut_request_line(text) ? Probe::kYes : Probe::kNo;
   if (end == std::string_view::npos) return text.size() >= limit ? Probe::kNo : Probe::kUnsure;
   return parse_request_line(first_line(text)).ok ? Probe::kYes : Probe::kNo;
 }
@@ -120,6 +121,7 @@ Step Http::dissect(const Input& in, Output& out) {
     }
     case State::kBroken: {
       side.state = State::kHead;
+      side.lost = true;
       return Step::lost();
     }
     case State::kRefused: return Step::lost();
@@ -131,6 +133,7 @@ Step Http::dissect(const Input& in, Output& out) {
 
 Step Http::head(Side& side, const Input& in, Output& out) {
   const bool is_request = in.direction == Direction::kToServer;
+  side.lost = false;
   if (in.bytes.empty()) return Step::need(1);
   if (is_request && hold_ && !in.end_of_stream && in.bytes.size() < kMaxHold) return Step::need();
 
@@ -474,6 +477,7 @@ bool Http::gap(Direction direction, uint64_t bytes, Output& out) {
     return true;
   }
   give_up(direction, "bytes of the message were lost", out);
+  side.lost = true;
   if (direction == Direction::kToClient) {
     // How many answers lay in there nobody knows; a wrong pair is worse than none.
     while (Item* item = waiting_.pop()) finish_unanswered(item, out);

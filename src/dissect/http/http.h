@@ -22,10 +22,11 @@ class Http final : public Session {
   static const item::Protocol kProtocol10;       // HTTP/1.0
   static const item::Protocol* const kCards[4];  // with GraphQL's and gRPC-Web's
   static constexpr bool kTcp = true, kUdp = false;
-  static constexpr bool kAnswersTell = true;
+  static constexpr bool kAnswersTell = true, kReadsCut = true;
   static Probe probe(const Input& in);
 
   Step dissect(const Input& in, Output& out) override;
+  void cut_off(const Input& in, Output& out) override;
   bool gap(Direction direction, uint64_t bytes, Output& out) override;
   Resync resync(const Input& in) override;
   void expire(Timestamp before, Output& out) override;
@@ -49,6 +50,7 @@ class Http final : public Session {
     uint64_t left = 0;
     uint32_t scanned = 0;  // bytes at the front in which no end of head or line was found
     State state = State::kHead;
+    bool lost = false;  // resync() has not found a message since
   };
 
   Step head(Side& side, const Input& in, Output& out);
@@ -56,6 +58,8 @@ class Http final : public Session {
   Step broken_request(Side& side, const Input& in, Bytes bytes, Output& out);
   Step request(Side& side, const Input& in, const Head& head, const RequestLine& line, Output& out);
   Step response(Side& side, const Input& in, const Head& head, Output& out);
+  void cut_request(const Input& in, std::string_view lines, Output& out);
+  void cut_response(const Input& in, std::string_view lines, Output& out);
   Step maybe_bare(Side& side, const Input& in, Output& out);
   Step interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size);
   Step body(Side& side, const Input& in, size_t at, Draft& draft, Output& out);

@@ -389,7 +389,7 @@ TEST(Http, finds_the_next_message_after_a_gap_elsewhere) {
   c.to_client("HTTP/1.1 200 OK\r\nContent-Le");
   c.lose(Direction::kToClient, 500);
   ASSERT_EQ(c.items.size(), 1u);
-  EXPECT_EQ(c.item(0).outcome, Outcome::kNoResponse);
+  EXPECT_EQ(c.item(0).outcome, Outcome::kDissection);  // the answer's head was cut off
   c.to_server("GET /next HTTP/1.1\r\n\r\n");
   c.to_client("rest of a body}HTTP/1.");
   c.to_client("1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n");
@@ -474,6 +474,89 @@ TEST(Http, dns_in_bodies_is_an_item_of_dns_as_well) {
   EXPECT_EQ(t.item(0).request.payload["questionNames"].elements()[0].text(), "example.com");
   EXPECT_EQ(t.item(0).response.payload["answerData"].elements()[0].text(), "1.2.3.4");
   EXPECT_EQ(t.item(1).request.payload["path"].text(), "/dns-query");
+}
+
+// ---- heads that were cut off ----
+
+TEST(Http, a_request_that_is_cut_off_shows_what_is_there_and_is_answered) {
+  const std::string request(kGet);
+  const size_t line = request.find('\n') + 1, host = request.find("Cookie");
+  for (size_t n = 1; n < request.size(); ++n) {
+    TestConversation c(kEntry);
+    c.to_server(request.substr(0, n));
+    c.lose(Direction::kToServer, request.size() - n);
+    c.to_client(kOk);
+    c.to_server(kGet);  // the next message
+    c.to_client(kOk);
+    c.close();
+    const bool known = n > 4;  // the method and a target's beginning
+    ASSERT_EQ(c.items.size(), 2u) << n;
+    EXPECT_EQ(c.item(0).outcome, known ? Outcome::kDissection : Outcome::kNoRequest) << n;
+    EXPECT_EQ(c.item(1).outcome, Outcome::kPaired) << n;
+    if (!known) continue;
+    EXPECT_EQ(c.item(0).error_message, "bytes of the head were lost");
+    const Value seen = request_of(c.item(0));
+    EXPECT_TRUE(seen["truncated"].as_bool());
+    EXPECT_EQ(seen["method"].text(), "GET");
+    EXPECT_EQ(seen["headers"]["host"].text(), n >= host ? "h" : "") << n;
+    EXPECT_EQ(seen["headers"]["cookie"].is_null(), n < request.size() - 2) << n;
+    if (n >= line) {
+      EXPECT_EQ(seen["path"].text(), "/a/b c");
+    } else if (n < line - 11) {
+      EXPECT_EQ(seen["url"].text(), request.substr(4, n - 4)) << n;
+    }
+    EXPECT_EQ(response_of(c.item(0))["status"].as_int(), 200);
+    EXPECT_TRUE(response_of(c.item(0))["truncated"].is_null());
+    EXPECT_EQ(c.item(0).request.size, n);
+  }
+}
+
+TEST(Http, an_answer_that_is_cut_off_is_the_answer) {
+  const std::string answer(kOk);
+  for (size_t n = 1; n < answer.find("\r\n\r\n") + 3; ++n) {
+    TestConversation c(kEntry);
+    c.to_server(kGet);
+    c.to_client(answer.substr(0, n));
+    c.lose(Direction::kToClient, answer.size() - n);
+    c.to_server(kGet);
+    c.to_client(kOk);
+    c.close();
+    ASSERT_EQ(c.items.size(), 2u) << n;
+    const bool known = n >= 13;
+    EXPECT_EQ(c.item(0).outcome, known ? Outcome::kDissection : Outcome::kNoResponse) << n;
+    EXPECT_EQ(c.item(1).outcome, Outcome::kPaired) << n;
+    if (!known) continue;
+    EXPECT_EQ(response_of(c.item(0))["status"].as_int(), 200);
+    EXPECT_TRUE(response_of(c.item(0))["truncated"].as_bool());
+    EXPECT_EQ(response_of(c.item(0))["headers"].size(), n < 36 ? 0u : n < 62 ? 1u : 2u) << n;
+  }
+}
+
+TEST(Http, what_is_no_head_stays_none_when_it_is_cut_off) {
+  for (const std::string_view bytes : {"hello", "GET", "GET ", "BREW /x", "GET /x\r\nA: b\r\n", "\r\n"}) {
+    TestConversation c(kEntry);
+    c.to_server(kGet);
+    c.to_client(kOk);
+    c.to_server(bytes);
+    c.lose(Direction::kToServer, 9);
+    c.to_client("HTTP/1.1 100 Cont");
+    c.lose(Direction::kToClient, 9);
+    c.close();
+    EXPECT_EQ(c.items.size(), 1u) << bytes;
+    EXPECT_EQ(c.open, 0u);
+  }
+}
+
+TEST(Http, a_final_answer_that_is_cut_off_keeps_the_interim_ones) {
+  TestConversation c(kEntry);
+  c.to_server(kGet);
+  c.to_client("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\nA: b\r\nC");
+  c.lose(Direction::kToClient, 0);
+  c.close();
+  ASSERT_EQ(c.items.size(), 1u);
+  EXPECT_EQ(response_of(c.item(0))["status"].as_int(), 404);
+  EXPECT_EQ(response_of(c.item(0))["headers"]["a"].text(), "b");
+  EXPECT_EQ(response_of(c.item(0))["interim"].size(), 1u);
 }
 
 }  // namespace

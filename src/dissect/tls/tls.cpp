@@ -59,6 +59,19 @@ class Lease {
 };
 using RecordRoom = std::array<uint8_t, RecordCipher::kMostPlaintext>;
 
+constexpr size_t kShortestCommand = 5;  // "PWD" with its line end
+
+/// Whether a command of FTP begins so: no record does.
+bool may_be_command(Bytes b) {
+  const std::string_view word = as_text(b).substr(0, kShortestCommand);
+  for (size_t i = 0; i < word.size(); ++i) {
+    const bool letter = (word[i] >= 'A' && word[i] <= 'Z') || (word[i] >= 'a' && word[i] <= 'z');
+    const bool end = word[i] == ' ' || word[i] == '\r' || word[i] == '\n';
+    if (!(i < 3 ? letter : i == 3 ? letter || end : end || word[3] == ' ' || word[3] == '\r')) return false;
+  }
+  return !b.empty();
+}
+
 }  // namespace
 
 struct Handshake {
@@ -235,6 +248,11 @@ Tls::Tls() = default;
 Tls::~Tls() = default;
 
 Step Tls::dissect(const Input& in, Output& out) {
+  // RFC 4217 12.3: after CCC (RFC 2228) a control connection of FTP goes on in the clear.
+  if (done_ && in.direction == Direction::kToServer && may_be_command(in.bytes)) {
+    if (in.bytes.size() < kShortestCommand && !in.end_of_stream) return Step::need(kShortestCommand);
+    if (in.bytes.size() >= kShortestCommand) return Step::switch_to("ftp", 0);
+  }
   if (in.bytes.size() < kRecordHead || !is_record_head(in.bytes)) return Framed::dissect(in, out);
   const uint8_t type = in.bytes[0];
   if (decryption_) {

@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "dissect/test_conversation.h"
 #include "dissect/test_table.h"
 #include "dissect/tls/decrypt/key_log.h"
 #include "dissect/tls/decrypt/key_schedule.h"
@@ -264,6 +265,28 @@ TEST(Tls, Probe) {
   expect_probe<Tls>(kToServer, other, Probe::kNo);
   expect_probe<Tls>(kToServer, record(22, client_hello(kSni).substr(0, 3)) + record(22, client_hello(kSni).substr(3)),
                     Probe::kYes);
+}
+
+/// RFC 4217 12.3.
+TEST(Tls, FtpGoesOnInTheClear) {
+  const std::string sealed = record(23, std::string(40, '\xAB')), shut = record(21, std::string(24, '\xCD'));
+  const auto switched = [&](const std::string& clear, size_t piece) {
+    TestConversation t(entry<Tls>("tls"));
+    t.to_server(record(22, client_hello(kSni)));
+    t.to_client(record(22, server_hello(0xC02F, "")) + kCcs + sealed);
+    t.to_server(kCcs + sealed);
+    t.to_client(sealed + shut);
+    t.to_server(shut);
+    for (size_t at = 0; at < clear.size(); at += piece) t.to_server(clear.substr(at, piece));
+    EXPECT_EQ(t.items.size(), 1u);
+    return t.switched;
+  };
+  for (const size_t piece : {1u, 2u, 3u, 100u}) {
+    EXPECT_THAT(switched("PASV\r\n", piece), ::testing::ElementsAre("ftp")) << piece;
+    EXPECT_THAT(switched("pwd\r\n", piece), ::testing::ElementsAre("ftp")) << piece;
+    EXPECT_TRUE(switched("HELLO\r\n", piece).empty()) << piece;
+    EXPECT_TRUE(switched(sealed, piece).empty()) << piece;
+  }
 }
 
 TEST(Tls, WhatIsEncryptedIsNotWaitedFor) {
