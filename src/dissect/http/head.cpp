@@ -176,7 +176,8 @@ Probe probe_broken_head(std::string_view text) {
     if (end != std::string_view::npos && line.ends_with('\r')) line.remove_suffix(1);
     for (size_t i = 0; i < line.size(); ++i) {
       const auto c = static_cast<uint8_t>(line[i]);
-      if (c < 0x20 && c != '\t' && !(c == '\r' && i + 1 == line.size())) return Probe::kNo;
+      const bool may_end_line = c == '\r' && i + 1 == line.size() && end == std::string_view::npos;
+      if (c < 0x20 && c != '\t' && !may_end_line) return Probe::kNo;
     }
     if (end == std::string_view::npos) break;
     if (at == 0) {
