@@ -126,6 +126,7 @@ void Engine::feed(Flow& flow, int from, Bytes bytes, Timestamp time) {
   half.need = 0;
   half.lost = true;
   half.found = false;
+  if (flow.state == Flow::State::kDissecting) flow.session->gap(flow.direction(from), 0, *this);
 }
 
 void Engine::feed_end(Flow& flow, int from) {

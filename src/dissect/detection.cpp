@@ -120,6 +120,8 @@ bool Engine::detect_step(Flow& flow, int from) {
   if (entry != nullptr) {
     half.lost = half.refused = false;  // a message begins here
     start_session(flow, *entry);
+    // What the other side said so far nobody has read: whose answers come next is not certain.
+    if (flow.half[1 - from].lost) flow.session->gap(flow.direction(1 - from), 0, *this);
     return true;
   }
   if (unsure && !last) return false;

@@ -241,6 +241,7 @@ class Engine final : private Output {
   bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);
   void on_reset(Flow& flow, int from, const net::TcpFields& tcp);
   bool waits_for_peer(const Flow& flow, int from, const net::Arrival& arrival) const;
+  static Timestamp after_peer(const Flow& flow, int from, const net::Arrival& arrival);
   void deliver(Flow& flow);
   void deliver_front(Flow& flow, int from);
   void note_blocked(Flow& flow);

@@ -193,6 +193,39 @@ TEST(Engine, knows_the_client_by_the_handshake_whatever_the_capture_saw_first) {
   EXPECT_EQ(run(wire.packets).client, wire.client());
 }
 
+/// Two interfaces whose clocks differ: everything that the server said comes before what the client said.
+TEST(Engine, pairs_answers_that_the_capture_has_before_their_questions) {
+  for (const Talk& talk : talks()) {
+    Wire wire;
+    wire.open();
+    for (const auto& [from, bytes] : talk.turns) wire.say(from, bytes);
+    wire.fin(0);
+    wire.fin(1);
+    const Told want = run(wire.packets);
+    const auto is_servers = [](const net::OwnedPacket& p) { return p.bytes[29] == 1; };  // the source's last byte
+    std::vector<net::OwnedPacket> late = wire.packets;
+    std::stable_partition(late.begin(), late.end(), is_servers);
+    for (size_t i = 0; i < late.size(); ++i) late[i].time = wire.packets[i].time;
+    const Told got = run(late);
+    EXPECT_EQ(got.items, want.items) << talk.name;
+    EXPECT_EQ(got.client, wire.client()) << talk.name;
+  }
+}
+
+TEST(Engine, goes_by_acknowledgements_where_times_contradict_them) {
+  // The probes hold back both sides of the first turn, and the answer's time is the earlier one.
+  Wire wire;
+  wire.add(0, wire.seq(0) - 1, wire.seq(1), kAck, std::string_view("\0", 1));  // keep-alive
+  wire.say(0, kQuestion.substr(0, 3));
+  wire.say(0, kQuestion.substr(3));
+  wire.say(1, kAnswer);
+  const Told want = run(wire.packets);
+  ASSERT_EQ(want.items.size(), 1u);
+  for (size_t i = 0; i < wire.packets.size(); ++i)
+    wire.packets[i].time = timestamp_from_ns(1'700'000'000'000'000'000 - 1'000'000 * static_cast<int64_t>(i));
+  EXPECT_EQ(run(wire.packets).items, want.items);
+}
+
 TEST(Engine, joins_a_connection_in_its_middle) {
   Wire wire;
   wire.add(0, wire.seq(0) - 1, wire.seq(1), kAck, std::string_view("\0", 1));  // keep-alive
@@ -204,6 +237,36 @@ TEST(Engine, joins_a_connection_in_its_middle) {
   EXPECT_EQ(told.requests, 1);
   EXPECT_EQ(told.responses, 1);
   EXPECT_EQ(told.client, wire.client());
+}
+
+TEST(Engine, does_not_pair_in_a_middle_what_does_not_belong_together) {
+  {  // The question was answered before it is there: it comes again.
+    Wire wire;
+    const uint32_t asked = wire.seq(0);
+    wire.miss(0, kQuestion.size());
+    wire.say(1, kAnswer);
+    wire.add(0, asked, wire.seq(1) - static_cast<uint32_t>(kAnswer.size()), kAck, kQuestion);
+    wire.say(0, kQuestion);
+    wire.say(1, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(run(wire.packets).items, (std::vector<std::string>{"http 0 43", "http 32 45"}));
+  }
+  {  // Replies that nobody knew for such: how many of them the first command stands behind is not known.
+    Wire wire;
+    wire.say(1, "250-mail.example.org\r\n250 PIPELINING\r\n");
+    wire.say(0, "AUTH LOGIN\r\n");
+    wire.say(1, "334 VXNlcm5hbWU6\r\n");
+    wire.say(0, "bWU=\r\n");
+    wire.say(1, "235 Authenticated\r\n");
+    wire.say(0, "MAIL FROM:<a@example.org>\r\n");
+    wire.say(1, "250 OK\r\n");
+    wire.say(0, "RCPT TO:<b@example.org>\r\n");
+    wire.say(1, "250 Accepted\r\n");
+    wire.say(0, "RSET\r\n");
+    wire.say(1, "250 Reset\r\n");
+    const std::vector<std::string> items = run(wire.packets).items;
+    EXPECT_EQ(std::ranges::count(items, "smtp 27 14"), 0) << "RCPT's answer is not MAIL's";
+    EXPECT_EQ(std::ranges::count(items, "smtp 6 11"), 1) << "it has turned around";
+  }
 }
 
 TEST(Engine, gives_up_on_a_middle_that_never_begins) {

@@ -4,7 +4,8 @@
 //   Measure measure(Direction, Bytes) const           how long the message at the front is
 //   Step message(const Frame&, Output&)               what it means; took() stands for "go on behind it"
 //   static Probe begins(Direction, Bytes)             whether a message begins here, for resync(); or a member function
-// and, where it keeps more than the queue of requests, forget(): bytes were lost, or it is over.
+// and, where it keeps more than the queue of requests, forget(): bytes were lost, or it is over; where it remembers how
+// far measure() has looked, rewind(): those bytes are gone.
 //
 // A message beyond Settings::header_cap is handed over by its first bytes, and the rest of it is skipped.
 
@@ -139,6 +140,7 @@ class Framed : public Session {
   }
   bool gap(Direction direction, uint64_t, Output& out) override {
     lost_here_[static_cast<size_t>(direction)] = false;
+    if constexpr (requires { self().rewind(direction); }) self().rewind(direction);
     if constexpr (requires { waiting_.lose(out); }) waiting_.lose(out);
     if constexpr (requires { self().forget(direction, out); }) self().forget(direction, out);
     return false;

@@ -24,6 +24,8 @@ class LineScan {
     seen = static_cast<uint32_t>(b.size());
     return Measure::need(b.size() + 1);
   }
+  /// What was looked at is gone.
+  void rewind(Direction d) { seen_[static_cast<size_t>(d)] = 0; }
 
  private:
   uint32_t seen_[2] = {0, 0};

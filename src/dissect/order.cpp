@@ -86,8 +86,11 @@ void Engine::on_syn(Flow& flow, int from, const net::TcpFields& tcp) {
     flow.isn[from] = tcp.seq;
     if (!flow.half[from].tcp.started()) flow.half[from].tcp.start(tcp.seq + 1);
   }
-  if (flow.oriented) return;  // of a simultaneous open the first SYN's sender is the client
+  // What it answers may come later: the stream of its peer begins there all the same, and what acknowledges bytes of it
+  // waits for them.
   const bool answer = (tcp.flags & net::tcp_flag::kAck) != 0;
+  if (net::TcpHalf& peer = flow.half[1 - from].tcp; answer && !peer.started()) peer.start(tcp.ack);
+  if (flow.oriented) return;  // of a simultaneous open the first SYN's sender is the client
   flow.client_half = static_cast<uint8_t>(answer ? 1 - from : from);
   flow.oriented = true;
 }
@@ -128,8 +131,9 @@ void Engine::on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t se
   const auto size = static_cast<uint32_t>(d.payload.size());
   const uint32_t end = seq + size + d.payload_missing;
   if (!half.tcp.started()) {
-    // Joined in the middle. What the receiver has not acknowledged may still come, reordered.
-    const bool under_way = half.ack_known && seq - half.acked <= kJoinWindow;
+    // Joined in the middle. What the receiver has not acknowledged may still come, reordered; what it has acknowledged
+    // comes again, and was answered before.
+    const bool under_way = half.ack_known && (seq - half.acked <= kJoinWindow || half.acked - end <= kJoinWindow);
     half.tcp.start(under_way ? half.acked : seq);
   }
   if (!on_track(flow, from, seq, end)) return;
@@ -141,7 +145,7 @@ void Engine::on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t se
       half.tcp.hold(seq, d.payload, arrival, store_, counters_.tcp);
     } else {
       const Bytes bytes = half.tcp.offer(seq, d.payload, arrival, store_, counters_.tcp);
-      if (!bytes.empty()) feed(flow, from, bytes, time);
+      if (!bytes.empty()) feed(flow, from, bytes, after_peer(flow, from, arrival));
     }
     if (flow.blocked != 2 || half.tcp.waiting()) deliver(flow);
   }
@@ -176,16 +180,19 @@ void Engine::deliver(Flow& flow) {
   note_blocked(flow);
 }
 
+/// The time of a segment, but not before that of bytes which it acknowledges and nobody has looked at yet: the clocks
+/// of two interfaces may have their times the other way round.
+Timestamp Engine::after_peer(const Flow& flow, int from, const net::Arrival& arrival) {
+  const Half& peer = flow.half[1 - from];
+  if (peer.pending == nullptr || !arrival.acks || seq_less(arrival.ack, peer.tcp.next())) return arrival.time;
+  return std::max({arrival.time, peer.pending->time(), peer.pending->marks.back().time});
+}
+
 /// Hands on the next segment of this direction, whatever it acknowledges. REQUIRES: it is there.
 void Engine::deliver_front(Flow& flow, int from) {
   Bytes bytes;
   net::StoredSegment* segment = flow.half[from].tcp.pop(bytes, counters_.tcp);
-  // What it acknowledges goes before it, also where the capture has the times the other way round and nobody has looked
-  // at those bytes yet.
-  Timestamp time = segment->arrival.time;
-  if (const Pending* before = flow.half[1 - from].pending; before != nullptr && segment->arrival.acks)
-    time = std::max(time, before->marks.back().time);
-  if (!bytes.empty()) feed(flow, from, bytes, time);
+  if (!bytes.empty()) feed(flow, from, bytes, after_peer(flow, from, segment->arrival));
   store_.give(segment);
 }
 

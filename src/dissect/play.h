@@ -93,6 +93,13 @@ class Player {
     }
   }
   void end(Direction d) { drain(d, Timestamp{}, true); }
+  /// What waits and nobody knows how many bytes behind it are gone, as the engine says it.
+  void lose(Direction d) {
+    if (stopped_) return;
+    Side& side = sides_[static_cast<int>(d)];
+    side = {};
+    side.lost = !session_.gap(d, 0, out_);
+  }
   /// What the session last switched to; its bytes are no longer given to it.
   const std::string& switched_to() const { return switched_; }
   bool stopped() const { return stopped_; }

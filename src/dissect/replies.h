@@ -27,6 +27,8 @@ class ReplyScan {
       line_ = seen_ = static_cast<uint32_t>(end + 1);
     }
   }
+  /// What was looked at is gone.
+  void rewind() { line_ = seen_ = 0; }
   static bool is_code(std::string_view t) {
     return t.size() >= 3 && t[0] >= '1' && t[0] <= '5' && t[1] >= '0' && t[1] <= '5' && t[2] >= '0' && t[2] <= '9';
   }

@@ -32,7 +32,26 @@ inline void expect_items(const std::vector<std::string>& items, const Row& row) 
   }
 }
 
-/// The rows' items; the law of cuts for each; every truncation of each.
+/// The items of a conversation in which bytes were lost: behind the first `n` of a turn, which is said anew.
+template <class D>
+std::vector<std::string> play_with_hole(const std::vector<Said>& script, size_t turn, size_t n, size_t piece) {
+  Collected out;
+  auto session = std::make_unique<D>();
+  Player player(*session, out);
+  for (size_t i = 0; i < script.size(); ++i) {
+    const Direction d = script[i].direction;
+    if (i == turn) {
+      player.arrive(d, std::string_view(script[i].bytes).substr(0, n), piece, timestamp_from_ns(1));
+      player.lose(d);
+    }
+    player.arrive(d, script[i].bytes, piece, timestamp_from_ns(static_cast<int64_t>(i) + 2));
+  }
+  session->close(false, out);
+  EXPECT_EQ(out.held(), 0);
+  return out.items;
+}
+
+/// The rows' items; the law of cuts for each; every truncation and a hole anywhere in each.
 template <class D>
 void check_table(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
@@ -46,6 +65,10 @@ void check_table(const std::vector<Row>& rows) {
         std::vector<Said> cut(row.script.begin(), row.script.begin() + static_cast<std::ptrdiff_t>(turn) + 1);
         cut.back().bytes.resize(n);
         EXPECT_EQ(play<D>(cut), play<D>(cut, 1)) << row.name << " cut at " << n;
+        if (n % 3 == 1) {
+          EXPECT_EQ(play_with_hole<D>(row.script, turn, n, SIZE_MAX), play_with_hole<D>(row.script, turn, n, 1))
+              << row.name << " with a hole behind byte " << n << " of turn " << turn;
+        }
       }
     }
   }

@@ -18,6 +18,10 @@ class Ftp final : public Framed<Ftp, InOrderPairs> {
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
+  void rewind(Direction direction) {
+    lines_.rewind(direction);
+    if (direction == Direction::kToClient) replies_.rewind();
+  }
 
   void forget(Direction, Output&) { data_address_.clear(); }
 

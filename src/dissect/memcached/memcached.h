@@ -43,6 +43,7 @@ class Memcached final : public Framed<Memcached, InOrderPairs> {
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
+  void rewind(Direction direction) { lines_.rewind(direction); }
   void forget(Direction direction, Output& out);
 
  private:

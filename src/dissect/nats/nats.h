@@ -16,6 +16,7 @@ class Nats final : public Framed<Nats, InOrderMatcher> {
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
+  void rewind(Direction direction) { lines_.rewind(direction); }
 
  private:
   item::Item* take_ping(bool by_client);

@@ -16,6 +16,7 @@ class Sip final : public Framed<Sip, KeyedMatcher> {
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
+  void rewind(Direction direction) { seen_[static_cast<size_t>(direction)] = 0; }
 
  private:
   uint32_t seen_[2] = {0, 0};  // bytes without the end of the headers

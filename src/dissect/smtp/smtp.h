@@ -19,6 +19,10 @@ class Smtp final : public Framed<Smtp, InOrderPairs> {
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
+  void rewind(Direction direction) {
+    lines_.rewind(direction);
+    if (direction == Direction::kToClient) replies_.rewind();
+  }
   void forget(Direction direction, Output& out);
 
  private:

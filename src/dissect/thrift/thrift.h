@@ -16,6 +16,10 @@ class Thrift final : public Framed<Thrift, InOrderMatcher> {
   Measure measure(Direction direction, Bytes bytes);
   Step message(const Frame& frame, Output& out);
   static Probe begins(Direction direction, Bytes bytes);
+  void rewind(Direction direction) {
+    walk_[static_cast<size_t>(direction)].reset();
+    compact_[static_cast<size_t>(direction)].reset();
+  }
 
  private:
   Walk walk_[2];  // through an unframed message that is not whole yet

@@ -257,7 +257,9 @@ Step Tls::dissect(const Input& in, Output& out) {
   const uint8_t type = in.bytes[0];
   if (decryption_) {
     if (decryption_->is_sealed(in.direction, type)) return open_record(in, out);
-    if (type == kChangeCipherSpec) decryption_->change_cipher(in.direction);
+    // Once, when all of it is there: the next record of this direction is sealed.
+    if (type == kChangeCipherSpec && in.bytes.size() >= kRecordHead + load_be16(&in.bytes[3]))
+      decryption_->change_cipher(in.direction);
   }
   // What cannot be read need not be waited for.
   if (done_ || type == kApplicationData || encrypted_[static_cast<size_t>(in.direction)]) {

@@ -209,6 +209,37 @@ TEST_P(Decrypted, TheSameHoweverPacketsCome) {
   }
 }
 
+/// Of each packet every byte of its payload in a segment of its own, as far as short messages reach.
+std::vector<OwnedPacket> in_single_bytes(const std::vector<OwnedPacket>& packets) {
+  constexpr size_t kMostPieces = 300, kSequence = 14 + 20 + 4;
+  std::vector<OwnedPacket> out;
+  for (const OwnedPacket& p : packets) {
+    const size_t head = 14 + 20 + (static_cast<uint8_t>(p.bytes[14 + 20 + 12]) >> 4) * 4u;
+    const size_t total = 14 + load_be16(&as_bytes(p.bytes)[16]);
+    const uint32_t seq = load_be32(&as_bytes(p.bytes)[kSequence]);
+    size_t at = head;
+    do {
+      const size_t piece = at - head < kMostPieces ? std::min<size_t>(1, total - at) : total - at;
+      OwnedPacket one = p;
+      one.bytes = p.bytes.substr(0, head) + p.bytes.substr(at, piece);
+      one.bytes.replace(16, 2, net::be16_text(static_cast<uint16_t>(one.bytes.size() - 14)));
+      one.bytes.replace(kSequence, 4, net::be32_text(seq + static_cast<uint32_t>(at - head)));
+      if (at + piece < total) one.bytes[kSequence + 9] &= static_cast<char>(~1);  // a FIN stands behind the last
+      out.push_back(one);
+      at += piece;
+    } while (at < total);
+  }
+  return out;
+}
+
+TEST_P(Decrypted, TheSameInSingleBytes) {
+  KeyLog log;
+  log.add(keys());
+  const Ran ran = play(in_single_bytes(packets()), &log);
+  EXPECT_EQ(ran.inner.sorted(), capture().expected);
+  EXPECT_EQ(ran.counters.of(Counter::kUndecryptable), 0u);
+}
+
 /// Whatever packet is lost: nothing is shown that was not said, and other connections are whole.
 TEST_P(Decrypted, EveryLostPacket) {
   KeyLog log;
