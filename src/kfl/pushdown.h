@@ -19,7 +19,9 @@ struct Conjunct {
 };
 
 /// Conditions that hold for every item that the filter matches: a store may drop what breaks one of them before the
-/// filter itself looks at the rest. There may be none. Texts are compared byte by byte. Columns: timestamp
+/// filter itself looks at the rest. There may be none. Texts are compared byte by byte. A comparison with a number says
+/// nothing of items in which the column is a text (response.status is one in some protocols): v1 compares these, too,
+/// in a way of its own. Columns: timestamp
 /// (milliseconds), protocol.abbr, protocol.name, src./dst. namespace, name, ip, pod.metadata.name,
 /// service.metadata.name, request.method, request.path, response.status, elapsedTime, requestSize, responseSize,
 /// node.name, record.

@@ -46,6 +46,7 @@ Options options(Dialect dialect) {
 bool keeps(const Conjunct& c, const Value& record, Arena& arena) {
   const Datum d = select_one(Path::names(c.column), {nullptr, &record}, arena);
   if (c.type == Value::Type::kDouble) {
+    if (d.is(Kind::kString)) return true;  // of a text such a comparison says nothing
     if (!d.is(Kind::kInt) && !d.is(Kind::kDouble)) return false;
     const double n = d.is(Kind::kInt) ? static_cast<double>(d.integer) : d.real;
     switch (c.op) {
