@@ -165,7 +165,9 @@ void add_dissect_command(CLI::App& app, int& code) {
       "is read as one capture, '-' is standard input.\n\nExamples:\n  baleen dissect trace.pcap\n  baleen dissect "
       "trace.pcapng.gz --kfl 'http and "
       "response.status >= 500'\n  tcpdump -w - | baleen dissect - -o ndjson | jq .request.path");
-  dissect->add_option("FILE", options->files, "capture files, folders of them, or '-'")->required();
+  dissect
+      ->add_option("FILE", options->files, "capture files (also compressed), tar archives or folders of them, or '-'")
+      ->required();
   dissect->add_option("--kfl,-f", options->filter, "only items that match this KFL filter");
   dissect->add_option("-o,--output", options->format, "table, ndjson (one item a line), or count (protocol and number)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Format>{{"table", Format::kTable},

@@ -392,7 +392,8 @@ void add_tap_command(CLI::App& app, int& code) {
   tap->add_option("-i,--interface", options->interfaces, "interfaces to capture (default: all that are up)")
       ->option_text("NAME ...");
   tap->add_option("--pcap", options->pcap,
-                  "read packets from a file, a folder, '-', or a location as gs://bucket/prefix")
+                  "read packets from a capture file, a tar archive or a folder of them, '-', or a location as "
+                  "gs://bucket/prefix")
       ->option_text("FILE");
   tap->add_option("--kfl,-f", options->filter, "show only items that match this KFL filter");
   tap->add_option("--record", options->record, "record the streams of items that match this KFL filter")
