@@ -17,8 +17,9 @@ namespace {
 
 using Counts = std::map<std::string, uint64_t>;
 
-/// How many files are asked at a time: what is fetched of them lies on the disk.
-constexpr size_t kAtOnce = 64;
+/// How many files are asked at a time: what is fetched of them lies on the disk. Each time DuckDB begins anew, so those
+/// that lie there anyway are asked many at a time.
+constexpr size_t kAtOnce = 64, kLocalAtOnce = 1024;
 
 /// Short name, abbreviation and version.
 using ProtocolKey = std::tuple<std::string, std::string, std::string>;
@@ -101,17 +102,28 @@ class RecordingReader::Count {
 
   Result<> ask_columns(const std::vector<IndexedRecord>& blocks) {
     Blocks chosen(reader_, blocks, pruning_, columns_->columns());
-    for (size_t begin = 0; begin < chosen.count(); begin += kAtOnce) {
-      const size_t end = std::min(begin + kAtOnce, chosen.count());
+    bool as_they_lie = !reader_.store_.local_path(reader_.prefix_ + "items").empty();
+    for (size_t block = 0; block < chosen.count(); ++block)
+      as_they_lie = as_they_lie && !chosen.record(block).items_object.encryption;  // that is read into memory
+    const size_t at_once = as_they_lie ? kLocalAtOnce : kAtOnce;
+    for (size_t begin = 0; begin < chosen.count(); begin += at_once) {
+      const size_t end = std::min(begin + at_once, chosen.count());
       BALEEN_TRY(std::vector<std::string> files, chosen.fetch(begin, end));
-      if (!ask_files({files.begin(), files.end()})) {  // one of them is damaged: which?
-        for (size_t i = 0; i < files.size(); ++i)
-          if (const auto asked = ask_files({files[i]}); !asked) BALEEN_TRY_DO(chosen.failed(begin + i, asked.error()));
-      }
+      BALEEN_TRY_DO(ask_each(files, chosen, begin));
       for (size_t block = begin; block < end; ++block) chosen.done(block);
     }
     reader_.cache_.release();
     return {};
+  }
+
+  /// The files of the blocks from `begin` on. Where one is damaged, halves are asked until it is known which.
+  Result<> ask_each(std::span<const std::string> files, Blocks& chosen, size_t begin) {
+    const auto asked = ask_files({files.begin(), files.end()});
+    if (asked) return {};
+    if (files.size() == 1) return chosen.failed(begin, asked.error());
+    const size_t half = files.size() / 2;
+    BALEEN_TRY_DO(ask_each(files.first(half), chosen, begin));
+    return ask_each(files.subspan(half), chosen, begin + half);
   }
 
   Result<> ask_files(std::vector<std::string> files) {
