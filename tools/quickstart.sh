@@ -16,7 +16,7 @@ esac
 
 tools/setup.sh
 echo "quickstart: building (a few minutes the first time)"
-cmake --preset release >/dev/null
+cmake --preset release -DBALEEN_UNITY=ON >/dev/null
 cmake --build --preset release --target baleen -j "$(nproc)" -- --quiet
 baleen=build/release/bin/baleen
 
