@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/library.h"
 #include "base/result.h"
 #include "base/ring.h"
 #include "base/suggest.h"
@@ -14,6 +15,20 @@
 
 namespace baleen {
 namespace {
+
+TEST(Library, is_loaded_or_says_what_is_absent_and_who_needs_it) {
+  void *here = nullptr, *nowhere = nullptr;
+  const char* const files[] = {"libnothing-of-that-name.so.9", "libc.so.6"};
+  const LibraryFunction whole[] = {{"getpid", &here}}, lacking[] = {{"getpid", &here}, {"no_such_function", &nowhere}};
+  ASSERT_TRUE(load_library(files, whole, "tests need it"));
+  EXPECT_NE(here, nullptr);
+  for (const Result<>& failed : {load_library(std::span(files).first(1), whole, "tests need it"),
+                                 load_library(files, lacking, "tests need it")}) {
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Code::kNotFound);
+    EXPECT_TRUE(failed.error().message.starts_with("tests need it: ")) << failed.error().message;
+  }
+}
 
 TEST(ByteReader, stays_failed_after_the_first_short_read) {
   const uint8_t data[] = {0x01, 0x02, 0x03};

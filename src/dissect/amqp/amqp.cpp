@@ -49,8 +49,7 @@ constexpr Field kFields[] = {
      "Of a publish that waits for its confirmation: the code and the text with which a basic.return brought it back."},
     {"request.publishedBy", "", kInt,
      "Of a basic.return: the number within the stream of the item whose publish it brings back; where that one waits "
-     "for "
-     "its confirmation, `request.deliveryTag` says which."},
+     "for its confirmation, `request.deliveryTag` says which."},
     {"request", "amqp_request", kBool, "Whether there is a request."},
     {"response", "amqp_response", kBool, "Whether there is a response."},
     {"requestSize", "amqp_request_length", kInt, "Bytes of the request, content and frames included."},
@@ -370,11 +369,10 @@ void Amqp::complete(Content* content, Output& out) {
 /// Says which publish a basic.return brings back: of those that wait for their confirmations, which come behind it, the
 /// oldest that it can be; else the item that was finished.
 void Amqp::tie_return(const Content& content, Value fields, Item* returned) {
-  const uint64_t signature = message_signature(fields);
   Item* const publish =
       confirms_ == nullptr ? nullptr : confirms_->find_waiting(content.direction, content.channel, [&](const Item* i) {
         const Value sent = i->request.payload["fields"];
-        return is_returnable(sent) && i->request.payload["returned"].is_null() && message_signature(sent) == signature;
+        return is_returnable(sent) && i->request.payload["returned"].is_null() && is_same_message(sent, fields);
       });
   if (publish != nullptr) {
     MapOf map(publish->arena);
@@ -383,7 +381,8 @@ void Amqp::tie_return(const Content& content, Value fields, Item* returned) {
     add_member(publish, "returned", map.build());
     add_member(returned, "deliveryTag", publish->request.payload["deliveryTag"]);
   } else if (returns_ != nullptr) {
-    if (const auto index = returns_->take(content.channel, signature)) add_member(returned, "publishedBy", *index);
+    if (const auto index = returns_->take(content.channel, message_signature(fields)))
+      add_member(returned, "publishedBy", *index);
   }
 }
 

@@ -13,6 +13,13 @@ uint64_t message_signature(item::Value fields) {
   return out;
 }
 
+bool is_same_message(item::Value a, item::Value b) {
+  if (a["bodySize"].as_int() != b["bodySize"].as_int()) return false;
+  for (const std::string_view name : {"exchange", "routingKey", "body"})
+    if (a[name].text() != b[name].text()) return false;
+  return true;
+}
+
 bool is_returnable(item::Value fields) { return fields["mandatory"].as_bool() || fields["immediate"].as_bool(); }
 
 void Returns::note(uint16_t channel, uint64_t index, uint64_t signature) {

@@ -15,6 +15,8 @@ namespace baleen::dissect::amqp {
 
 /// What a broker gives back as it got it: exchange, routing key and body, of a publish as of a return.
 uint64_t message_signature(item::Value fields);
+/// The same of two messages themselves; the bodies, which may be long, are looked at last.
+bool is_same_message(item::Value a, item::Value b);
 /// Whether the broker may return it.
 bool is_returnable(item::Value publish_fields);
 
