@@ -17,9 +17,10 @@
 namespace baleen::dissect {
 namespace {
 
-constexpr uint8_t kMostTries = 16;      // segments of one direction that are tried as a beginning
-constexpr uint8_t kMostUpgrades = 16;   // ... and that are tried as one of TLS. Half::tries is above kMostTries then
-constexpr uint8_t kMostProxyHeads = 4;  // one behind the other: a balancer behind another that knows nothing of it
+constexpr uint8_t kMostTries = 16;     // segments of one direction that are tried as a beginning
+constexpr uint8_t kMostUpgrades = 16;  // ... and that are tried as one of TLS. Half::tries is above kMostTries then
+constexpr size_t kMostKeptHeads = 1 << 16;  // of all flows; what is beyond is taken off, and not shown
+constexpr uint8_t kMostProxyHeads = 4;      // one behind the other: a balancer behind another that knows nothing of it
 
 /// Whether this half's port, and not the other's, is one of the protocol's.
 bool serves(const Flow& flow, int half, const ProtocolEntry& entry) {
@@ -184,6 +185,7 @@ Engine::Head Engine::take_proxy_head(Flow& flow, int from, Bytes bytes) {
   if (reading.kind == ProxyReading::Kind::kNo) return Head::kNone;
   if (reading.kind == ProxyReading::Kind::kNeed) return Head::kIncomplete;
   keep_proxy_head(flow, from, std::move(head));
+  if (!proxy_heads_.contains(&flow)) count(Counter::kSkippedBytes, reading.bytes);
   const size_t here = std::min(reading.bytes, bytes.size());
   counters_.read_bytes += here;
   consume(flow, from, here);
@@ -205,13 +207,14 @@ Bytes Engine::behind_proxy_head(Flow& flow, int from, Bytes bytes) {
   }
   flow.proxy_heads = 0;
   keep_proxy_head(flow, from, std::move(head));
+  if (!proxy_heads_.contains(&flow)) count(Counter::kSkippedBytes, reading.bytes);
   counters_.read_bytes += reading.bytes;
   return bytes.subspan(reading.bytes);
 }
 
 void Engine::keep_proxy_head(Flow& flow, int from, ProxyHead head) {
   head.number = ++flow.proxy_heads;
-  proxy_heads_[&flow] = std::move(head);
+  if (proxy_heads_.size() < kMostKeptHeads || proxy_heads_.contains(&flow)) proxy_heads_[&flow] = std::move(head);
   flow.client_half = static_cast<uint8_t>(from);
   flow.oriented = true;
 }

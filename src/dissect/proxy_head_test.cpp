@@ -340,5 +340,26 @@ TEST(ProxyHead, stands_before_each_datagram) {
   EXPECT_THAT(items[2], HasSubstr(" null"));
 }
 
+TEST(ProxyHead, are_kept_of_so_many_streams_and_no_more) {
+  constexpr size_t kKept = 1 << 16, kMore = 5;
+  Shown shown;
+  EngineOptions options;
+  options.protocols = registry();
+  Engine engine(options, shown);
+  const net::Endpoint server{*net::IpAddress::parse("10.0.0.1"), 1234};
+  for (size_t n = 0; n < kKept + kMore; ++n) {
+    const uint8_t host[4] = {10, 1, static_cast<uint8_t>(n >> 8), static_cast<uint8_t>(n)};
+    const net::Endpoint client{net::IpAddress::v4(host), static_cast<uint16_t>(40000 + (n >> 16))};
+    const std::string bytes = n < kKept ? std::string(kLine) : kLine + kGet;
+    const net::OwnedPacket packet{timestamp_from_ns(1'700'000'000'000'000'000),
+                                  net::tcp_frame(client, server, {client.port, server.port, 1, 1, kAck}, bytes)};
+    engine.on_packet(packet.view());
+  }
+  engine.finish();
+  ASSERT_EQ(shown.items.size(), kMore);
+  for (const std::string& item : shown.items) EXPECT_THAT(item, HasSubstr(" null")) << "beyond the limit";
+  EXPECT_EQ(engine.counters().dissect[static_cast<size_t>(Counter::kSkippedBytes)], kMore * kLine.size());
+}
+
 }  // namespace
 }  // namespace baleen::dissect
