@@ -21,12 +21,14 @@ Sha256 sha256(Bytes bytes);
 Sha256 hmac_sha256(Bytes key, Bytes message);
 /// RFC 1321. Good against damage only, never against somebody.
 Md5 md5(Bytes bytes);
-/// Both digests of a part of a file, read once. kIo when the file ends before.
+/// Digests of a part of an upload; what was not asked for is zeros.
 struct PartDigests {
-  Sha256 sha256;
-  Md5 md5;
+  Sha256 sha256{};
+  Md5 md5{};
 };
-Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length);
+enum class Digests : uint8_t { kMd5, kSha256AndMd5 };
+/// Those of a part of a file, read once. kIo when the file ends before.
+Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Digests wanted);
 /// Lower case.
 std::string to_hex(Bytes bytes);
 /// RFC 4648 4, with padding.

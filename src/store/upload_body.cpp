@@ -18,10 +18,23 @@ void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t leng
   }
 }
 
-Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length) const {
-  if (file >= 0) return io::digest_part(file, offset, length);
+Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length, io::Digests wanted) const {
+  if (file >= 0) return io::digest_part(file, offset, length, wanted);
   const Bytes part = bytes.subspan(offset, length);
-  return io::PartDigests{io::sha256(part), io::md5(part)};
+  return io::PartDigests{wanted == io::Digests::kMd5 ? io::Sha256{} : io::sha256(part), io::md5(part)};
+}
+
+Result<io::PartDigests> DigestsAhead::digest(uint64_t offset) const {
+  return body_->digests(offset, std::min(part_bytes_, body_->size - offset), wanted_);
+}
+
+Result<io::PartDigests> DigestsAhead::of(uint64_t offset) {
+  auto out = ahead_.valid() && next_ == offset ? ahead_.get() : digest(offset);
+  next_ = offset + part_bytes_;
+  // Without a thread to spare the library leaves the work to get().
+  if (out && next_ < body_->size)
+    ahead_ = std::async(std::launch::async | std::launch::deferred, [this, next = next_] { return digest(next); });
+  return out;
 }
 
 Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <string>
 
 #include "base/bytes.h"
@@ -22,7 +23,26 @@ struct UploadBody {
   /// Gives a part of it to a request.
   void attach(io::HttpRequest& request, uint64_t offset, uint64_t length) const;
   /// Reads a part once for its digests.
-  Result<io::PartDigests> digests(uint64_t offset, uint64_t length) const;
+  Result<io::PartDigests> digests(uint64_t offset, uint64_t length, io::Digests wanted) const;
+};
+
+/// Digests of the parts of an upload in their order: while a part is on its way, another thread reads the next one for
+/// them. Borrows the body. One thread.
+class DigestsAhead {
+ public:
+  DigestsAhead(const UploadBody& body, uint64_t part_bytes, io::Digests wanted)
+      : body_(&body), part_bytes_(part_bytes), wanted_(wanted) {}
+  /// Those of the part that begins at `offset`, a multiple of the parts' size.
+  Result<io::PartDigests> of(uint64_t offset);
+
+ private:
+  Result<io::PartDigests> digest(uint64_t offset) const;
+
+  const UploadBody* body_;
+  uint64_t part_bytes_;
+  io::Digests wanted_;
+  uint64_t next_ = 0;                             // where the part of `ahead_` begins
+  std::future<Result<io::PartDigests>> ahead_{};  // its destructor waits
 };
 
 /// A file that is open for an upload, with its size and sum.

@@ -140,7 +140,7 @@ void AzureStore::describe(const UploadBody& body, const PutOptions& options, io:
 }
 
 Result<ObjectFacts> AzureStore::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
-  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size));
+  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, io::Digests::kMd5));
   io::HttpRequest request{.method = "PUT"};
   request.headers = {{"x-ms-blob-type", "BlockBlob"},
                      {"Content-MD5", io::base64(digests.md5)},
@@ -159,10 +159,9 @@ Result<ObjectFacts> AzureStore::put_whole(std::string_view key, const UploadBody
 }
 
 Result<> AzureStore::put_block(std::string_view key, const UploadBody& body, const PutOptions& options,
-                               const std::string& id, uint64_t offset, uint64_t length) {
-  BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length));
+                               const std::string& id, uint64_t offset, uint64_t length, const io::Md5& md5) {
   io::HttpRequest request{.method = "PUT"};
-  request.headers = {{"Content-MD5", io::base64(digests.md5)}};
+  request.headers = {{"Content-MD5", io::base64(md5)}};
   add_encryption(&options, request);
   body.attach(request, offset, length);
   request.cancel = options.cancel;
@@ -214,12 +213,14 @@ Result<ObjectFacts> AzureStore::put_blocks(std::string_view key, const UploadBod
   keep(dump_json({{"azblob", block}}));
 
   std::vector<std::string> ids;
+  DigestsAhead ahead(body, block, io::Digests::kMd5);
   for (uint64_t offset = 0; offset < body.size || ids.empty(); offset += block) {
     const uint64_t length = std::min(block, body.size - offset);
     ids.push_back(block_id(body, block, ids.size()));
     const auto there = theirs.find(ids.back());
     if (there == theirs.end() || there->second != length) {
-      if (auto put = put_block(key, body, options, ids.back(), offset, length); !put) {
+      BALEEN_TRY(const io::PartDigests digests, ahead.of(offset));
+      if (auto put = put_block(key, body, options, ids.back(), offset, length, digests.md5); !put) {
         if (!put.error().retryable() && put.error().code != Code::kIo) keep("");
         return std::move(put).error();
       }

@@ -44,7 +44,7 @@ class AzureStore : public ObjectStore {
   Result<ObjectFacts> put_whole(std::string_view key, const UploadBody& body, const PutOptions& options);
   Result<ObjectFacts> put_blocks(std::string_view key, const UploadBody& body, const PutOptions& options);
   Result<> put_block(std::string_view key, const UploadBody& body, const PutOptions& options, const std::string& id,
-                     uint64_t offset, uint64_t length);
+                     uint64_t offset, uint64_t length, const io::Md5& md5);
   Result<ObjectFacts> put_list(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const std::vector<std::string>& ids);
   void add_encryption(const PutOptions* options, io::HttpRequest& request) const;

@@ -74,10 +74,9 @@ Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::s
 }
 
 Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, const PutOptions& options,
-                               const Session& session, uint32_t number) {
+                               const Session& session, uint32_t number, const io::PartDigests& digests) {
   const uint64_t offset = (number - 1) * session.part_bytes;
   const uint64_t length = std::min(session.part_bytes, body.size - offset);
-  BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length));
   Request request{.method = "PUT", .key = std::string(key)};
   request.query = fmt::format("partNumber={}&uploadId={}", number, io::percent_encode(session.upload_id));
   request.payload_sha256 = io::to_hex(digests.sha256);
@@ -169,18 +168,18 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
   };
   std::vector<Part> parts;
   const uint64_t count = std::max<uint64_t>(1, (body.size + session->part_bytes - 1) / session->part_bytes);
+  DigestsAhead ahead(body, session->part_bytes, io::Digests::kSha256AndMd5);
   for (uint32_t number = 1; number <= count; ++number) {
     const uint64_t offset = (number - 1) * session->part_bytes;
     const uint64_t length = std::min(session->part_bytes, body.size - offset);
-    if (const auto at = theirs.find(number); at != theirs.end() && at->second.size == length) {
-      BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length));
-      if (at->second.etag == io::to_hex(digests.md5)) {
-        parts.push_back(at->second);
-        if (options.on_progress) options.on_progress(offset + length);
-        continue;
-      }
+    BALEEN_TRY(const io::PartDigests digests, ahead.of(offset));
+    if (const auto at = theirs.find(number);
+        at != theirs.end() && at->second.size == length && at->second.etag == io::to_hex(digests.md5)) {
+      parts.push_back(at->second);
+      if (options.on_progress) options.on_progress(offset + length);
+      continue;
     }
-    auto part = put_part(key, body, options, *session, number);
+    auto part = put_part(key, body, options, *session, number, digests);
     if (!part) return give_up(std::move(part).error());
     parts.push_back(*std::move(part));
     if (options.on_progress) options.on_progress(offset + length);

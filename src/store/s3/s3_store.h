@@ -83,7 +83,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   std::optional<Session> resumable(std::string_view key, const UploadBody& body, const std::string& text) const;
   Result<std::vector<Part>> list_parts(std::string_view key, const std::string& upload_id);
   Result<Part> put_part(std::string_view key, const UploadBody& body, const PutOptions& options, const Session& session,
-                        uint32_t number);
+                        uint32_t number, const io::PartDigests& digests);
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);

@@ -1,0 +1,72 @@
+#include "store/upload_body.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace baleen::store {
+namespace {
+
+constexpr uint64_t kPart = 1 << 20;
+
+std::string content_of(size_t size) {
+  std::string out(size, '\0');
+  uint32_t x = 1;
+  for (char& c : out) c = static_cast<char>((x = x * 1664525 + 1013904223) >> 24);
+  return out;
+}
+
+/// A file without a name.
+UniqueFd file_of(const std::string& content) {
+  char path[] = "/tmp/baleen-upload-body-XXXXXX";
+  UniqueFd fd(::mkstemp(path));
+  ::unlink(path);
+  EXPECT_EQ(::write(fd.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
+  return fd;
+}
+
+TEST(UploadBody, DigestsAheadAreThoseOfEachPart) {
+  const std::string content = content_of(3 * kPart + 17);
+  const UniqueFd fd = file_of(content);
+  for (const UploadBody& body :
+       {UploadBody{as_bytes(content), -1, content.size(), 0}, UploadBody{{}, fd.get(), content.size(), 0}}) {
+    DigestsAhead ahead(body, kPart, io::Digests::kSha256AndMd5);
+    for (uint64_t at = 0; at < content.size(); at += kPart) {
+      const auto digests = ahead.of(at);
+      ASSERT_TRUE(digests);
+      const Bytes part = as_bytes(content).subspan(at, std::min<uint64_t>(kPart, content.size() - at));
+      EXPECT_EQ(digests->sha256, io::sha256(part)) << at;
+      EXPECT_EQ(digests->md5, io::md5(part)) << at;
+    }
+  }
+}
+
+TEST(UploadBody, PartsThatAreSkippedOrAskedForTwiceHaveTheirOwnDigests) {
+  const std::string content = content_of(4 * kPart);
+  const UploadBody body{as_bytes(content), -1, content.size(), 0};
+  DigestsAhead ahead(body, kPart, io::Digests::kMd5);
+  for (const uint64_t part : {0, 2, 2, 3, 1}) {
+    const auto digests = ahead.of(part * kPart);
+    ASSERT_TRUE(digests);
+    EXPECT_EQ(digests->md5, io::md5(as_bytes(content).subspan(part * kPart, kPart))) << part;
+    EXPECT_EQ(digests->sha256, io::Sha256{}) << "nobody asked for it";
+  }
+}
+
+TEST(UploadBody, AFileThatBecomesShorterIsAnErrorOfThePartThatIsMissing) {
+  const std::string content = content_of(3 * kPart);
+  const UniqueFd fd = file_of(content);
+  const UploadBody body{{}, fd.get(), content.size(), 0};
+  ASSERT_EQ(::ftruncate(fd.get(), 2 * kPart + 1), 0);
+  DigestsAhead ahead(body, kPart, io::Digests::kMd5);
+  EXPECT_TRUE(ahead.of(0));
+  EXPECT_TRUE(ahead.of(kPart));
+  const auto missing = ahead.of(2 * kPart);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, Code::kIo);
+}
+
+}  // namespace
+}  // namespace baleen::store
