@@ -20,9 +20,9 @@ std::string content_of(size_t size) {
 
 /// A file without a name.
 UniqueFd file_of(const std::string& content) {
-  char path[] = "/tmp/baleen-upload-body-XXXXXX";
-  UniqueFd fd(::mkstemp(path));
-  ::unlink(path);
+  std::string path = testing::TempDir() + "upload-body-XXXXXX";
+  UniqueFd fd(::mkstemp(path.data()));
+  ::unlink(path.c_str());
   EXPECT_EQ(::write(fd.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
   return fd;
 }
