@@ -12,52 +12,14 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <thread>
 #include <tuple>
 
 #include "base/crc32c.h"
-
-// DuckDB's C API takes no file system of ours, so ranges reach it as files with holes: the pieces that a query needs
-// lie where the object has them, and the footer at the end knows only the row groups that are there. Columns that the
-// query does not name are holes, and are not read. Small objects, and those of which most is needed, come whole.
 
 namespace baleen::index {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr uint64_t kTail = 64 << 10;         // footers of a block's items are smaller
-constexpr uint64_t kWholeBelow = 256 << 10;  // one request for all is sooner done than two for parts
-constexpr uint64_t kGap = 128 << 10;         // fewer bytes than that between two ranges cost less than a request
-constexpr size_t kAtOnce = 16;
-
-/// What read_parquet() asks for, whatever the filter.
-constexpr const char* kCachedColumns[] = {"time", "node", "stream", "item_index", "packets_object", "json"};
-
-std::vector<ByteRange> coalesced(std::vector<ByteRange> ranges) {
-  std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
-  std::vector<ByteRange> out;
-  for (const ByteRange& r : ranges) {
-    if (r.length == 0) continue;
-    if (!out.empty() && r.offset <= out.back().offset + out.back().length + kGap) {
-      out.back().length = std::max(out.back().length, r.offset + r.length - out.back().offset);
-    } else {
-      out.push_back(r);
-    }
-  }
-  return out;
-}
-
-Result<> put_at(int fd, uint64_t offset, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return errno_error("write to the cache", errno);
-    bytes.remove_prefix(static_cast<size_t>(n));
-    offset += static_cast<uint64_t>(n);
-  }
-  return {};
-}
 
 std::optional<std::string> file_content(const std::string& path, uint64_t size) {
   std::error_code absent;
@@ -78,43 +40,7 @@ bool same_file(const std::string& path, const std::string& other) {
   return fs::copy_file(path, other, failed) && !failed;
 }
 
-Error wrong_content(const ObjectRecord& object, uint64_t size, uint32_t crc) {
-  return {Code::kIo, fmt::format("its content is not what its block record says: {} bytes, CRC32C {:08x}; expected {} "
-                                 "bytes, {:08x}",
-                                 size, crc, object.size, object.crc32c)};
-}
-
 }  // namespace
-
-std::vector<Result<std::string>> fetch_all(store::ObjectStore& store, std::span<const Wanted> wanted) {
-  std::vector<Result<std::string>> out(wanted.size(), std::string());
-  std::atomic<size_t> next{0};
-  const auto fetch = [&](const Wanted& w) -> Result<std::string> {
-    if (w.length == 0) return store.get(w.key);
-    BALEEN_TRY(std::string bytes, store.get_range(w.key, w.offset, w.length));
-    if (bytes.size() != w.length)
-      return Error{Code::kIo, fmt::format("{} bytes at {} expected, {} found", w.length, w.offset, bytes.size())};
-    return bytes;
-  };
-  const auto work = [&] {
-    for (size_t i = next++; i < wanted.size(); i = next++) out[i] = fetch(wanted[i]);
-  };
-  std::vector<std::jthread> others;
-  for (size_t i = 1; i < std::min(kAtOnce, wanted.size()); ++i) others.emplace_back(work);
-  work();
-  others.clear();
-  return out;
-}
-
-/// What becomes of one object.
-struct ItemsCache::Plan {
-  const ObjectRecord* object;
-  Result<std::string> path = std::string();
-  bool whole = false, nothing = false;  // nothing: no row group can match
-  std::vector<ByteRange> ranges{};
-  std::string end{};  // the footer that the file gets
-  bool settled() const { return !path || !path->empty() || nothing; }
-};
 
 ItemsCache::ItemsCache(store::ObjectStore& store, std::string prefix, std::string folder, uint64_t limit,
                        ReadStatistics& statistics)
@@ -136,6 +62,13 @@ ItemsCache::ItemsCache(store::ObjectStore& store, std::string prefix, std::strin
 }
 
 ItemsCache::~ItemsCache() { release(); }
+
+std::optional<Error> ItemsCache::wrong_content(const ObjectRecord& object, const store::FileSum& have) {
+  if (have.size == object.size && have.crc32c == object.crc32c) return std::nullopt;
+  return Error{Code::kIo, fmt::format("its content is not what its block record says: {} bytes, CRC32C {:08x}; "
+                                      "expected {} bytes, {:08x}",
+                                      have.size, have.crc32c, object.size, object.crc32c)};
+}
 
 std::string ItemsCache::whole_path(const ObjectRecord& object) const {
   return (fs::path(folder_) /
@@ -164,8 +97,8 @@ Result<> ItemsCache::write(const std::string& path, std::string_view content) {
 
 /// In hand before it is anyone's: another process may remove the name that all share as soon as it is there.
 Result<std::string> ItemsCache::keep_whole(const ObjectRecord& object, const std::string& content) {
-  const uint32_t crc = crc32c(as_bytes(content));
-  if (content.size() != object.size || crc != object.crc32c) return wrong_content(object, content.size(), crc);
+  const store::FileSum sum{content.size(), crc32c(as_bytes(content))};
+  if (auto wrong = wrong_content(object, sum)) return *std::move(wrong);
   const std::string path = whole_path(object);
   if (temporary_) {
     BALEEN_TRY_DO(write(path, content));
@@ -218,50 +151,6 @@ void ItemsCache::sweep() {
   }
 }
 
-/// Of a store whose objects are files nothing is copied, when all of it is wanted: its checksum is looked at as it
-/// lies.
-bool ItemsCache::find_local(Plan& plan) {
-  const std::string path = store_.local_path(prefix_ + plan.object->key);
-  if (path.empty()) return false;
-  ++statistics_.requests;
-  const auto have = store::sum_file(path);
-  if (!have) {
-    plan.path = have.error();
-  } else if (have->size != plan.object->size || have->crc32c != plan.object->crc32c) {
-    plan.path = wrong_content(*plan.object, have->size, have->crc32c);
-  } else {
-    statistics_.bytes += have->size;
-    plan.path = path;
-  }
-  return true;
-}
-
-/// Of a few columns no checksum can be looked at without reading all of the others.
-bool ItemsCache::find_as_it_lies(Plan& plan) {
-  if (plan.object->encryption) return false;
-  const std::string path = store_.local_path(prefix_ + plan.object->key);
-  std::error_code error;
-  if (path.empty() || fs::file_size(path, error) != plan.object->size || error) return false;
-  ++statistics_.requests;
-  plan.path = path;
-  return true;
-}
-
-/// Items objects never change, so a copy is good as long as its checksum is.
-bool ItemsCache::find_whole(Plan& plan) {
-  const std::string path = whole_path(*plan.object);
-  if (::access(path.c_str(), R_OK) != 0) return false;
-  const std::string own = held(path);
-  if (own.empty()) return false;
-  const auto have = store::sum_file(own);
-  if (!have || have->size != plan.object->size || have->crc32c != plan.object->crc32c) return false;
-  ++statistics_.cached;
-  std::error_code ignored;
-  fs::last_write_time(own, fs::file_time_type::clock::now(), ignored);
-  plan.path = own;
-  return true;
-}
-
 /// Ranges from the cache where it has them (each followed by its checksum), from the store otherwise.
 std::vector<Result<std::string>> ItemsCache::ranges(
     const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted) {
@@ -298,120 +187,6 @@ std::vector<Result<std::string>> ItemsCache::ranges(
       }
     }
     out[places[i]] = std::move(fetched[i]);
-  }
-  return out;
-}
-
-void ItemsCache::plan_ranges(Plan& plan, const ItemPruning& pruning, std::span<const std::string> columns,
-                             std::string_view tail) {
-  const auto footer = ParquetFooter::parse(tail, plan.object->size);
-  plan.whole = !footer.has_value();  // damaged or very long: the whole object's checksum tells
-  if (!footer) return;
-  std::vector<size_t> chosen;
-  std::vector<ByteRange> needed;
-  uint64_t bytes = 0;
-  bool unknown_length = false;
-  for (size_t i = 0; i < footer->row_groups().size(); ++i) {
-    const RowGroup& group = footer->row_groups()[i];
-    ++statistics_.row_groups;
-    if (!pruning.may_match(group)) {
-      ++statistics_.row_groups_skipped;
-      continue;
-    }
-    chosen.push_back(i);
-    const auto need = [&](std::string_view name, bool bloom) {
-      const ColumnChunk* column = group.column(name);
-      if (column == nullptr) return;
-      needed.push_back(column->bytes);
-      if (!bloom || column->bloom.offset == 0) return;
-      needed.push_back(column->bloom);  // DuckDB looks into it when the column has to equal something
-      unknown_length = unknown_length || column->bloom.length == 0;
-    };
-    if (columns.empty()) {
-      for (const char* name : kCachedColumns) need(name, false);
-    } else {
-      need("time", false);
-      for (const std::string& name : columns) need(name, false);
-    }
-    for (const std::string& name : pruning.columns()) need(name, true);
-  }
-  plan.nothing = chosen.empty();
-  plan.ranges = coalesced(std::move(needed));
-  for (const ByteRange& r : plan.ranges) bytes += r.length;
-  plan.whole = unknown_length || bytes > plan.object->size / 10 * 9;
-  plan.end = footer->with_only(chosen);
-}
-
-std::vector<Result<std::string>> ItemsCache::local(std::span<const ObjectRecord> objects, const ItemPruning& pruning,
-                                                   std::span<const std::string> columns, bool as_they_lie) {
-  std::vector<Result<std::string>> out;
-  if (no_folder_) return std::vector<Result<std::string>>(objects.size(), *no_folder_);
-  const bool unchecked =
-      as_they_lie || (!columns.empty() && std::find(columns.begin(), columns.end(), "json") == columns.end());
-  // Groups bound the memory: a block's items are of megabytes.
-  for (size_t begin = 0; begin < objects.size(); begin += kAtOnce) {
-    std::vector<Plan> plans;
-    std::vector<std::pair<const ObjectRecord*, ByteRange>> wanted;
-    std::vector<Plan*> owners;
-    for (const ObjectRecord& object : objects.subspan(begin, std::min(kAtOnce, objects.size() - begin)))
-      plans.push_back({.object = &object});
-    for (Plan& plan : plans) {
-      if ((unchecked && find_as_it_lies(plan)) || find_whole(plan)) continue;
-      // What is encrypted can only be checked and opened whole.
-      plan.whole = plan.object->size <= kWholeBelow || plan.object->encryption;
-      if (plan.whole) continue;
-      wanted.emplace_back(plan.object, ByteRange{plan.object->size - kTail, kTail});
-      owners.push_back(&plan);
-    }
-    auto tails = ranges(wanted);
-    for (size_t i = 0; i < tails.size(); ++i) {
-      if (tails[i]) {
-        plan_ranges(*owners[i], pruning, columns, *tails[i]);
-      } else {
-        owners[i]->path = std::move(tails[i]).error();
-      }
-    }
-    std::vector<Wanted> wholes;
-    std::vector<Plan*> whole_plans, holed_plans;
-    wanted.clear();
-    for (Plan& plan : plans) {
-      if (plan.settled()) continue;
-      if (plan.whole && find_local(plan)) continue;
-      if (plan.whole) {
-        wholes.push_back({prefix_ + plan.object->key});
-        whole_plans.push_back(&plan);
-        continue;
-      }
-      holed_plans.push_back(&plan);
-      for (const ByteRange& range : plan.ranges) wanted.emplace_back(plan.object, range);
-    }
-    auto contents = fetch_all(store_, wholes);
-    for (size_t i = 0; i < contents.size(); ++i) {
-      ++statistics_.requests;
-      if (contents[i]) statistics_.bytes += contents[i]->size();
-      whole_plans[i]->path = contents[i] ? keep_whole(*whole_plans[i]->object, *contents[i]) : std::move(contents[i]);
-    }
-    auto pieces = ranges(wanted);
-    size_t piece = 0;
-    for (Plan* plan : holed_plans) {
-      const std::string path = own_path("holes");
-      own_.push_back(path);
-      const int fd = ::open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
-      Result<> written = fd < 0 ? Result<>(errno_error(path, errno)) : put_at(fd, 0, "PAR1");
-      for (const ByteRange& range : plan->ranges) {
-        const Result<std::string>& bytes = pieces[piece++];
-        if (!bytes) written = bytes.error();
-        if (written) written = put_at(fd, range.offset, *bytes);
-      }
-      if (written) written = put_at(fd, plan->object->size, plan->end);  // behind everything that may be pointed at
-      if (fd >= 0) ::close(fd);
-      if (written) {
-        plan->path = path;
-      } else {
-        plan->path = std::move(written).error();
-      }
-    }
-    for (Plan& plan : plans) out.push_back(std::move(plan.path));
   }
   return out;
 }

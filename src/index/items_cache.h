@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/temporary_folder.h"
 #include "index/block.h"
+#include "index/fetch.h"
 #include "index/item_pruning.h"
 #include "store/object_store.h"
 
@@ -23,14 +24,6 @@ struct ReadStatistics {
   uint64_t skipped_time = 0, skipped_filter = 0, skipped_stream = 0;
   uint64_t row_groups = 0, row_groups_skipped = 0;
 };
-
-/// A whole object, or a range of it when `length` is not zero.
-struct Wanted {
-  std::string key;
-  uint64_t offset = 0, length = 0;
-};
-/// Their contents in this order, by up to 16 requests at a time; a range that is shorter than asked for is an error.
-std::vector<Result<std::string>> fetch_all(store::ObjectStore& store, std::span<const Wanted> wanted);
 
 /// Items objects as local files for DuckDB: whole ones that are checked by their checksum, or files with holes that
 /// have what a query needs and a footer that knows nothing else. One thread.
@@ -59,12 +52,17 @@ class ItemsCache {
 
  private:
   struct Plan;
+  static std::optional<Error> wrong_content(const ObjectRecord& object, const store::FileSum& have);
   std::string whole_path(const ObjectRecord& object) const;
   std::string range_path(const ObjectRecord& object, const ByteRange& range) const;
-  bool find_local(Plan& plan);
   bool find_as_it_lies(Plan& plan);
-  bool find_whole(Plan& plan);
+  void find_copies(std::span<Plan> plans, bool unchecked);
+  void read_footers(std::span<Plan> plans, const ItemPruning& pruning, std::span<const std::string> columns);
   void plan_ranges(Plan& plan, const ItemPruning& pruning, std::span<const std::string> columns, std::string_view tail);
+  void check_local(std::span<Plan> plans);
+  void fetch_whole(std::span<Plan> plans);
+  void fetch_ranges(std::span<Plan> plans);
+  Result<std::string> write_holed(const Plan& plan, std::span<const Result<std::string>> pieces);
   std::vector<Result<std::string>> ranges(const std::vector<std::pair<const ObjectRecord*, ByteRange>>& wanted);
   Result<std::string> keep_whole(const ObjectRecord& object, const std::string& content);
   Result<> write(const std::string& path, std::string_view content);
