@@ -251,7 +251,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     if not os.access(args.baleen, os.X_OK):
-        sys.exit(f"{args.baleen} is not there: cmake --preset release && cmake --build --preset release --target baleen")
+        sys.exit(f"{args.baleen} is not there: tools/release.sh")
     if args.what == "mixed" and (not args.mkbig or not args.templates):
         parser.error("mixed needs --mkbig and templates")
     {"files": files, "mixed": mixed, "live": live, "raw": live}[args.what](args)

@@ -3,21 +3,22 @@
 # into a folder that is laid out exactly as a bucket would be, and shows the items read back from there.
 #   tools/quickstart.sh                 the captures of examples/captures
 #   tools/quickstart.sh --live [TIME]   this machine's own interfaces for TIME (30s); needs root or CAP_NET_RAW
+#   tools/quickstart.sh --quick ...     either, with a program that is compiled once and is up to a third slower
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-live=
+live= quick=
+if [ "${1:-}" = --quick ]; then quick=--quick; shift; fi
 case "${1:-}" in
   --live) live=${2:-30s} ;;
-  -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 0 ;;
   "") ;;
   *) echo "quickstart: unknown option '$1' (see --help)" >&2; exit 2 ;;
 esac
 
 tools/setup.sh
-echo "quickstart: building (a few minutes the first time)"
-cmake --preset release -DBALEEN_UNITY=ON >/dev/null
-cmake --build --preset release --target baleen -j "$(nproc)" -- --quiet
+echo "quickstart: building (the first time some ten minutes on two cores, with --quick six)"
+tools/release.sh $quick
 baleen=build/release/bin/baleen
 
 bucket=build/quickstart/bucket
