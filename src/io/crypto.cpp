@@ -68,9 +68,12 @@ Md5 md5(Bytes bytes) {
 }
 
 Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Digests wanted) {
-  const DigestPtr sha(wanted == Digests::kMd5 ? nullptr : EVP_MD_CTX_new()), md(EVP_MD_CTX_new());
-  BALEEN_CHECK(md && EVP_DigestInit_ex(md.get(), EVP_md5(), nullptr) == 1);
-  BALEEN_CHECK(wanted == Digests::kMd5 || (sha && EVP_DigestInit_ex(sha.get(), EVP_sha256(), nullptr) == 1));
+  const auto begin = [](bool asked, const EVP_MD* kind) {
+    DigestPtr context(asked ? EVP_MD_CTX_new() : nullptr);
+    BALEEN_CHECK(!asked || (context && EVP_DigestInit_ex(context.get(), kind, nullptr) == 1));
+    return context;
+  };
+  const DigestPtr sha = begin(wanted != Digests::kMd5, EVP_sha256()), md = begin(wanted != Digests::kSha256, EVP_md5());
   std::vector<uint8_t> buffer(std::min<uint64_t>(length, 256 * 1024));
   for (uint64_t done = 0; done < length;) {
     const size_t want = std::min<uint64_t>(buffer.size(), length - done);
@@ -78,12 +81,12 @@ Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Dige
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_error("read", errno);
     if (n == 0) return Error{Code::kIo, "the file has become shorter"};
-    BALEEN_CHECK(EVP_DigestUpdate(md.get(), buffer.data(), static_cast<size_t>(n)) == 1);
-    BALEEN_CHECK(!sha || EVP_DigestUpdate(sha.get(), buffer.data(), static_cast<size_t>(n)) == 1);
+    for (const DigestPtr* context : {&sha, &md})
+      BALEEN_CHECK(!*context || EVP_DigestUpdate(context->get(), buffer.data(), static_cast<size_t>(n)) == 1);
     done += static_cast<uint64_t>(n);
   }
   PartDigests out;
-  BALEEN_CHECK(EVP_DigestFinal_ex(md.get(), out.md5.data(), nullptr) == 1);
+  BALEEN_CHECK(!md || EVP_DigestFinal_ex(md.get(), out.md5.data(), nullptr) == 1);
   BALEEN_CHECK(!sha || EVP_DigestFinal_ex(sha.get(), out.sha256.data(), nullptr) == 1);
   return out;
 }

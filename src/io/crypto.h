@@ -26,7 +26,7 @@ struct PartDigests {
   Sha256 sha256{};
   Md5 md5{};
 };
-enum class Digests : uint8_t { kMd5, kSha256AndMd5 };
+enum class Digests : uint8_t { kMd5, kSha256, kBoth };
 /// Those of a part of a file, read once. kIo when the file ends before.
 Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Digests wanted);
 /// Lower case.

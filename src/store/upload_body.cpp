@@ -21,7 +21,8 @@ void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t leng
 Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length, io::Digests wanted) const {
   if (file >= 0) return io::digest_part(file, offset, length, wanted);
   const Bytes part = bytes.subspan(offset, length);
-  return io::PartDigests{wanted == io::Digests::kMd5 ? io::Sha256{} : io::sha256(part), io::md5(part)};
+  return io::PartDigests{wanted == io::Digests::kMd5 ? io::Sha256{} : io::sha256(part),
+                         wanted == io::Digests::kSha256 ? io::Md5{} : io::md5(part)};
 }
 
 Result<io::PartDigests> DigestsAhead::digest(uint64_t offset) const {

@@ -9,7 +9,7 @@
 //
 // Prints `ready {"endpoint":...,"access_key":...,"secret_key":...,"bucket":...}` when it answers. Ends with its standard
 // input, so that it never outlives the test that started it.
-//   POST /__control   {"faults":[...], "deny":["s3:PutObject"], "expire":true, "lifetime":3600, "clock":SECONDS}
+//   POST /__control   {"faults":[...], "deny":["s3:PutObject"], "expire":true, "lifetime":3600, "clock":SECONDS, "locked":true}
 //   GET  /__control   {"requests":[...], "refused":[...], "granted":n, "uploads":n}
 const crypto = require('crypto');
 const fs = require('fs');
@@ -110,6 +110,7 @@ async function main() {
   const refused = [];
   let lifecycle = null; // the bucket's rules, as they were put
   let deny = [];
+  let locked = false; // as a bucket whose objects are kept under Object Lock
   let lifetime = 3600;
   let clock = 0;
   let granted = 0;
@@ -190,6 +191,8 @@ async function main() {
       uploads.delete(id);
       return { status: 204, headers: {}, body: '' };
     }
+    if (locked && request.method === 'PUT' && !request.headers['content-md5'])
+      return { status: 400, headers: {}, body: errorXml('InvalidRequest', 'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part requests with Object Lock parameters') };
     if (request.headers['content-md5'] && crypto.createHash('md5').update(body).digest('base64') !== request.headers['content-md5'])
       return { status: 400, headers: {}, body: errorXml('BadDigest', 'The Content-MD5 you specified did not match what we received.') };
     if (id !== null && request.method === 'POST') {
@@ -226,6 +229,7 @@ async function main() {
           const wanted = JSON.parse(await readBody(request));
           if (wanted.faults) faults.set(wanted.faults);
           if (wanted.deny) deny = wanted.deny;
+          if (wanted.locked !== undefined) locked = wanted.locked;
           if (wanted.lifetime !== undefined) lifetime = wanted.lifetime;
           if (wanted.clock !== undefined) clock = wanted.clock;
           if (wanted.expire) for (const keys of temporary.values()) keys.expires = 0;

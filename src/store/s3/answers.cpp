@@ -143,6 +143,12 @@ std::string plain_etag(std::string_view etag) {
   return std::string(etag);
 }
 
+bool asks_for_md5(const io::HttpAnswer& answer) {
+  if (answer.status != 400) return false;
+  const auto refusal = parse_refusal(answer.body);
+  return refusal && refusal->code == "InvalidRequest" && refusal->message.find("Content-MD5") != std::string::npos;
+}
+
 bool etag_is_md5(const io::HttpAnswer& answer, std::string_view etag) {
   if (etag.size() != 32 || etag.find_first_not_of("0123456789abcdef") != std::string_view::npos) return false;
   if (answer.header("x-amz-server-side-encryption").starts_with("aws:kms")) return false;

@@ -34,6 +34,8 @@ Result<std::string> parse_upload_id(std::string_view xml);
 ObjectFacts facts_of_headers(const io::HttpAnswer& answer, std::string_view key);
 /// Without its quotes.
 std::string plain_etag(std::string_view etag);
+/// A part without Content-MD5 was refused for that: what is kept under Object Lock needs it.
+bool asks_for_md5(const io::HttpAnswer& answer);
 /// The ETag is the content's MD5: neither of parts, nor encrypted with a key of somebody's.
 bool etag_is_md5(const io::HttpAnswer& answer, std::string_view etag);
 

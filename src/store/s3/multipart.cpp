@@ -73,24 +73,32 @@ Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::s
   }
 }
 
+/// What the signature says of a part's content the store has to check. An MD5 would cost more than all else, so only
+/// those get it who ask for it.
 Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, const PutOptions& options,
-                               const Session& session, uint32_t number, const io::PartDigests& digests) {
+                               const Session& session, uint32_t number, const io::Sha256& sha256) {
   const uint64_t offset = (number - 1) * session.part_bytes;
   const uint64_t length = std::min(session.part_bytes, body.size - offset);
+  const bool with_md5 = wants_md5_;
   Request request{.method = "PUT", .key = std::string(key)};
   request.query = fmt::format("partNumber={}&uploadId={}", number, io::percent_encode(session.upload_id));
-  request.payload_sha256 = io::to_hex(digests.sha256);
-  request.http.headers = {{"Content-MD5", io::base64(digests.md5)}};
+  request.payload_sha256 = io::to_hex(sha256);
+  if (with_md5) {
+    BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length, io::Digests::kMd5));
+    request.http.headers = {{"Content-MD5", io::base64(digests.md5)}};
+  }
   add_customer_key(request);
   body.attach(request.http, offset, length);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
   BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  if (!with_md5 && asks_for_md5(answer)) {
+    wants_md5_ = true;
+    return put_part(key, body, options, session, number, sha256);
+  }
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
   Part part{number, length, plain_etag(answer.header("etag"))};
   if (part.etag.empty()) return Error{Code::kUnavailable, what("put", key) + ": the store gave a part no ETag"};
-  if (etag_is_md5(answer, part.etag) && part.etag != io::to_hex(digests.md5))
-    return Error{Code::kUnavailable, fmt::format("{}: part {} arrived damaged", what("put", key), number)};
   return part;
 }
 
@@ -168,18 +176,20 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
   };
   std::vector<Part> parts;
   const uint64_t count = std::max<uint64_t>(1, (body.size + session->part_bytes - 1) / session->part_bytes);
-  DigestsAhead ahead(body, session->part_bytes, io::Digests::kSha256AndMd5);
+  DigestsAhead ahead(body, session->part_bytes, io::Digests::kSha256);
   for (uint32_t number = 1; number <= count; ++number) {
     const uint64_t offset = (number - 1) * session->part_bytes;
     const uint64_t length = std::min(session->part_bytes, body.size - offset);
-    BALEEN_TRY(const io::PartDigests digests, ahead.of(offset));
-    if (const auto at = theirs.find(number);
-        at != theirs.end() && at->second.size == length && at->second.etag == io::to_hex(digests.md5)) {
-      parts.push_back(at->second);
-      if (options.on_progress) options.on_progress(offset + length);
-      continue;
+    if (const auto at = theirs.find(number); at != theirs.end() && at->second.size == length) {
+      BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length, io::Digests::kMd5));
+      if (at->second.etag == io::to_hex(digests.md5)) {
+        parts.push_back(at->second);
+        if (options.on_progress) options.on_progress(offset + length);
+        continue;
+      }
     }
-    auto part = put_part(key, body, options, *session, number, digests);
+    BALEEN_TRY(const io::PartDigests digests, ahead.of(offset));
+    auto part = put_part(key, body, options, *session, number, digests.sha256);
     if (!part) return give_up(std::move(part).error());
     parts.push_back(*std::move(part));
     if (options.on_progress) options.on_progress(offset + length);

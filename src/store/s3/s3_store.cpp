@@ -216,7 +216,7 @@ Result<io::HttpAnswer> S3Store::send_once_only(Request request, std::string_view
 }
 
 Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
-  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, io::Digests::kSha256AndMd5));
+  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, io::Digests::kBoth));
   Request request{.method = "PUT", .key = std::string(key)};
   request.payload_sha256 = io::to_hex(digests.sha256);
   describe(body, options, request);

@@ -83,7 +83,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   std::optional<Session> resumable(std::string_view key, const UploadBody& body, const std::string& text) const;
   Result<std::vector<Part>> list_parts(std::string_view key, const std::string& upload_id);
   Result<Part> put_part(std::string_view key, const UploadBody& body, const PutOptions& options, const Session& session,
-                        uint32_t number, const io::PartDigests& digests);
+                        uint32_t number, const io::Sha256& sha256);
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
@@ -105,6 +105,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   std::atomic<int64_t> skew_s_{INT64_MIN};  // INT64_MIN: no answer has told it
   std::atomic<bool> sign_with_their_clock_{false};
   std::atomic<bool> knows_no_conditions_{false};  // it has refused If-None-Match with 501
+  std::atomic<bool> wants_md5_{false};            // it has refused a part without Content-MD5
 };
 
 Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options);

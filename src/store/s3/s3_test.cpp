@@ -134,7 +134,7 @@ class S3 : public testing::Test {
 
   void SetUp() override {
     if (!server_) GTEST_SKIP() << "s3: " << absent_;
-    server_->control(R"({"faults":[],"deny":[],"lifetime":3600,"clock":0,"clear":true})");
+    server_->control(R"({"faults":[],"deny":[],"lifetime":3600,"clock":0,"locked":false,"clear":true})");
     for (const char* name :
          {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
           "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ENDPOINT_URL",
@@ -221,6 +221,15 @@ TEST_F(S3, AServerThatKnowsNoConditionsIsAskedWithout) {
   const std::string large = noise(17 << 20, 4);
   ASSERT_TRUE(another->put("unconditional/large", as_bytes(large), once));
   EXPECT_TRUE(another->get("unconditional/large").value_or("") == large);
+}
+
+TEST_F(S3, PartsHaveAnMd5WhereAnObjectLockAsksForIt) {
+  server_->control(R"({"locked":true,"clear":true})");
+  const auto store = open(with_keys());
+  const std::string large = noise(33 << 20, 4);
+  ASSERT_TRUE(store->put("locked/large", as_bytes(large), {}));
+  EXPECT_TRUE(store->get("locked/large").value_or("") == large);
+  EXPECT_EQ(server_->requests("partNumber="), 4U) << "three, of which the first twice";
 }
 
 TEST_F(S3, AnUploadGoesOnInAnotherProcess) {
