@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = ROOT / "build/release/bin"
 MINUTE = ["--since", "2026-01-01T00:04:00Z", "--until", "2026-01-01T00:05:00Z"]
 BEGIN_OF_BLOCK = ["--since", "2026-01-01T00:06:30Z", "--until", "2026-01-01T00:07:30Z"]  # streams have packets there
-NEEDLE = 'http and src.name == "shop-3-7" and response.status == 403'
+NEEDLE = 'http and src.name == "shop-3-7" and response.status == 404'
 
 
 class Slow:

@@ -150,9 +150,46 @@ Value RespReader::so_far() const {
   return f != nullptr ? Value::list({f->values, f->stored}) : Value();
 }
 
+/// A command as nearly all are, read in one go: a short array of bulk strings that is here whole. Its bytes, or 0 when
+/// it is anything else, which read() sees to token by token.
+size_t RespReader::whole_command(Bytes bytes) {
+  constexpr size_t kMost = 16;
+  struct {
+    size_t begin, size;
+  } pieces[kMost];
+  const uint8_t* b = bytes.data();
+  const size_t size = bytes.size();
+  size_t at = 1, content = 0;
+  int64_t n = 0, length = 0;
+  bool bad = false;
+  if (!read_number(b, size, at, n, bad) || bad || n <= 0 || n > static_cast<int64_t>(kMost)) return 0;
+  const size_t first = at;
+  for (int64_t i = 0; i < n; ++i) {
+    if (at == size || b[at++] != '$' || !read_number(b, size, at, length, bad) || bad) return 0;
+    if (length < 0 || length > static_cast<int64_t>(kWhole) || size - at < static_cast<size_t>(length) + 2) return 0;
+    pieces[i] = {at, static_cast<size_t>(length)};
+    content += pieces[i].size;
+    at += pieces[i].size + 2;
+    if (b[at - 2] != '\r' || b[at - 1] != '\n') return 0;
+  }
+  if (content > cap_) return 0;
+  const char* const kept = arena_->copy(as_text(bytes.subspan(first, at - first))).data();
+  auto* const values = static_cast<Value*>(arena_->allocate(static_cast<size_t>(n) * sizeof(Value), alignof(Value)));
+  for (int64_t i = 0; i < n; ++i)
+    new (values + i) Value(text_or_bytes({kept + (pieces[i].begin - first), pieces[i].size}));
+  type_ = '*';
+  count_ = static_cast<uint64_t>(n);
+  value_ = Value::list({values, static_cast<size_t>(n)});
+  return at;
+}
+
 RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
   const uint8_t* b = bytes.data();
   const size_t size = bytes.size();
+  if (command && phase_ == Phase::kHead && top_ == nullptr && size != 0 && b[0] == '*') {
+    used = whole_command(bytes);
+    if (used != 0) return {Got::kValue};
+  }
   size_t at = 0;
   const auto stop = [&](uint64_t want) -> Step {
     used = at;

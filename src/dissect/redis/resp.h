@@ -51,6 +51,7 @@ class RespReader {
 
  private:
   struct Frame;
+  size_t whole_command(Bytes bytes);
   enum class Phase : uint8_t { kHead, kBulk, kBody, kTail };
   void open(char type, int64_t n);
   void open_streamed(char type);
