@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Uploads of a spool beside `curl -T` of the same bytes to the same server, in the same minute.
 
-    bench/upload.py [sink] [gs] [s3] [--blocks 32] [--rounds 3] [--parallel 3]
+    bench/upload.py [sink] [s3sink] [gs] [s3] [--blocks 32] [--rounds 3] [--parallel 3]
 
-sink  a bucket server that throws away what comes, as fast as Python's sockets do; it speaks enough of Cloud Storage
-gs    firebase-tools' Cloud Storage emulator     s3  s3rver     (test/emulators)
+sink, s3sink  a bucket server that throws away what comes, as fast as Python's sockets do; it speaks enough of Cloud Storage, or of S3
+gs            firebase-tools' Cloud Storage emulator     s3  s3rver, which verifies signatures, in one thread     (test/emulators)
 
 Blocks are 64 MiB. The binary is build/release/bin/baleen, or --baleen. Rounds alternate; medians are printed: MB/s, CPU
 seconds per GB of ours (user and system), and our peak memory less that of a start with nothing to upload."""
@@ -93,9 +93,44 @@ class Sink(http.server.BaseHTTPRequestHandler):
         self.answer(200, json.dumps({"name": "x", "size": session[2], "crc32c": self.sums[session[1]]}).encode())
 
 
+class S3Sink(Sink):
+    """Objects and uploads by parts of S3, of which it knows the sizes only."""
+    sizes = {}
+
+    def do_HEAD(self):
+        size = self.sizes.get(self.path.partition("?")[0])
+        self.send_response(404 if size is None else 200)
+        self.send_header("Content-Length", str(size or 0))
+        self.end_headers()
+
+    def do_GET(self):
+        self.answer(404)
+
+    def do_POST(self):
+        self.swallow()
+        path, _, query = self.path.partition("?")
+        if "uploads" in query:
+            with self.lock:
+                self.sizes[path + "?parts"] = 0
+            return self.answer(200, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+        with self.lock:
+            self.sizes[path] = self.sizes.pop(path + "?parts")
+        self.answer(200, b"<CompleteMultipartUploadResult><ETag>&quot;e-1&quot;</ETag></CompleteMultipartUploadResult>")
+
+    def do_PUT(self):
+        path, _, query = self.path.partition("?")
+        size = int(self.headers.get("Content-Length", 0))
+        self.swallow()
+        with self.lock:
+            self.sizes[path + ("?parts" if "partNumber" in query else "")] = size + (self.sizes[path + "?parts"] if "partNumber" in query else 0)
+        self.answer(200, ETag='"e"')
+
+
 class SinkServer:
+    kind = Sink
+
     def __init__(self, scratch):
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.kind)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
         self.environment = {"STORAGE_EMULATOR_HOST": self.endpoint}
@@ -106,6 +141,20 @@ class SinkServer:
 
     def curl(self, files):
         return [w for f in files for w in ("-T", f, f"{self.endpoint}/{os.path.basename(f)}", "-o", "/dev/null")]
+
+
+class S3SinkServer(SinkServer):
+    kind = S3Sink
+
+    def __init__(self, scratch):
+        super().__init__(scratch)
+        secret = scratch / "secret"
+        secret.write_text("secret")
+        self.environment = {}
+        self.settings = [f"s3.endpoint={self.endpoint}", "s3.region=us-east-1", "s3.accessKey=key", f"s3.secretKeyFile={secret}"]
+
+    def url(self, n):
+        return f"s3://sink/{n}"
 
 
 def emulator(script, *arguments):
@@ -222,7 +271,7 @@ class Spool:
 
 
 def measure(kind, options, scratch):
-    server = {"sink": SinkServer, "gs": GcsServer, "s3": S3Server}[kind](scratch)
+    server = {"sink": SinkServer, "s3sink": S3SinkServer, "gs": GcsServer, "s3": S3Server}[kind](scratch)
     spool = Spool(scratch, options)
     _, _, idle_memory = spool.ours(server, server.url("nothing"), scratch / "idle")
     idle = statistics.median(spool.ours(server, server.url("nothing"), scratch / "idle")[0] for _ in range(5))
@@ -250,7 +299,7 @@ def measure(kind, options, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", default=["sink", "gs", "s3"])
+    parser.add_argument("kinds", nargs="*", default=["sink", "s3sink", "gs", "s3"])
     parser.add_argument("--blocks", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=3)

@@ -58,7 +58,10 @@ Result<OpenBody> open_body(const std::string& path) {
 uint64_t choose_part(uint64_t size, uint64_t wanted, uint64_t usual, uint64_t least, uint64_t most_parts) {
   constexpr uint64_t kUnit = 1 << 20;
   const uint64_t needed = (size + most_parts - 1) / most_parts;
-  const uint64_t part = std::max({wanted == 0 ? usual : wanted, least, needed});
+  const uint64_t most = std::max({wanted == 0 ? usual : wanted, least, needed});
+  // All alike: a last one that is small costs a request, too, and no part is ready while a large one is digested.
+  const uint64_t count = std::max<uint64_t>(1, (size + most - 1) / most);
+  const uint64_t part = std::max(least, (size + count - 1) / count);
   return (part + kUnit - 1) / kUnit * kUnit;
 }
 

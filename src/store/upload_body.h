@@ -55,8 +55,8 @@ Result<OpenBody> open_body(const std::string& path);
 /// A file's size and sum; when the sum is said, the file is not read for it.
 Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c);
 
-/// Bytes of a part: `wanted`, or `usual` when that is zero, at least `least`, and so many that the parts are at most
-/// `most_parts`; a multiple of 1 MiB unless there is one part only.
+/// Bytes of a part: at most `wanted`, or `usual` when that is zero, at least `least`, and so many that the parts are at
+/// most `most_parts`; whole MiB, and nearly the same for all parts.
 uint64_t choose_part(uint64_t size, uint64_t wanted, uint64_t usual, uint64_t least, uint64_t most_parts);
 
 }  // namespace baleen::store

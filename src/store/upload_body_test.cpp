@@ -45,6 +45,17 @@ TEST(UploadBody, DigestsAheadAreThoseOfEachPart) {
   }
 }
 
+TEST(UploadBody, PartsAreAlikeAndWithinTheirLimits) {
+  constexpr uint64_t kMiB = 1 << 20;
+  EXPECT_EQ(choose_part(65 * kMiB, 64 * kMiB, 16 * kMiB, 5 * kMiB, 10'000), 33 * kMiB);
+  EXPECT_EQ(choose_part(64 * kMiB, 64 * kMiB, 16 * kMiB, 5 * kMiB, 10'000), 64 * kMiB);
+  EXPECT_EQ(choose_part(100 * kMiB, 0, 16 * kMiB, 5 * kMiB, 10'000), 15 * kMiB) << "the store's choice";
+  EXPECT_EQ(choose_part(6 * kMiB, 5 * kMiB, 16 * kMiB, 5 * kMiB, 10'000), 5 * kMiB) << "no smaller than it takes";
+  EXPECT_EQ(choose_part(20'000 * kMiB, kMiB, 16 * kMiB, kMiB, 10'000), 2 * kMiB) << "no more than it takes";
+  EXPECT_EQ(choose_part(1, 0, 16 * kMiB, 5 * kMiB, 10'000), 5 * kMiB);
+  EXPECT_EQ(choose_part(0, 0, 16 * kMiB, kMiB, 10'000), kMiB);
+}
+
 TEST(UploadBody, PartsThatAreSkippedOrAskedForTwiceHaveTheirOwnDigests) {
   const std::string content = content_of(4 * kPart);
   const UploadBody body{as_bytes(content), -1, content.size(), 0};
