@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
 
 #include "base/arena.h"
 #include "item/row.h"
@@ -29,8 +30,6 @@ enum class Form : uint8_t {
   kStatusText,  // ... and as a text
 };
 
-constexpr size_t kProtocolColumns = 3;
-
 }  // namespace
 
 struct ColumnFilter::Field {
@@ -47,6 +46,12 @@ const Protocol* card_of(std::span<const Protocol* const> cards, std::string_view
   const auto found = std::find_if(cards.begin(), cards.end(), [&](const Protocol* card) {
     return item::short_name(*card) == short_name && card->abbreviation == abbreviation && card->version == version;
   });
+  return found == cards.end() ? nullptr : *found;
+}
+
+const Protocol* card_of(std::span<const Protocol* const> cards, std::string_view short_name) {
+  const auto found = std::find_if(cards.begin(), cards.end(),
+                                  [&](const Protocol* card) { return item::short_name(*card) == short_name; });
   return found == cards.end() ? nullptr : *found;
 }
 
@@ -146,7 +151,10 @@ std::optional<ColumnFilter> ColumnFilter::of(const kfl::Filter& filter, std::spa
   ColumnFilter out(filter, cards);
   out.columns_ = {"protocol", "protocol_abbr", "protocol_version"};
   for (const std::string& path : *asked) {
-    if (std::find(std::begin(kOfProtocol), std::end(kOfProtocol), path) != std::end(kOfProtocol)) continue;
+    if (std::find(std::begin(kOfProtocol), std::end(kOfProtocol), path) != std::end(kOfProtocol)) {
+      out.asks_for_card_ = out.asks_for_card_ || path == "protocol.version" || path == "protocol.abbr";
+      continue;
+    }
     const size_t known = out.fields_.size();
     for (const Field& field : kKnown) {
       if (path != field.path) continue;
@@ -158,18 +166,50 @@ std::optional<ColumnFilter> ColumnFilter::of(const kfl::Filter& filter, std::spa
   return out;
 }
 
+ColumnFilter ColumnFilter::for_protocols(const std::set<std::string>& protocols) const {
+  ColumnFilter out(filter_, cards_);
+  out.asks_for_card_ = asks_for_card_;
+  out.by_name_ = !asks_for_card_;
+  std::set<Status> statuses;
+  for (const std::string& protocol : protocols) {
+    const Protocol* first = nullptr;
+    for (const Protocol* card : cards_) {
+      if (item::short_name(*card) != protocol) continue;
+      statuses.insert(status_of(*card));
+      if (first == nullptr) first = card;
+      if (card->name != first->name || card->macro != first->macro || status_of(*card) != status_of(*first))
+        out.by_name_ = false;
+    }
+    if (first == nullptr) out.by_name_ = false;  // a version of ours to come has it
+  }
+  out.columns_ = {"protocol"};
+  if (!out.by_name_) out.columns_ = {"protocol", "protocol_abbr", "protocol_version"};
+  for (const Field* field : fields_) {
+    if (field->form == Form::kStatus && !statuses.contains(Status::kNumber) && !statuses.contains(Status::kUnknown))
+      continue;
+    if (field->form == Form::kStatusText && !statuses.contains(Status::kText)) continue;
+    out.fields_.push_back(field);
+    out.columns_.emplace_back(field->column);
+  }
+  return out;
+}
+
 ColumnFilter::Answer ColumnFilter::matches(std::span<const std::optional<std::string>> cells) const {
   if (cells.size() != columns_.size()) return Answer::kUnknown;
   const auto text = [&](size_t i) { return cells[i] ? std::string_view(*cells[i]) : std::string_view(); };
-  const Protocol* card = card_of(cards_, text(0), text(1), text(2));
-  if (card == nullptr) return Answer::kUnknown;
-  const Status status = status_of(*card);
+  const Protocol* const card = by_name_ ? card_of(cards_, text(0)) : card_of(cards_, text(0), text(1), text(2));
+  return card == nullptr ? Answer::kUnknown : matches(*card, cells.last(fields_.size()));
+}
+
+ColumnFilter::Answer ColumnFilter::matches(const Protocol& card,
+                                           std::span<const std::optional<std::string>> cells) const {
+  const Status status = status_of(card);
   Node root;
-  put_protocol(root, *card);
+  put_protocol(root, card);
   bool empty_or_missing = false;
   for (size_t i = 0; i < fields_.size(); ++i) {
     const Field& field = *fields_[i];
-    const auto& cell = cells[kProtocolColumns + i];
+    const auto& cell = cells[i];
     switch (field.form) {
       case Form::kStatus:
         if (status == Status::kUnknown) return Answer::kUnknown;

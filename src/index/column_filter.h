@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,8 +22,12 @@ class ColumnFilter {
   /// Nothing when the filter asks for what no column has. `cards`: the protocols that are known; they must outlive it.
   static std::optional<ColumnFilter> of(const kfl::Filter& filter, std::span<const item::Protocol* const> cards);
 
-  /// What it needs of a row; the first three tell its protocol (short name, abbreviation, version).
+  /// What it needs of a row. The first one tells its protocol (short name); unless by_name(), the second and third tell
+  /// which of its cards (abbreviation, version).
   const std::vector<std::string>& columns() const { return columns_; }
+  bool by_name() const { return by_name_; }
+  /// The same for rows of these protocols (short names) only, without columns that say nothing of theirs.
+  ColumnFilter for_protocols(const std::set<std::string>& protocols) const;
   /// `cells`: the row's columns as texts, nothing for NULL.
   Answer matches(std::span<const std::optional<std::string>> cells) const;
   /// The same for all items of a protocol (short name), when no more is needed than that.
@@ -30,12 +35,15 @@ class ColumnFilter {
 
  private:
   struct Field;
+  Answer matches(const item::Protocol& card, std::span<const std::optional<std::string>> cells) const;
   ColumnFilter(const kfl::Filter& filter, std::span<const item::Protocol* const> cards)
       : filter_(filter), cards_(cards) {}
   kfl::Filter filter_;
   std::span<const item::Protocol* const> cards_;
-  std::vector<const Field*> fields_;  // of the columns after the first three
+  std::vector<const Field*> fields_;  // of the columns after those of the protocol
   std::vector<std::string> columns_;
+  bool asks_for_card_ = false;  // for what the cards of one short name differ in
+  bool by_name_ = false;
 };
 
 }  // namespace baleen::index

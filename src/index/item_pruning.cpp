@@ -144,9 +144,10 @@ bool only_http(const RowGroup& group) {
 ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp until)
     : conjuncts_(kfl::pushdown(filter)), since_(since), until_(until) {
   const auto join = [](std::string& all, const std::string& text) { all += (all.empty() ? "" : " AND ") + text; };
-  const auto add = [&](const std::string& text) {
+  const auto add = [&](const std::string& text, std::vector<std::string> columns) {
     join(condition_, text);
-    join(column_condition_, text);
+    columns_.insert(columns_.end(), columns.begin(), columns.end());
+    parts_.push_back({text, std::move(columns)});
   };
   const bool all_http = std::any_of(conjuncts_.begin(), conjuncts_.end(), [](const kfl::Conjunct& c) {
     return c.column == "protocol.abbr" && c.op == Op::kEqual && c.text == "HTTP";
@@ -156,22 +157,30 @@ ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp u
     if (const char* sign = is_status(c) ? sign_of(c.op) : nullptr; sign != nullptr) {
       // Alone it lets DuckDB pass over the other columns of whole vectors.
       const std::string compared = fmt::format("status IS NULL OR status {} {}", sign, c.number);
-      add(all_http ? "(" + compared + ")" : fmt::format("(protocol <> 'http' OR {})", compared));
-      columns_.emplace_back("protocol");
-      columns_.emplace_back("status");
+      add(all_http ? "(" + compared + ")" : fmt::format("(protocol <> 'http' OR {})", compared),
+          {"protocol", "status"});
     }
     if (const char* column = text_column(c); column != nullptr) {
-      add(fmt::format("{} = {}", column, sql_text(c.text)));
-      columns_.emplace_back(column);
+      add(fmt::format("{} = {}", column, sql_text(c.text)), {column});
     } else if (stands_in_json(c)) {
       join(condition_, fmt::format("contains(json, {})", sql_text(c.text)));
     } else if (c.column == "protocol.abbr" && c.op == Op::kIn) {
       std::string any;
       for (const std::string& text : c.any_of) any += (any.empty() ? "" : ", ") + sql_text(text);
-      add(fmt::format("protocol_abbr IN ({})", any));
-      columns_.emplace_back("protocol_abbr");
+      add(fmt::format("protocol_abbr IN ({})", any), {"protocol_abbr"});
     }
   }
+}
+
+std::string ItemPruning::condition_on(std::span<const std::string> columns) const {
+  std::string out;
+  for (const Part& part : parts_) {
+    const bool all_there = std::all_of(part.columns.begin(), part.columns.end(), [&](const std::string& column) {
+      return std::find(columns.begin(), columns.end(), column) != columns.end();
+    });
+    if (all_there) out += (out.empty() ? "" : " AND ") + part.condition;
+  }
+  return out;
 }
 
 bool ItemPruning::may_match(const BlockRecord& block) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,14 +23,19 @@ class ItemPruning {
   const std::vector<std::string>& columns() const { return columns_; }
   /// SQL over the items' columns; empty when there is none.
   const std::string& condition() const { return condition_; }
-  /// The same without what asks for the item's JSON.
-  const std::string& column_condition() const { return column_condition_; }
+  /// What of it these columns can answer.
+  std::string condition_on(std::span<const std::string> columns) const;
 
  private:
   std::vector<kfl::Conjunct> conjuncts_;
   Timestamp since_, until_;
   std::vector<std::string> columns_;
-  std::string condition_, column_condition_;
+  std::string condition_;
+  struct Part {
+    std::string condition;
+    std::vector<std::string> columns;
+  };
+  std::vector<Part> parts_;  // of it, without what asks for the item's JSON
 };
 
 }  // namespace baleen::index

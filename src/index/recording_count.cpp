@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "base/arena.h"
@@ -37,13 +38,30 @@ std::string in_quotes(std::string_view text) {
 }
 
 /// SQL: the row is of a protocol of which it is not known whether its items match.
-std::string unknown_ones(const Tallies& tallies) {
+std::string unknown_ones(const Tallies& tallies, bool by_name) {
   std::string out;
   for (const auto& [protocol, tally] : tallies) {
     if (!tally.unknown) continue;
     const auto& [name, abbreviation, version] = protocol;
-    out += fmt::format("{}(protocol = {} AND protocol_abbr = {} AND protocol_version = {})", out.empty() ? "" : " OR ",
-                       in_quotes(name), in_quotes(abbreviation), in_quotes(version));
+    out += fmt::format("{}(protocol = {}", out.empty() ? "" : " OR ", in_quotes(name));
+    if (!by_name)
+      out +=
+          fmt::format(" AND protocol_abbr = {} AND protocol_version = {}", in_quotes(abbreviation), in_quotes(version));
+    out += ")";
+  }
+  return out;
+}
+
+/// Short names of all protocols that the blocks have items of; nothing when a record does not count all of its items.
+std::optional<std::set<std::string>> protocols_of(const std::vector<IndexedRecord>& blocks) {
+  std::set<std::string> out;
+  for (const IndexedRecord& block : blocks) {
+    uint64_t items = 0;
+    for (const auto& [protocol, n] : block.record.items_by_protocol) {
+      items += n;
+      out.insert(protocol);
+    }
+    if (items != block.record.items) return std::nullopt;
   }
   return out;
 }
@@ -71,13 +89,15 @@ class RecordingReader::Count {
       return std::move(counts_);
     }
     std::erase_if(blocks, [this](const IndexedRecord& block) { return ask_record(block.record); });
+    if (const auto protocols = protocols_of(blocks)) columns_ = columns_->for_protocols(*protocols);
     BALEEN_TRY_DO(ask_columns(blocks));
     for (const auto& [protocol, tally] : tallies_) {
       if (tally.unknown || tally.matches == 0) continue;
       counts_[std::get<0>(protocol)] += tally.matches;
       reader_.statistics_.matches += tally.matches;
     }
-    if (const std::string unknown = unknown_ones(tallies_); !unknown.empty()) BALEEN_TRY_DO(ask_items(blocks, unknown));
+    if (const std::string unknown = unknown_ones(tallies_, columns_->by_name()); !unknown.empty())
+      BALEEN_TRY_DO(ask_items(blocks, unknown));
     return std::move(counts_);
   }
 
@@ -132,12 +152,14 @@ class RecordingReader::Count {
     asked.files = std::move(files);
     asked.since_ns = to_ns(query_.since);
     asked.until_ns = to_ns(query_.until);
-    asked.condition = pruning_.column_condition();
+    asked.condition = pruning_.condition_on(columns_->columns());
     Tallies found;
     uint64_t rows = 0;
     BALEEN_TRY_DO(count_rows(asked, columns_->columns(), [&](auto values, uint64_t n) {
       rows += n;
-      Tally& tally = found[{values[0].value_or(""), values[1].value_or(""), values[2].value_or("")}];
+      ProtocolKey protocol{values[0].value_or(""), "", ""};
+      if (!columns_->by_name()) protocol = {values[0].value_or(""), values[1].value_or(""), values[2].value_or("")};
+      Tally& tally = found[protocol];
       const auto answer = columns_->matches(values);
       if (answer == ColumnFilter::Answer::kYes) tally.matches += n;
       tally.unknown = tally.unknown || answer == ColumnFilter::Answer::kUnknown;
@@ -169,7 +191,7 @@ class RecordingReader::Count {
   RecordingReader& reader_;
   const ReadQuery& query_;
   const ItemPruning pruning_;
-  const std::optional<ColumnFilter> columns_;
+  std::optional<ColumnFilter> columns_;
   Tallies tallies_;
   Counts counts_;
 };
