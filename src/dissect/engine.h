@@ -236,6 +236,7 @@ class Engine final : private Output {
   void on_tcp(const net::Packet& packet, const Slot& slot);
   bool is_reuse(const Flow& flow, int from, const net::TcpFields& tcp) const;
   void on_syn(Flow& flow, int from, const net::TcpFields& tcp);
+  bool end_syn_due(Flow& flow, int from, const net::TcpFields& tcp);
   void on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t seq, Timestamp time);
   void follow(Flow& flow, int from, const net::Decoded& d, uint32_t seq);
   bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);

@@ -212,6 +212,58 @@ TEST(Engine, pairs_answers_that_the_capture_has_before_their_questions) {
   }
 }
 
+/// TCP Fast Open: a question within the SYN, answered before the handshake is over (RFC 7413 4.2.2).
+Wire fast_open(size_t accepted) {
+  Wire wire;
+  const uint32_t syn = wire.seq(0);
+  wire.add(0, syn, 0, kSyn, kQuestion);
+  wire.miss(0, 1 + static_cast<uint32_t>(accepted));
+  wire.add(1, wire.seq(1), wire.seq(0), kSyn | kAck, "");
+  wire.miss(1, 1);
+  if (accepted != kQuestion.size()) wire.say(0, kQuestion.substr(accepted));  // the others are sent again
+  wire.say(1, kAnswer);
+  wire.say(0, kQuestion);
+  wire.say(1, kAnswer);
+  wire.fin(0);
+  wire.fin(1);
+  return wire;
+}
+
+TEST(Engine, reads_what_a_SYN_carries_whichever_side_the_capture_has_first) {
+  const std::vector<std::string> want(2, "http 32 43");
+  for (const size_t accepted : {kQuestion.size(), size_t{0}, size_t{7}}) {
+    const Wire wire = fast_open(accepted);
+    EXPECT_EQ(run(wire.packets).items, want) << accepted;
+    std::vector<net::OwnedPacket> late = wire.packets;
+    std::swap(late[0].bytes, late[1].bytes);
+    EXPECT_EQ(run(late).items, want) << accepted << ", the answer to the SYN first";
+    late = wire.packets;
+    std::stable_partition(late.begin(), late.end(), [](const net::OwnedPacket& p) { return p.bytes[29] == 1; });
+    for (size_t i = 0; i < late.size(); ++i) late[i].time = wire.packets[i].time;
+    const Told told = run(late);
+    EXPECT_EQ(told.items, want) << accepted << ", all of the server first";
+    EXPECT_EQ(told.client, wire.client());
+  }
+}
+
+TEST(Engine, does_not_wait_for_ever_for_a_SYN_that_was_answered) {
+  Wire wire;
+  wire.open();
+  for (int i = 0; i < 40; ++i) wire.say(1, kAnswer);
+  std::vector<net::OwnedPacket> servers = wire.packets;
+  std::erase_if(servers, [](const net::OwnedPacket& p) { return p.bytes[29] != 1; });
+  EngineCounters counters;
+  EXPECT_EQ(run(servers, options(), &counters).items, std::vector<std::string>(40, "http 0 43"));
+  EXPECT_EQ(counters.gaps, 0u) << "nothing that was acknowledged is missing but the SYN";
+  servers.resize(8);
+  Told told;
+  Engine engine(options(), told);
+  for (const net::OwnedPacket& p : servers) engine.on_packet(p.view());
+  EXPECT_TRUE(told.items.empty());
+  engine.advance(servers.back().time + std::chrono::seconds(2));
+  EXPECT_EQ(told.items.size(), 7u);
+}
+
 TEST(Engine, goes_by_acknowledgements_where_times_contradict_them) {
   // The probes hold back both sides of the first turn, and the answer's time is the earlier one.
   Wire wire;
