@@ -98,6 +98,7 @@ class Dissection final : public dissect::EngineObserver {
         {"holes in streams", c.gaps},
         {"bytes in holes", c.of(dissect::Counter::kGapBytes)},
         {"retransmitted bytes", c.tcp.retransmitted_bytes},
+        {"datagrams without their later fragments", c.lone_fragments},
         {"requests without response", c.of(dissect::Counter::kHalfRequests)},
         {"responses without request", c.of(dissect::Counter::kHalfResponses)},
         {"malformed messages", c.of(dissect::Counter::kMalformed)},

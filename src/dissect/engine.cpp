@@ -86,12 +86,45 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
   if (!waiters_.empty()) look_for_secrets();
+  sort(packet, slot);
+  if (slot.decoded.more_at != 0) take_subframes(packet, slot.decoded.more_at);
+}
+
+void Engine::sort(const net::Packet& packet, const Slot& slot) {
   if (slot.status != net::DecodeStatus::kTransport) return tell_loose(packet);
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
     case net::Transport::kUdp: on_udp(packet, slot); break;
     case net::Transport::kSctp: on_sctp(packet, slot); break;
     default: on_icmp(packet, slot); break;
+  }
+}
+
+/// The other frames that came in one transmission; a packet of the capture all the same.
+void Engine::take_subframes(const net::Packet& packet, size_t at) {
+  Slot slot;
+  while (at != 0) {
+    const net::Packet frame = net::next_subframe(packet, at);
+    prepare(frame, slot);
+    sort(frame, slot);
+  }
+}
+
+/// Datagrams whose first fragments are there, and the others not: a filter has left them out, which have no ports, or
+/// they were lost.
+void Engine::read_lone_fragments(bool all) {
+  if (decoder_.fragments().waiting() == 0 && !decoder_.fragments().has_retired()) return;
+  Slot slot{.status = net::DecodeStatus::kTransport, .decoded = {}, .key = {}, .hash = 0};
+  for (Timestamp time{}; decoder_.next_head(now_, all, slot.decoded, time);) {
+    ++counters_.lone_fragments;
+    slot.key = net::flow_key(slot.decoded.tuple);
+    slot.hash = table_.hash(slot.key.key);
+    Flow* flow = table_.find(slot.key.key, slot.hash);
+    if (flow == nullptr) flow = open(slot, Flow::List::kUdp, {.time = time});
+    touch_udp(*flow, std::max(flow->last, time));
+    flow_ = flow;
+    const net::Decoded& d = slot.decoded;
+    if (!d.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, d.payload, d.payload_missing, time);
   }
 }
 
@@ -107,6 +140,7 @@ void Engine::end_idle(Flow::List list, Duration idle, StreamEnd end) {
 void Engine::advance(Timestamp time) {
   if (time > now_) now_ = time;
   last_tick_ = now_;
+  read_lone_fragments(false);
   if (!waiters_.empty()) {
     look_for_secrets();
     give_up_secrets();
@@ -134,6 +168,7 @@ void Engine::advance(Timestamp time) {
 }
 
 void Engine::finish() {
+  read_lone_fragments(true);
   look_for_secrets();
   for (size_t list = 0; list < static_cast<size_t>(Flow::List::kCount); ++list) {
     while (Flow* flow = table_.oldest(static_cast<Flow::List>(list))) {

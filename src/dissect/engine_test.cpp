@@ -264,6 +264,72 @@ TEST(Engine, does_not_wait_for_ever_for_a_SYN_that_was_answered) {
   EXPECT_EQ(told.items.size(), 7u);
 }
 
+std::string dns_message(bool answers, int records) {
+  std::string out = std::string("\x12\x34", 2) + (answers ? "\x81\x80" : std::string("\1\0", 2)) +
+                    std::string("\0\1\0", 3) + static_cast<char>(records) + std::string(4, '\0') +
+                    std::string("\1a\1x\0\0\1\0\1", 9);
+  for (int i = 0; i < records; ++i) out += std::string("\xC0\x0C\0\1\0\1\0\0\0\x3C\0\4\1\2\3\4", 16);
+  return out;
+}
+
+/// Only the first fragment of an answer is there: a filter by ports leaves the others out.
+TEST(Engine, reads_a_first_fragment_whose_others_never_come) {
+  const std::string query = dns_message(false, 0), answer = dns_message(true, 60);
+  const std::string datagram = net::udp_datagram(53, 4242, answer);
+  const net::OwnedPacket asks{
+      timestamp_from_ns(1'700'000'000'000'000'000),
+      net::ethernet_frame(0x0800, net::ipv4_packet("10.0.0.9", "10.0.0.1", 17, net::udp_datagram(4242, 53, query)))};
+  const auto fragment = [&](size_t at, size_t size) {
+    const bool more = at + size < datagram.size();
+    return net::OwnedPacket{
+        asks.time + std::chrono::milliseconds(1),
+        net::ethernet_frame(0x0800, net::ipv4_packet("10.0.0.1", "10.0.0.9", 17, datagram.substr(at, size),
+                                                     static_cast<uint16_t>(at / 8 | (more ? 0x2000 : 0))))};
+  };
+  const auto first = fragment(0, 480), last = fragment(480, 10000);
+  const std::string whole = "dns " + std::to_string(query.size()) + " " + std::to_string(answer.size());
+  EngineCounters counters;
+  EXPECT_EQ(run({asks, first, last}, options(), &counters).items, std::vector<std::string>{whole});
+  EXPECT_EQ(counters.lone_fragments, 0u);
+  EXPECT_EQ(run({asks, first}, options(), &counters).items.size(), 1u);
+  EXPECT_EQ(run({asks, first}, options()).responses, 1);
+  EXPECT_EQ(counters.lone_fragments, 1u);
+  EXPECT_EQ(counters.udp_packets, 1u) << "it was counted when it came";
+  EXPECT_TRUE(run({last}, options(), &counters).items.empty());
+
+  // Live: while its question still waits.
+  Told told;
+  Engine engine(options(), told);
+  engine.on_packet(asks.view());
+  engine.on_packet(first.view());
+  for (int s = 1; s <= 7; ++s) engine.advance(asks.time + std::chrono::seconds(s));
+  ASSERT_EQ(told.items.size(), 1u);
+  EXPECT_EQ(told.requests, 1);
+  EXPECT_EQ(told.responses, 1);
+}
+
+/// IEEE 802.11: an access point sends several frames at once.
+TEST(Engine, reads_all_frames_of_a_transmission) {
+  const auto frame = [](std::string_view src, std::string_view dst, uint16_t from, uint16_t to,
+                        const std::string& dns) {
+    const std::string body =
+        std::string("\xAA\xAA\3\0\0\0\x08\0", 8) + net::ipv4_packet(src, dst, 17, net::udp_datagram(from, to, dns));
+    std::string out = std::string(12, '\4') + net::be16_text(static_cast<uint16_t>(body.size())) + body;
+    return out + std::string((4 - out.size() % 4) % 4, '\0');
+  };
+  const std::string head = "\x88\2" + std::string(2, '\0') + std::string(18, '\2') + std::string("\0\0\x80\0", 4);
+  const net::OwnedPacket packet{timestamp_from_ns(1'700'000'000'000'000'000),
+                                head + frame("10.0.0.9", "10.0.0.1", 4242, 53, dns_message(false, 0)) +
+                                    frame("10.0.0.8", "10.0.0.1", 4242, 53, dns_message(false, 0)) +
+                                    frame("10.0.0.1", "10.0.0.9", 53, 4242, dns_message(true, 1)),
+                                0, static_cast<net::LinkType>(105)};
+  EngineCounters counters;
+  const Told told = run({packet}, options(), &counters);
+  EXPECT_EQ(told.items, (std::vector<std::string>{"dns 21 37", "dns 21 0"}));
+  EXPECT_EQ(counters.packets, 1u);
+  EXPECT_EQ(counters.udp_packets, 3u);
+}
+
 TEST(Engine, goes_by_acknowledgements_where_times_contradict_them) {
   // The probes hold back both sides of the first turn, and the answer's time is the earlier one.
   Wire wire;

@@ -93,6 +93,9 @@ void add_dissect(std::vector<Metric>& m) {
   m.push_back(one("baleen_dissect_sampled_out_streams_total", counter, "Streams left out by sampling",
                   VALUE(s.engine.sampled_out)));
   m.push_back(one("baleen_dissect_gaps_total", counter, "Holes in streams that were given up", VALUE(s.engine.gaps)));
+  m.push_back(one("baleen_dissect_lone_fragments_total", counter,
+                  "Datagrams that were read by their first fragments, as the others did not come",
+                  VALUE(s.engine.lone_fragments)));
   struct Row {
     Counter which;
     const char *name, *help;
