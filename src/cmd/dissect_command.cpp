@@ -103,6 +103,7 @@ class Dissection final : public dissect::EngineObserver {
         {"responses without request", c.of(dissect::Counter::kHalfResponses)},
         {"malformed messages", c.of(dissect::Counter::kMalformed)},
         {"messages beyond the limit", c.of(dissect::Counter::kMessageTooLong)},
+        {"questions and messages forgotten for later ones", c.of(dissect::Counter::kForgotten)},
         {"bodies cut at the limit", c.of(dissect::Counter::kBodyCapped)},
         {"TLS records decrypted", c.of(dissect::Counter::kDecrypted)},
         {"TLS records that stayed closed", c.of(dissect::Counter::kUndecryptable)},

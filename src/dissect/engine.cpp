@@ -333,11 +333,12 @@ Flow* Engine::meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time,
   const Meeting meeting =
       entry.meeting(d.tuple, {Direction::kToServer, d.payload, time, true, true, d.payload_missing});
   if (meeting.key.empty()) return nullptr;
+  const Timestamp since = time - options_.settings.answer_timeout;
   if (meeting.asks) {
-    meetings_.note(meeting.key, {slot.key.key, slot.key.from_low, time});
+    count(Counter::kForgotten, meetings_.note(meeting.key, {slot.key.key, slot.key.from_low, time}, since));
     return nullptr;
   }
-  const Meetings::Place* const place = meetings_.find(meeting.key, time - options_.settings.answer_timeout);
+  const Meetings::Place* const place = meetings_.find(meeting.key, since);
   if (place == nullptr) return nullptr;
   from = place->from_low ? 1 : 0;
   Flow* const flow = table_.find(place->flow, table_.hash(place->flow));
