@@ -115,7 +115,8 @@ Step Dns::dissect(const Input& in, Output& out) {
 }
 
 void Dns::message(const Input& in, Bytes message, uint64_t wire_size, Output& out) {
-  const Shape shape = survey(message);
+  Shape shape = survey(message);
+  shape.cut = !shape.whole && in.missing != 0;
   // One whose first question can be read still says whose question or answer it is.
   if ((!shape.question_ok && shape.questions == 0) || shape.netbios) return out.count(Counter::kMalformed);
   if (const item::Protocol* card = multicast_card(out)) return single(*card, in, message, shape, wire_size, out);

@@ -155,6 +155,21 @@ std::vector<Row> datagrams() {
 
 TEST(Dns, Datagrams) { check_datagrams<Dns>(datagrams()); }
 
+TEST(Dns, says_what_was_not_captured_whole) {
+  const std::string whole = tell(1, "a.x", 1, {record(1, unhex("01020304")), record(1, unhex("01020305"))});
+  for (const size_t lost : {0u, 1u, 20u}) {
+    Collected out;
+    Dns dns;
+    const std::string there = whole.substr(0, whole.size() - lost);
+    dns.dissect({Direction::kToClient, as_bytes(there), Timestamp{}, true, true, static_cast<uint32_t>(lost)}, out);
+    dns.close(false, out);
+    ASSERT_EQ(out.items.size(), 1u);
+    EXPECT_EQ(out.items[0].find(R"("truncated":true)") != std::string::npos, lost != 0) << out.items[0];
+    EXPECT_EQ(out.items[0].find("1.2.3.5") != std::string::npos, lost == 0) << out.items[0];
+    EXPECT_EQ(out.counted(Counter::kMalformed), 0u);
+  }
+}
+
 std::vector<Row> streams() {
   const std::string soa = record(6, name("ns") + name("me") + be(1, 4) + be(2, 4) + be(3, 4) + be(4, 4) + be(5, 4));
   const std::string a = record(1, unhex("01020304"));
