@@ -20,6 +20,12 @@ constexpr Duration kListing = std::chrono::milliseconds(250);
 constexpr size_t kDecodeAhead = 8, kFetchAhead = 4;  // packets of a batch, before their turn
 constexpr size_t kReadAhead = 8;                     // ... before they are decoded
 
+/// The packet without what stands from `at` on: other frames.
+net::Packet before(net::Packet packet, size_t at) {
+  packet.bytes = packet.bytes.first(at);
+  return packet;
+}
+
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, EngineObserver& observer)
@@ -48,14 +54,24 @@ Engine::~Engine() { finish(); }
 void Engine::on_packet(const net::Packet& packet) {
   Slot& slot = slots_[0];
   prepare(packet, slot);
-  take(packet, slot);
+  if (slot.decoded.more_at == 0) return take(packet, slot);
+  take(before(packet, slot.decoded.more_at), slot);
+  take_subframes(packet, slot.decoded.more_at);
 }
 
 void Engine::on_batch(std::span<const net::Packet> packets) {
   const auto slot = [&](size_t i) -> Slot& { return slots_[i % slots_.size()]; };
   size_t done = 0;
   const auto take_until = [&](size_t end) {
-    for (; done < end; ++done) take(packets[done], slot(done));
+    for (; done < end; ++done) {
+      const size_t at = slot(done).decoded.more_at;
+      if (at == 0) {
+        take(packets[done], slot(done));
+      } else {
+        take(before(packets[done], at), slot(done));
+        take_subframes(packets[done], at);
+      }
+    }
   };
   for (size_t i = 0; i < packets.size(); ++i) {
     if (i + kReadAhead < packets.size()) {  // headers lie in two lines
@@ -65,7 +81,8 @@ void Engine::on_batch(std::span<const net::Packet> packets) {
     }
     prepare(packets[i], slot(i));
     table_.prefetch_bucket(slot(i).hash);
-    if (slot(i).decoded.defragmented) take_until(i + 1);  // its bytes are the defragmenter's until the next packet
+    // Its bytes are the defragmenter's until the next packet, as may be those of the other frames in it.
+    if (slot(i).decoded.defragmented || slot(i).decoded.more_at != 0) take_until(i + 1);
     if (i >= kFetchAhead && i - kFetchAhead >= done) table_.prefetch_flow(slot(i - kFetchAhead).hash);
     if (i >= kDecodeAhead) take_until(i - kDecodeAhead + 1);
   }
@@ -86,11 +103,6 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
   if (!waiters_.empty()) look_for_secrets();
-  sort(packet, slot);
-  if (slot.decoded.more_at != 0) take_subframes(packet, slot.decoded.more_at);
-}
-
-void Engine::sort(const net::Packet& packet, const Slot& slot) {
   if (slot.status != net::DecodeStatus::kTransport) return tell_loose(packet);
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
@@ -100,14 +112,18 @@ void Engine::sort(const net::Packet& packet, const Slot& slot) {
   }
 }
 
-/// The other frames that came in one transmission; a packet of the capture all the same.
+/// The other frames that came in one transmission: all of them are one packet of the capture. Each is told alone, so
+/// that what is kept of a stream has nothing of others.
 void Engine::take_subframes(const net::Packet& packet, size_t at) {
   Slot slot;
+  const uint64_t bytes = counters_.bytes - at + packet.bytes.size();
   while (at != 0) {
     const net::Packet frame = net::next_subframe(packet, at);
     prepare(frame, slot);
-    sort(frame, slot);
+    take(frame, slot);
+    --counters_.packets;
   }
+  counters_.bytes = bytes;
 }
 
 /// Datagrams whose first fragments are there, and the others not: a filter has left them out, which have no ports, or

@@ -151,7 +151,6 @@ class Engine final : private Output {
   // engine.cpp: packets, flows, time
   void prepare(const net::Packet& packet, Slot& slot);
   void take(const net::Packet& packet, const Slot& slot);
-  void sort(const net::Packet& packet, const Slot& slot);
   void take_subframes(const net::Packet& packet, size_t at);
   void read_lone_fragments(bool all);
   void on_udp(const net::Packet& packet, const Slot& slot);
@@ -240,7 +239,7 @@ class Engine final : private Output {
   void on_tcp(const net::Packet& packet, const Slot& slot);
   bool is_reuse(const Flow& flow, int from, const net::TcpFields& tcp) const;
   void on_syn(Flow& flow, int from, const net::TcpFields& tcp);
-  bool end_syn_due(Flow& flow, int from, const net::TcpFields& tcp);
+  void end_syn_due(Flow& flow, int from, const net::Decoded& d);
   void on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t seq, Timestamp time);
   void follow(Flow& flow, int from, const net::Decoded& d, uint32_t seq);
   bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);

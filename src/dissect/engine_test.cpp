@@ -308,6 +308,31 @@ TEST(Engine, reads_a_first_fragment_whose_others_never_come) {
   EXPECT_EQ(told.responses, 1);
 }
 
+/// The lone fragment's time is over just when another datagram has become whole: each keeps its bytes.
+TEST(Engine, reads_a_lone_fragment_beside_a_whole_datagram) {
+  const auto fragment = [](uint16_t id, int64_t ms, const std::string& datagram, size_t at, size_t size) {
+    const bool more = at + size < datagram.size();
+    return net::OwnedPacket{
+        timestamp_from_ns(1'700'000'000'000'000'000 + ms * 1'000'000),
+        net::ethernet_frame(0x0800, net::ipv4_packet("10.0.0.1", "10.0.0.9", 17, datagram.substr(at, size),
+                                                     static_cast<uint16_t>(at / 8 | (more ? 0x2000 : 0)), id))};
+  };
+  const std::string lone = net::udp_datagram(53, 4242, dns_message(true, 60)),
+                    whole = net::udp_datagram(53, 4243, dns_message(true, 40));
+  const std::vector<net::OwnedPacket> packets = {fragment(1, 0, lone, 0, 480), fragment(2, 7990, whole, 0, 320),
+                                                 fragment(2, 8000, whole, 320, 9000)};
+  std::vector<net::Packet> batch;
+  for (const net::OwnedPacket& p : packets) batch.push_back(p.view());
+  Told told;
+  Engine engine(options(), told);
+  engine.on_batch(batch);
+  engine.finish();
+  std::vector<std::string> items = told.items;
+  std::ranges::sort(items);
+  EXPECT_EQ(items, (std::vector<std::string>{"dns 0 472", "dns 0 661"}));
+  EXPECT_EQ(engine.counters().of(Counter::kMalformed), 0u);
+}
+
 /// IEEE 802.11: an access point sends several frames at once.
 TEST(Engine, reads_all_frames_of_a_transmission) {
   const auto frame = [](std::string_view src, std::string_view dst, uint16_t from, uint16_t to,
@@ -327,7 +352,23 @@ TEST(Engine, reads_all_frames_of_a_transmission) {
   const Told told = run({packet}, options(), &counters);
   EXPECT_EQ(told.items, (std::vector<std::string>{"dns 21 37", "dns 21 0"}));
   EXPECT_EQ(counters.packets, 1u);
+  EXPECT_EQ(counters.bytes, packet.bytes.size());
   EXPECT_EQ(counters.udp_packets, 3u);
+
+  // What is told of it, and kept, has every frame once.
+  struct Keeper final : EngineObserver {
+    std::vector<net::OwnedPacket> packets;
+    void on_item(item::ItemRef) override {}
+    void on_packet(StreamRef, const net::Packet& p, const net::Decoded&) override {
+      packets.push_back({p.time, std::string(as_text(p.bytes)), p.wire_length, p.link});
+    }
+  } keeper;
+  EngineOptions keeping = options();
+  keeping.tell_packets = true;
+  Engine engine(keeping, keeper);
+  engine.on_packet(packet.view());
+  EXPECT_EQ(keeper.packets.size(), 3u);
+  EXPECT_EQ(run(keeper.packets).items, told.items);
 }
 
 TEST(Engine, goes_by_acknowledgements_where_times_contradict_them) {

@@ -59,7 +59,7 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   if (flow->closed) return;
 
   const bool syn = (tcp.flags & net::tcp_flag::kSyn) != 0, rst = (tcp.flags & net::tcp_flag::kRst) != 0;
-  const bool was_due = flow->half[from].syn_due && end_syn_due(*flow, from, tcp);
+  if (flow->half[from].syn_due) end_syn_due(*flow, from, d);
   if (syn) on_syn(*flow, from, tcp);
   if ((tcp.flags & net::tcp_flag::kAck) != 0 && !rst) {
     Half& peer = flow->half[1 - from];
@@ -68,7 +68,6 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   }
   if (!d.payload.empty() || d.payload_missing != 0 || (tcp.flags & net::tcp_flag::kFin) != 0)
     on_segment(*flow, from, d, tcp.seq + (syn ? 1 : 0), packet.time);
-  if (was_due && flow->blocked != 2) deliver(*flow);
   if (is_waiting(*flow)) check_waiting(*flow, packet.time);
   if (rst) return on_reset(*flow, from, tcp);
   check_ends(*flow);
@@ -104,13 +103,13 @@ void Engine::on_syn(Flow& flow, int from, const net::TcpFields& tcp) {
 }
 
 /// The SYN that was answered before it was there has come, and its bytes, if it has any, are the first; or another
-/// packet of its sender, and it will not come. Returns true: it is due no longer.
-bool Engine::end_syn_due(Flow& flow, int from, const net::TcpFields& tcp) {
+/// packet of its sender, and it will not come. What waited for it goes on, behind the bytes of this packet.
+void Engine::end_syn_due(Flow& flow, int from, const net::Decoded& d) {
   Half& half = flow.half[from];
   half.syn_due = false;
-  const bool syn = (tcp.flags & (net::tcp_flag::kSyn | net::tcp_flag::kAck)) == net::tcp_flag::kSyn;
-  if (syn && half.tcp.next() - (tcp.seq + 1) < kJoinWindow) half.tcp.start(tcp.seq + 1);
-  return true;
+  const bool syn = (d.tcp.flags & (net::tcp_flag::kSyn | net::tcp_flag::kAck)) == net::tcp_flag::kSyn;
+  if (syn && half.tcp.next() - (d.tcp.seq + 1) < kJoinWindow) half.tcp.start(d.tcp.seq + 1);
+  if (d.payload.empty() && flow.blocked != 2) deliver(flow);
 }
 
 /// Of a flow that nobody reads only the numbers are followed, so that its end is seen.

@@ -44,6 +44,7 @@ class Chain {
 
   /// The datagram whose first bytes these are, all that came of it in pieces.
   DecodeStatus run_head(const Defragmenter::Head& head) {
+    is_head_ = true;
     wire_ = UINT16_MAX;  // its transport's header says more
     out_.vlan = head.vlan;
     set_ip(head.key.src, head.key.dst);
@@ -321,6 +322,7 @@ class Chain {
   }
 
   DecodeStatus defragment(const FragmentKey& key, const FragmentPiece& piece) {
+    if (is_head_) return DecodeStatus::kFragment;  // within a tunnel; a whole datagram may be in somebody's hands
     if (wire_ > at_.size())  // not captured whole: of no use to the others, but the first of them says what it is
       return piece.offset == 0 ? ip_payload(piece.next_header) : DecodeStatus::kCutIp;
     Defragmenter::Whole whole;
@@ -625,6 +627,7 @@ class Chain {
   uint64_t wire_ = 0;
   Layer layer_ = Layer::kEthernet;
   uint16_t type_ = 0;
+  bool is_head_ = false;
 };
 
 }  // namespace

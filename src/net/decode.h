@@ -85,7 +85,8 @@ class Decoder {
 
   DecodeStatus decode(const Packet& packet, Decoded& out);
   /// A datagram of UDP of which the first piece came, and not all others in time (`all`: nothing more will come), as
-  /// far as it is there; `time` is that of its first packet. False when there is none. Views as of a whole one.
+  /// far as it is there; `time` is that of its first packet. False when there is none. Its views are valid
+  /// until the next call, and those of decode() stay so.
   bool next_head(Timestamp now, bool all, Decoded& out, Timestamp& time);
 
   uint64_t count(DecodeStatus status) const { return counts_[static_cast<size_t>(status)]; }

@@ -133,9 +133,9 @@ bool Defragmenter::take_head(Timestamp now, bool all, Head& head) {
     if (d == nullptr || !(all || now - d->first >= limits_.head_wait)) return false;
     retire(*d);
   }
-  const Retired& kept = retired_.front();
-  whole_.assign(kept.datagram.bytes.begin(), kept.datagram.bytes.end());
-  head = {kept.key, whole_, kept.datagram.next_header, kept.datagram.vlan, kept.datagram.first};
+  Retired& kept = retired_.front();
+  head_.swap(kept.datagram.bytes);
+  head = {kept.key, head_, kept.datagram.next_header, kept.datagram.vlan, kept.datagram.first};
   retired_.pop_front();
   ++counters_.heads;
   return true;

@@ -60,7 +60,7 @@ class Defragmenter {
   /// The first bytes of a datagram that did not become whole.
   struct Head {
     FragmentKey key;
-    Bytes bytes;  // valid until the next add() or take_head()
+    Bytes bytes;  // valid until the next take_head()
     uint8_t next_header = 0;
     uint16_t vlan = 0;
     Timestamp time{};
@@ -116,7 +116,7 @@ class Defragmenter {
   Datagram* newest_ = nullptr;
   size_t bytes_ = 0;
   FragmentCounters counters_;
-  std::vector<uint8_t> whole_;
+  std::vector<uint8_t> whole_, head_;
 };
 
 }  // namespace baleen::net
