@@ -63,15 +63,7 @@ void Engine::on_batch(std::span<const net::Packet> packets) {
   const auto slot = [&](size_t i) -> Slot& { return slots_[i % slots_.size()]; };
   size_t done = 0;
   const auto take_until = [&](size_t end) {
-    for (; done < end; ++done) {
-      const size_t at = slot(done).decoded.more_at;
-      if (at == 0) {
-        take(packets[done], slot(done));
-      } else {
-        take(before(packets[done], at), slot(done));
-        take_subframes(packets[done], at);
-      }
-    }
+    for (; done < end; ++done) take(packets[done], slot(done));
   };
   for (size_t i = 0; i < packets.size(); ++i) {
     if (i + kReadAhead < packets.size()) {  // headers lie in two lines
@@ -81,8 +73,14 @@ void Engine::on_batch(std::span<const net::Packet> packets) {
     }
     prepare(packets[i], slot(i));
     table_.prefetch_bucket(slot(i).hash);
-    // Its bytes are the defragmenter's until the next packet, as may be those of the other frames in it.
-    if (slot(i).decoded.defragmented || slot(i).decoded.more_at != 0) take_until(i + 1);
+    // Its bytes are the defragmenter's until the next packet; so may be those of the other frames in it.
+    if (slot(i).decoded.defragmented) take_until(i + 1);
+    if (const size_t at = slot(i).decoded.more_at; at != 0) {
+      take_until(i);
+      take(before(packets[i], at), slot(i));
+      take_subframes(packets[i], at);
+      done = i + 1;
+    }
     if (i >= kFetchAhead && i - kFetchAhead >= done) table_.prefetch_flow(slot(i - kFetchAhead).hash);
     if (i >= kDecodeAhead) take_until(i - kDecodeAhead + 1);
   }
