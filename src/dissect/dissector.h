@@ -102,6 +102,7 @@ enum class Counter : uint8_t {
   kEvictedItems,
   kDecrypted,
   kUndecryptable,
+  kForgotten,  // notes that made room for later ones while something could still refer to them
   kCount
 };
 

@@ -20,6 +20,12 @@ constexpr Duration kListing = std::chrono::milliseconds(250);
 constexpr size_t kDecodeAhead = 8, kFetchAhead = 4;  // packets of a batch, before their turn
 constexpr size_t kReadAhead = 8;                     // ... before they are decoded
 
+/// The packet without what stands from `at` on: other frames.
+net::Packet before(net::Packet packet, size_t at) {
+  packet.bytes = packet.bytes.first(at);
+  return packet;
+}
+
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, EngineObserver& observer)
@@ -48,7 +54,9 @@ Engine::~Engine() { finish(); }
 void Engine::on_packet(const net::Packet& packet) {
   Slot& slot = slots_[0];
   prepare(packet, slot);
-  take(packet, slot);
+  if (slot.decoded.more_at == 0) return take(packet, slot);
+  take(before(packet, slot.decoded.more_at), slot);
+  take_subframes(packet, slot.decoded.more_at);
 }
 
 void Engine::on_batch(std::span<const net::Packet> packets) {
@@ -65,7 +73,14 @@ void Engine::on_batch(std::span<const net::Packet> packets) {
     }
     prepare(packets[i], slot(i));
     table_.prefetch_bucket(slot(i).hash);
-    if (slot(i).decoded.defragmented) take_until(i + 1);  // its bytes are the defragmenter's until the next packet
+    // Its bytes are the defragmenter's until the next packet; so may be those of the other frames in it.
+    if (slot(i).decoded.defragmented) take_until(i + 1);
+    if (const size_t at = slot(i).decoded.more_at; at != 0) {
+      take_until(i);
+      take(before(packets[i], at), slot(i));
+      take_subframes(packets[i], at);
+      done = i + 1;
+    }
     if (i >= kFetchAhead && i - kFetchAhead >= done) table_.prefetch_flow(slot(i - kFetchAhead).hash);
     if (i >= kDecodeAhead) take_until(i - kDecodeAhead + 1);
   }
@@ -95,6 +110,38 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   }
 }
 
+/// The other frames that came in one transmission: all of them are one packet of the capture. Each is told alone, so
+/// that what is kept of a stream has nothing of others.
+void Engine::take_subframes(const net::Packet& packet, size_t at) {
+  Slot slot;
+  const uint64_t bytes = counters_.bytes - at + packet.bytes.size();
+  while (at != 0) {
+    const net::Packet frame = net::next_subframe(packet, at);
+    prepare(frame, slot);
+    take(frame, slot);
+    --counters_.packets;
+  }
+  counters_.bytes = bytes;
+}
+
+/// Datagrams whose first fragments are there, and the others not: a filter has left them out, which have no ports, or
+/// they were lost.
+void Engine::read_lone_fragments(bool all) {
+  if (decoder_.fragments().waiting() == 0 && !decoder_.fragments().has_retired()) return;
+  Slot slot{.status = net::DecodeStatus::kTransport, .decoded = {}, .key = {}, .hash = 0};
+  for (Timestamp time{}; decoder_.next_head(now_, all, slot.decoded, time);) {
+    ++counters_.lone_fragments;
+    slot.key = net::flow_key(slot.decoded.tuple);
+    slot.hash = table_.hash(slot.key.key);
+    Flow* flow = table_.find(slot.key.key, slot.hash);
+    if (flow == nullptr) flow = open(slot, Flow::List::kUdp, {.time = time});
+    touch_udp(*flow, std::max(flow->last, time));
+    flow_ = flow;
+    const net::Decoded& d = slot.decoded;
+    if (!d.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, d.payload, d.payload_missing, time);
+  }
+}
+
 // ---- time ----
 
 void Engine::end_idle(Flow::List list, Duration idle, StreamEnd end) {
@@ -107,6 +154,7 @@ void Engine::end_idle(Flow::List list, Duration idle, StreamEnd end) {
 void Engine::advance(Timestamp time) {
   if (time > now_) now_ = time;
   last_tick_ = now_;
+  read_lone_fragments(false);
   if (!waiters_.empty()) {
     look_for_secrets();
     give_up_secrets();
@@ -134,6 +182,7 @@ void Engine::advance(Timestamp time) {
 }
 
 void Engine::finish() {
+  read_lone_fragments(true);
   look_for_secrets();
   for (size_t list = 0; list < static_cast<size_t>(Flow::List::kCount); ++list) {
     while (Flow* flow = table_.oldest(static_cast<Flow::List>(list))) {
@@ -298,11 +347,12 @@ Flow* Engine::meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time,
   const Meeting meeting =
       entry.meeting(d.tuple, {Direction::kToServer, d.payload, time, true, true, d.payload_missing});
   if (meeting.key.empty()) return nullptr;
+  const Timestamp since = time - options_.settings.answer_timeout;
   if (meeting.asks) {
-    meetings_.note(meeting.key, {slot.key.key, slot.key.from_low, time});
+    count(Counter::kForgotten, meetings_.note(meeting.key, {slot.key.key, slot.key.from_low, time}, since));
     return nullptr;
   }
-  const Meetings::Place* const place = meetings_.find(meeting.key, time - options_.settings.answer_timeout);
+  const Meetings::Place* const place = meetings_.find(meeting.key, since);
   if (place == nullptr) return nullptr;
   from = place->from_low ? 1 : 0;
   Flow* const flow = table_.find(place->flow, table_.hash(place->flow));

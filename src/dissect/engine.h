@@ -87,6 +87,7 @@ struct EngineCounters {
   uint64_t read_bytes = 0;        // of streams, that dissectors have taken
   uint64_t unread_bytes = 0;      // of streams, delivered and looked at by no dissector: what they hold is not known
   uint64_t inner_streams = 0;     // conversations inside TLS
+  uint64_t lone_fragments = 0;    // first ones whose others never came, read as far as they go
   net::TcpCounters tcp;
   net::SctpCounters sctp;
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> dissect{};
@@ -150,6 +151,8 @@ class Engine final : private Output {
   // engine.cpp: packets, flows, time
   void prepare(const net::Packet& packet, Slot& slot);
   void take(const net::Packet& packet, const Slot& slot);
+  void take_subframes(const net::Packet& packet, size_t at);
+  void read_lone_fragments(bool all);
   void on_udp(const net::Packet& packet, const Slot& slot);
   void touch_udp(Flow& flow, Timestamp time);
   Flow* meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time, int& from);
@@ -236,6 +239,7 @@ class Engine final : private Output {
   void on_tcp(const net::Packet& packet, const Slot& slot);
   bool is_reuse(const Flow& flow, int from, const net::TcpFields& tcp) const;
   void on_syn(Flow& flow, int from, const net::TcpFields& tcp);
+  void end_syn_due(Flow& flow, int from, const net::Decoded& d);
   void on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t seq, Timestamp time);
   void follow(Flow& flow, int from, const net::Decoded& d, uint32_t seq);
   bool on_track(Flow& flow, int from, uint32_t seq, uint32_t end);

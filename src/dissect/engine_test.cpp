@@ -212,6 +212,165 @@ TEST(Engine, pairs_answers_that_the_capture_has_before_their_questions) {
   }
 }
 
+/// TCP Fast Open: a question within the SYN, answered before the handshake is over (RFC 7413 4.2.2).
+Wire fast_open(size_t accepted) {
+  Wire wire;
+  const uint32_t syn = wire.seq(0);
+  wire.add(0, syn, 0, kSyn, kQuestion);
+  wire.miss(0, 1 + static_cast<uint32_t>(accepted));
+  wire.add(1, wire.seq(1), wire.seq(0), kSyn | kAck, "");
+  wire.miss(1, 1);
+  if (accepted != kQuestion.size()) wire.say(0, kQuestion.substr(accepted));  // the others are sent again
+  wire.say(1, kAnswer);
+  wire.say(0, kQuestion);
+  wire.say(1, kAnswer);
+  wire.fin(0);
+  wire.fin(1);
+  return wire;
+}
+
+TEST(Engine, reads_what_a_SYN_carries_whichever_side_the_capture_has_first) {
+  const std::vector<std::string> want(2, "http 32 43");
+  for (const size_t accepted : {kQuestion.size(), size_t{0}, size_t{7}}) {
+    const Wire wire = fast_open(accepted);
+    EXPECT_EQ(run(wire.packets).items, want) << accepted;
+    std::vector<net::OwnedPacket> late = wire.packets;
+    std::swap(late[0].bytes, late[1].bytes);
+    EXPECT_EQ(run(late).items, want) << accepted << ", the answer to the SYN first";
+    late = wire.packets;
+    std::stable_partition(late.begin(), late.end(), [](const net::OwnedPacket& p) { return p.bytes[29] == 1; });
+    for (size_t i = 0; i < late.size(); ++i) late[i].time = wire.packets[i].time;
+    const Told told = run(late);
+    EXPECT_EQ(told.items, want) << accepted << ", all of the server first";
+    EXPECT_EQ(told.client, wire.client());
+  }
+}
+
+TEST(Engine, does_not_wait_for_ever_for_a_SYN_that_was_answered) {
+  Wire wire;
+  wire.open();
+  for (int i = 0; i < 40; ++i) wire.say(1, kAnswer);
+  std::vector<net::OwnedPacket> servers = wire.packets;
+  std::erase_if(servers, [](const net::OwnedPacket& p) { return p.bytes[29] != 1; });
+  EngineCounters counters;
+  EXPECT_EQ(run(servers, options(), &counters).items, std::vector<std::string>(40, "http 0 43"));
+  EXPECT_EQ(counters.gaps, 0u) << "nothing that was acknowledged is missing but the SYN";
+  servers.resize(8);
+  Told told;
+  Engine engine(options(), told);
+  for (const net::OwnedPacket& p : servers) engine.on_packet(p.view());
+  EXPECT_TRUE(told.items.empty());
+  engine.advance(servers.back().time + std::chrono::seconds(2));
+  EXPECT_EQ(told.items.size(), 7u);
+}
+
+std::string dns_message(bool answers, int records) {
+  std::string out = std::string("\x12\x34", 2) + (answers ? "\x81\x80" : std::string("\1\0", 2)) +
+                    std::string("\0\1\0", 3) + static_cast<char>(records) + std::string(4, '\0') +
+                    std::string("\1a\1x\0\0\1\0\1", 9);
+  for (int i = 0; i < records; ++i) out += std::string("\xC0\x0C\0\1\0\1\0\0\0\x3C\0\4\1\2\3\4", 16);
+  return out;
+}
+
+/// Only the first fragment of an answer is there: a filter by ports leaves the others out.
+TEST(Engine, reads_a_first_fragment_whose_others_never_come) {
+  const std::string query = dns_message(false, 0), answer = dns_message(true, 60);
+  const std::string datagram = net::udp_datagram(53, 4242, answer);
+  const net::OwnedPacket asks{
+      timestamp_from_ns(1'700'000'000'000'000'000),
+      net::ethernet_frame(0x0800, net::ipv4_packet("10.0.0.9", "10.0.0.1", 17, net::udp_datagram(4242, 53, query)))};
+  const auto fragment = [&](size_t at, size_t size) {
+    const bool more = at + size < datagram.size();
+    return net::OwnedPacket{
+        asks.time + std::chrono::milliseconds(1),
+        net::ethernet_frame(0x0800, net::ipv4_packet("10.0.0.1", "10.0.0.9", 17, datagram.substr(at, size),
+                                                     static_cast<uint16_t>(at / 8 | (more ? 0x2000 : 0))))};
+  };
+  const auto first = fragment(0, 480), last = fragment(480, 10000);
+  const std::string whole = "dns " + std::to_string(query.size()) + " " + std::to_string(answer.size());
+  EngineCounters counters;
+  EXPECT_EQ(run({asks, first, last}, options(), &counters).items, std::vector<std::string>{whole});
+  EXPECT_EQ(counters.lone_fragments, 0u);
+  EXPECT_EQ(run({asks, first}, options(), &counters).items.size(), 1u);
+  EXPECT_EQ(run({asks, first}, options()).responses, 1);
+  EXPECT_EQ(counters.lone_fragments, 1u);
+  EXPECT_EQ(counters.udp_packets, 1u) << "it was counted when it came";
+  EXPECT_TRUE(run({last}, options(), &counters).items.empty());
+
+  // Live: while its question still waits.
+  Told told;
+  Engine engine(options(), told);
+  engine.on_packet(asks.view());
+  engine.on_packet(first.view());
+  for (int s = 1; s <= 7; ++s) engine.advance(asks.time + std::chrono::seconds(s));
+  ASSERT_EQ(told.items.size(), 1u);
+  EXPECT_EQ(told.requests, 1);
+  EXPECT_EQ(told.responses, 1);
+}
+
+/// The lone fragment's time is over just when another datagram has become whole: each keeps its bytes.
+TEST(Engine, reads_a_lone_fragment_beside_a_whole_datagram) {
+  const auto fragment = [](uint16_t id, int64_t ms, const std::string& datagram, size_t at, size_t size) {
+    const bool more = at + size < datagram.size();
+    return net::OwnedPacket{
+        timestamp_from_ns(1'700'000'000'000'000'000 + ms * 1'000'000),
+        net::ethernet_frame(0x0800, net::ipv4_packet("10.0.0.1", "10.0.0.9", 17, datagram.substr(at, size),
+                                                     static_cast<uint16_t>(at / 8 | (more ? 0x2000 : 0)), id))};
+  };
+  const std::string lone = net::udp_datagram(53, 4242, dns_message(true, 60)),
+                    whole = net::udp_datagram(53, 4243, dns_message(true, 40));
+  const std::vector<net::OwnedPacket> packets = {fragment(1, 0, lone, 0, 480), fragment(2, 7990, whole, 0, 320),
+                                                 fragment(2, 8000, whole, 320, 9000)};
+  std::vector<net::Packet> batch;
+  for (const net::OwnedPacket& p : packets) batch.push_back(p.view());
+  Told told;
+  Engine engine(options(), told);
+  engine.on_batch(batch);
+  engine.finish();
+  std::vector<std::string> items = told.items;
+  std::ranges::sort(items);
+  EXPECT_EQ(items, (std::vector<std::string>{"dns 0 472", "dns 0 661"}));
+  EXPECT_EQ(engine.counters().of(Counter::kMalformed), 0u);
+}
+
+/// IEEE 802.11: an access point sends several frames at once.
+TEST(Engine, reads_all_frames_of_a_transmission) {
+  const auto frame = [](std::string_view src, std::string_view dst, uint16_t from, uint16_t to,
+                        const std::string& dns) {
+    const std::string body =
+        std::string("\xAA\xAA\3\0\0\0\x08\0", 8) + net::ipv4_packet(src, dst, 17, net::udp_datagram(from, to, dns));
+    std::string out = std::string(12, '\4') + net::be16_text(static_cast<uint16_t>(body.size())) + body;
+    return out + std::string((4 - out.size() % 4) % 4, '\0');
+  };
+  const std::string head = "\x88\2" + std::string(2, '\0') + std::string(18, '\2') + std::string("\0\0\x80\0", 4);
+  const net::OwnedPacket packet{timestamp_from_ns(1'700'000'000'000'000'000),
+                                head + frame("10.0.0.9", "10.0.0.1", 4242, 53, dns_message(false, 0)) +
+                                    frame("10.0.0.8", "10.0.0.1", 4242, 53, dns_message(false, 0)) +
+                                    frame("10.0.0.1", "10.0.0.9", 53, 4242, dns_message(true, 1)),
+                                0, static_cast<net::LinkType>(105)};
+  EngineCounters counters;
+  const Told told = run({packet}, options(), &counters);
+  EXPECT_EQ(told.items, (std::vector<std::string>{"dns 21 37", "dns 21 0"}));
+  EXPECT_EQ(counters.packets, 1u);
+  EXPECT_EQ(counters.bytes, packet.bytes.size());
+  EXPECT_EQ(counters.udp_packets, 3u);
+
+  // What is told of it, and kept, has every frame once.
+  struct Keeper final : EngineObserver {
+    std::vector<net::OwnedPacket> packets;
+    void on_item(item::ItemRef) override {}
+    void on_packet(StreamRef, const net::Packet& p, const net::Decoded&) override {
+      packets.push_back({p.time, std::string(as_text(p.bytes)), p.wire_length, p.link});
+    }
+  } keeper;
+  EngineOptions keeping = options();
+  keeping.tell_packets = true;
+  Engine engine(keeping, keeper);
+  engine.on_packet(packet.view());
+  EXPECT_EQ(keeper.packets.size(), 3u);
+  EXPECT_EQ(run(keeper.packets).items, told.items);
+}
+
 TEST(Engine, goes_by_acknowledgements_where_times_contradict_them) {
   // The probes hold back both sides of the first turn, and the answer's time is the earlier one.
   Wire wire;

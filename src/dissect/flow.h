@@ -53,6 +53,7 @@ struct Half {
   bool stalled : 1 = false;  // what is there was not enough; something has to change before it is asked again
   bool found : 1 = false;    // resync() said that a message begins right here
   bool refused : 1 = false;  // no probe wants what came; the other direction may still tell
+  bool syn_due : 1 = false;  // its SYN was answered before it was there, and nothing else of it was
 };
 static_assert(sizeof(Half) <= 64);
 

@@ -58,6 +58,17 @@ inline item::Item* begin_orphan(const item::Protocol& card, Output& out) {
   return item;
 }
 
+/// An item for an answer that nothing waits for: of a datagram whose question may still come, then `early` is set and
+/// EarlyAnswers::keep() takes what is made of it; else an orphan.
+inline item::Item* begin_unasked(const item::Protocol& card, const EarlyAnswers& answers, uint64_t key,
+                                 const Frame& frame, bool& early, Output& out) {
+  early = frame.is_datagram && answers.may_be(key);
+  if (!early) return begin_orphan(card, out);
+  item::Item* item = out.begin(card);
+  item->outcome = item::Outcome::kNoRequest;
+  return item;
+}
+
 /// A message that stands alone.
 inline void finish_single(item::Item* item, Output& out) {
   item->outcome = item::Outcome::kSingle;

@@ -23,12 +23,16 @@ class Meetings {
     Timestamp time{};
   };
 
-  void note(const std::string& key, const Place& place) {
+  /// Returns how many places, noted since `since`, made room for this one.
+  uint64_t note(const std::string& key, const Place& place, Timestamp since) {
+    uint64_t forgotten = 0;
     if (places_.insert_or_assign(key, place).second) order_.push_back(key);
-    while (order_.size() > kMost) {
-      places_.erase(order_.front());
-      order_.pop_front();
+    for (; order_.size() > kMost; order_.pop_front()) {
+      const auto at = places_.find(order_.front());
+      forgotten += at->second.time >= since ? 1 : 0;
+      places_.erase(at);
     }
+    return forgotten;
   }
   /// Null when there was none, or none since `after`.
   const Place* find(const std::string& key, Timestamp after) const {

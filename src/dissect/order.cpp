@@ -8,6 +8,9 @@
 // of packets, a time by the packets' clocks, or an amount of bytes. Then what is missing is taken for lost, and the
 // dissector is told.
 //
+// A SYN may carry bytes (TCP Fast Open, RFC 7413), which its answer acknowledges: where the answer is there first, what
+// follows it waits for the SYN, or for anything else of its sender.
+//
 // At rest one half at most is blocked: when the next segments of both are there and each acknowledges bytes of the
 // other's (one of them is a later copy), no packet to come could help, and the client's goes first.
 
@@ -56,6 +59,7 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   if (flow->closed) return;
 
   const bool syn = (tcp.flags & net::tcp_flag::kSyn) != 0, rst = (tcp.flags & net::tcp_flag::kRst) != 0;
+  if (flow->half[from].syn_due) end_syn_due(*flow, from, d);
   if (syn) on_syn(*flow, from, tcp);
   if ((tcp.flags & net::tcp_flag::kAck) != 0 && !rst) {
     Half& peer = flow->half[1 - from];
@@ -89,10 +93,23 @@ void Engine::on_syn(Flow& flow, int from, const net::TcpFields& tcp) {
   // What it answers may come later: the stream of its peer begins there all the same, and what acknowledges bytes of it
   // waits for them.
   const bool answer = (tcp.flags & net::tcp_flag::kAck) != 0;
-  if (net::TcpHalf& peer = flow.half[1 - from].tcp; answer && !peer.started()) peer.start(tcp.ack);
+  if (Half& peer = flow.half[1 - from]; answer && !peer.tcp.started()) {
+    peer.tcp.start(tcp.ack);
+    peer.syn_due = flow.state != Flow::State::kIgnored;
+  }
   if (flow.oriented) return;  // of a simultaneous open the first SYN's sender is the client
   flow.client_half = static_cast<uint8_t>(answer ? 1 - from : from);
   flow.oriented = true;
+}
+
+/// The SYN that was answered before it was there has come, and its bytes, if it has any, are the first; or another
+/// packet of its sender, and it will not come. What waited for it goes on, behind the bytes of this packet.
+void Engine::end_syn_due(Flow& flow, int from, const net::Decoded& d) {
+  Half& half = flow.half[from];
+  half.syn_due = false;
+  const bool syn = (d.tcp.flags & (net::tcp_flag::kSyn | net::tcp_flag::kAck)) == net::tcp_flag::kSyn;
+  if (syn && half.tcp.next() - (d.tcp.seq + 1) < kJoinWindow) half.tcp.start(d.tcp.seq + 1);
+  if (d.payload.empty() && flow.blocked != 2) deliver(flow);
 }
 
 /// Of a flow that nobody reads only the numbers are followed, so that its end is seen.
@@ -157,6 +174,7 @@ void Engine::on_segment(Flow& flow, int from, const net::Decoded& d, uint32_t se
 bool Engine::waits_for_peer(const Flow& flow, int from, const net::Arrival& arrival) const {
   const net::TcpHalf& peer = flow.half[1 - from].tcp;
   if (!arrival.acks || !peer.started() || peer.ended()) return false;  // behind the end only the FIN is ahead
+  if (flow.half[1 - from].syn_due) return true;
   const uint32_t ahead = arrival.ack - peer.next();
   return ahead != 0 && ahead <= kLargestWindow;
 }
@@ -222,6 +240,7 @@ void Engine::check_waiting(Flow& flow, Timestamp time) {
 /// Gives up on what the blocked half waits for.
 void Engine::unblock(Flow& flow) {
   const int from = flow.blocked;
+  flow.half[1 - from].syn_due = false;
   catch_up(flow, 1 - from, flow.blocked_ack);
   if (flow.half[from].tcp.front() == nullptr || flow.blocked != from) return;
   deliver_front(flow, from);  // its peer has ended before what it acknowledges

@@ -97,7 +97,11 @@ std::string reference_page(const Options& options) {
       "condition holds only "
       "for items of that protocol (`status_code == 0` never matches DNS); alone it asks for the protocol. `map[key]` "
       "of a missing key is an "
-      "error, and so no match; for labels and annotations it is `\"\"`.\n\n"
+      "error, and so no match; for labels and annotations it is `\"\"`. So is `list[n]` beyond the last: one message "
+      "of a "
+      "call of gRPC is "
+      "`grpc && request.grpc.messages[0].message.sku == \"a-1\"`, any of them "
+      "`request.grpc.messages.exists(m, m.size > 1000)`.\n\n"
       "### Protocols\n\n| flag | protocol |\n| --- | --- |\n";
   for (const FlagCard& f : flag_cards()) out += fmt::format("| `{}` | {} |\n", f.name, cell(f.doc));
   out += "\n### Functions\n\n| function | forms | meaning |\n| --- | --- | --- |\n";

@@ -13,7 +13,6 @@ namespace baleen::net {
 namespace {
 
 constexpr int kMostLayers = 24;
-constexpr int kMostLinks = 4;       // links within links, as files have them
 constexpr int kMostExtensions = 8;  // IPv6 extension headers of one packet
 
 // EtherTypes (IEEE 802 numbers).
@@ -41,8 +40,21 @@ class Chain {
     wire_ = std::max<uint64_t>(packet.wire_length, packet.bytes.size());
   }
 
-  DecodeStatus run() {
-    DecodeStatus status = link(packet_.link, 1);
+  DecodeStatus run() { return run(link(packet_.link)); }
+
+  /// The datagram whose first bytes these are, all that came of it in pieces.
+  DecodeStatus run_head(const Defragmenter::Head& head) {
+    is_head_ = true;
+    wire_ = UINT16_MAX;  // its transport's header says more
+    out_.vlan = head.vlan;
+    set_ip(head.key.src, head.key.dst);
+    out_.ip_length = static_cast<uint32_t>(at_.size()) + (head.key.src.is_v4() ? 20 : 40);
+    out_.defragmented = true;
+    return run(ip_payload(head.next_header));
+  }
+
+ private:
+  DecodeStatus run(DecodeStatus status) {
     for (int layers = 0; status == DecodeStatus::kTransport && layer_ != Layer::kDone; ++layers) {
       if (layers == kMostLayers) return DecodeStatus::kTooManyLayers;
       switch (layer_) {
@@ -59,7 +71,6 @@ class Chain {
     return status;
   }
 
- private:
   static constexpr DecodeStatus kGoOn = DecodeStatus::kTransport;
 
   void take(size_t n) {
@@ -78,67 +89,40 @@ class Chain {
 
   // ---- links ----
 
-  DecodeStatus link(LinkType type, int depth) {
-    switch (type) {
-      case LinkType::kEthernet: return next(Layer::kEthernet);
-      case LinkType::kRaw:
-      case LinkType::kIpv4:
-      case LinkType::kIpv6: return next(Layer::kIp);
-      case LinkType::kNull:
-      case LinkType::kLoop: return loopback();
-      case LinkType::kLinuxSll: return cooked(14, 16);
-      case LinkType::kLinuxSll2: return cooked(0, 20);
-      case LinkType::kNflog: return nflog();
-    }
-    // Numbers 12 and 14 are LINKTYPE_RAW on some BSDs.
-    const auto number = static_cast<uint16_t>(type);
-    return number == 12 || number == 14 ? next(Layer::kIp) : follow(read_link(type, at_), depth);
+  DecodeStatus link(LinkType type) {
+    if (type == LinkType::kEthernet) return next(Layer::kEthernet);
+    return type == LinkType::kNflog ? nflog() : follow(read_link(type, at_));
   }
 
   /// Goes on behind a header that says what comes next.
-  DecodeStatus follow(const LinkHeader& header, int depth) {
+  DecodeStatus follow(const LinkHeader& first) {
+    const LinkHeader header = follow_links(first, at_);
     if (!have(header.size)) return DecodeStatus::kCutLink;
+    if (header.next_frame != 0) note_more(header.next_frame);
     take(header.size);
     switch (header.next) {
-      case LinkHeader::Next::kOther: return DecodeStatus::kNotIp;
-      case LinkHeader::Next::kCut: return DecodeStatus::kCutLink;
-      case LinkHeader::Next::kUnknown: return DecodeStatus::kUnknownLink;
       case LinkHeader::Next::kIp: return next(Layer::kIp);
       case LinkHeader::Next::kEtherType: return next_type(header.type);
       case LinkHeader::Next::kEthernet: return next(Layer::kEthernet);
-      case LinkHeader::Next::kWlan: return follow(read_wlan(at_), depth);
-      case LinkHeader::Next::kLink: break;
+      case LinkHeader::Next::kCut: return DecodeStatus::kCutLink;
+      case LinkHeader::Next::kUnknown: return DecodeStatus::kUnknownLink;
+      case LinkHeader::Next::kEndless: return DecodeStatus::kTooManyLayers;
+      default: return DecodeStatus::kNotIp;
     }
-    return depth == kMostLinks ? DecodeStatus::kTooManyLayers : link(static_cast<LinkType>(header.type), depth + 1);
+  }
+
+  /// Another subframe of an A-MSDU stands at `offset` from here: the packet's, not the defragmenter's.
+  void note_more(size_t offset) {
+    const uint8_t* const begin = packet_.bytes.data();
+    if (out_.defragmented) return;
+    const size_t at = static_cast<size_t>(at_.data() - begin) + offset;
+    if (at <= UINT16_MAX) out_.more_at = static_cast<uint16_t>(at);
   }
 
   DecodeStatus ethernet() {
     if (!have(14)) return DecodeStatus::kCutLink;
     const uint16_t type = load_be16(&at_[12]);
     take(14);
-    return next_type(type);
-  }
-
-  /// The address family, in the byte order of the machine that wrote it: IPv4 is 2 everywhere, IPv6 differs.
-  DecodeStatus loopback() {
-    if (!have(4)) return DecodeStatus::kCutLink;
-    const uint32_t little = load_le32(at_.data()), big = load_be32(at_.data());
-    const uint32_t family = std::min(little, big);
-    take(4);
-    switch (family) {
-      case 2:
-      case 10:
-      case 24:
-      case 28:
-      case 30: return next(Layer::kIp);
-      default: return DecodeStatus::kNotIp;
-    }
-  }
-
-  DecodeStatus cooked(size_t type_at, size_t header) {
-    if (!have(header)) return DecodeStatus::kCutLink;
-    const uint16_t type = load_be16(&at_[type_at]);
-    take(header);
     return next_type(type);
   }
 
@@ -228,7 +212,7 @@ class Chain {
   DecodeStatus pppoe() {  // RFC 2516
     if (!have(6)) return DecodeStatus::kCutLink;
     take(6);
-    return follow(read_ppp(at_), 1);
+    return follow(read_ppp(at_));
   }
 
   /// RFC 3032. What lies under the bottom label is not named: an IP header tells, a zero nibble may be a pseudo-wire's
@@ -281,7 +265,7 @@ class Chain {
     take(header);
     set_ip(src, dst);
     if ((fragment & 0x3FFF) == 0) return ip_payload(protocol);
-    const FragmentPiece piece{(fragment & 0x1FFFu) * 8, at_, (fragment & 0x2000) == 0, protocol};
+    const FragmentPiece piece{(fragment & 0x1FFFu) * 8, at_, (fragment & 0x2000) == 0, protocol, out_.vlan};
     return defragment({src, dst, id, protocol}, piece);
   }
 
@@ -314,7 +298,7 @@ class Chain {
           header = at_[0];
           take(8);
           if ((offset & 0xFFF9) == 0) break;  // an atomic fragment (RFC 6946)
-          return defragment({src, dst, id, 0}, {offset & 0xFFF8u, at_, (offset & 1) == 0, header});
+          return defragment({src, dst, id, 0}, {offset & 0xFFF8u, at_, (offset & 1) == 0, header, out_.vlan});
         }
         case kNoNext: return DecodeStatus::kOtherTransport;
         default: return ip_payload(header);
@@ -338,6 +322,7 @@ class Chain {
   }
 
   DecodeStatus defragment(const FragmentKey& key, const FragmentPiece& piece) {
+    if (is_head_) return DecodeStatus::kFragment;  // within a tunnel; a whole datagram may be in somebody's hands
     if (wire_ > at_.size())  // not captured whole: of no use to the others, but the first of them says what it is
       return piece.offset == 0 ? ip_payload(piece.next_header) : DecodeStatus::kCutIp;
     Defragmenter::Whole whole;
@@ -463,7 +448,7 @@ class Chain {
                           : header.next == LinkHeader::Next::kEtherType || header.next == LinkHeader::Next::kLink;
     if (!fits) return kGoOn;
     ++out_.tunnels;
-    return follow(header, 1);
+    return follow(header);
   }
 
   DecodeStatus teredo() {  // RFC 4380 5.1.1: perhaps an authentication, perhaps an origin, then IPv6
@@ -607,7 +592,7 @@ class Chain {
       if (!looks_like_ip(0) && have(4)) take(4);
       return next(Layer::kIp);
     }
-    return type == kPppOfGre ? follow(read_ppp(at_), 1) : next_type(type);
+    return type == kPppOfGre ? follow(read_ppp(at_)) : next_type(type);
   }
 
   DecodeStatus pptp(uint16_t flags, uint16_t type) {
@@ -617,7 +602,7 @@ class Chain {
     take(header);
     ++out_.tunnels;
     if (!have(1)) return DecodeStatus::kOtherTransport;  // only an acknowledgement
-    return follow(read_ppp(at_), 1);
+    return follow(read_ppp(at_));
   }
 
   DecodeStatus erspan() {  // draft-foschiano-erspan 4.2 and 4.3: the version stands in the first nibble
@@ -642,9 +627,22 @@ class Chain {
   uint64_t wire_ = 0;
   Layer layer_ = Layer::kEthernet;
   uint16_t type_ = 0;
+  bool is_head_ = false;
 };
 
 }  // namespace
+
+Packet next_subframe(const Packet& packet, size_t& at) {
+  const Bytes rest = packet.bytes.subspan(std::min(at, packet.bytes.size()));
+  if (rest.size() < 14) {
+    at = 0;
+    return {packet.time, {}, 0, packet.interface, LinkType::kEthernet};
+  }
+  const size_t size = size_t{14} + load_be16(&rest[12]), next = (size + 3) & ~size_t{3};
+  at = rest.size() >= next + 14 ? at + next : 0;
+  return {packet.time, rest.first(std::min(size, rest.size())), static_cast<uint32_t>(size), packet.interface,
+          LinkType::kEthernet};
+}
 
 TcpOptions tcp_options(Bytes options) {
   TcpOptions out;
@@ -751,6 +749,7 @@ bool decode_plain_tcp(const Packet& packet, Decoded& out) {
   out.vlan = 0;
   out.tunnels = 0;
   out.defragmented = false;
+  out.more_at = 0;
   return true;
 }
 
@@ -764,6 +763,20 @@ DecodeStatus Decoder::decode(const Packet& packet, Decoded& out) {
   }
   ++counts_[static_cast<size_t>(status)];
   return status;
+}
+
+bool Decoder::next_head(Timestamp now, bool all, Decoded& out, Timestamp& time) {
+  Defragmenter::Head head;
+  while (fragments_.take_head(now, all, head)) {
+    if (head.next_header != kUdp) continue;  // of others the first bytes are no message, or have numbers of their own
+    out = Decoded{};
+    time = head.time;
+    if (Chain({.time = head.time, .bytes = head.bytes}, fragments_, out).run_head(head) != DecodeStatus::kTransport ||
+        out.tuple.transport != Transport::kUdp)
+      continue;
+    return true;
+  }
+  return false;
 }
 
 }  // namespace baleen::net

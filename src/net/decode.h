@@ -69,7 +69,12 @@ struct Decoded {
   uint16_t vlan = 0;      // outermost VLAN id, 0 when untagged
   uint8_t tunnels = 0;    // how many tunnel headers stood around it
   bool defragmented = false;
+  uint16_t more_at = 0;  // where in the packet's bytes another frame begins (A-MSDU, see next_subframe()); 0: nowhere
 };
+
+/// The frame of an A-MSDU that begins at `at` of a packet, as one of Ethernet, and in `at` where the next one begins, 0
+/// when there is none.
+Packet next_subframe(const Packet& packet, size_t& at);
 
 /// Takes packets apart: link (Ethernet, cooked, loopback, NFLOG, plain IP), VLAN (802.1Q, 802.1ad), MPLS, IPv4 and
 /// IPv6, fragments, VXLAN, Geneve, GRE, ERSPAN, GTP-U, IP in IP. One thread. Stateless but for the fragments that it
@@ -79,6 +84,10 @@ class Decoder {
   explicit Decoder(const FragmentLimits& limits = {}) : fragments_(limits) {}
 
   DecodeStatus decode(const Packet& packet, Decoded& out);
+  /// A datagram of UDP of which the first piece came, and not all others in time (`all`: nothing more will come), as
+  /// far as it is there; `time` is that of its first packet. False when there is none. Its views are valid
+  /// until the next call, and those of decode() stay so.
+  bool next_head(Timestamp now, bool all, Decoded& out, Timestamp& time);
 
   uint64_t count(DecodeStatus status) const { return counts_[static_cast<size_t>(status)]; }
   const Defragmenter& fragments() const { return fragments_; }

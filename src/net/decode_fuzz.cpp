@@ -13,8 +13,9 @@ using namespace baleen::net;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
-  constexpr uint16_t kLinks[] = {0,  1,   101, 108, 113, 228, 229, 239, 276, 12,  9999, 6,   8,   9,   10,  11,  50,
-                                 51, 104, 105, 107, 109, 117, 119, 127, 163, 166, 192,  204, 242, 258, 138, 149, 226};
+  constexpr uint16_t kLinks[] = {0,   1,   101, 108, 113, 228, 229, 239, 276, 12,  9999, 6,   8,   9,   10,  11,  50,
+                                 51,  104, 105, 107, 109, 117, 119, 127, 163, 166, 192,  204, 242, 258, 138, 149, 226,
+                                 130, 131, 132, 133, 134, 135, 136, 137, 164, 167, 168,  178, 179, 180, 181};
   ByteReader in({data, size});
   const auto link = static_cast<LinkType>(kLinks[in.be16() % std::size(kLinks)]);
   Decoder decoder({.datagrams = 8, .bytes = 1 << 18});
@@ -30,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Decoded d;
     const DecodeStatus status = decoder.decode(packet, d);
     ++packets;
+    const uint16_t more_at = d.more_at;
     if (status == DecodeStatus::kTransport) {
       uint64_t sum = 0;
       for (const uint8_t byte : d.payload) sum += byte;
@@ -57,8 +59,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         }
       }
     }
+    for (size_t at = more_at, before = 0; at != 0; ++packets) {
+      BALEEN_CHECK(at > before && at < length);
+      before = at;
+      const Packet frame = next_subframe(packet, at);
+      BALEEN_CHECK(frame.bytes.data() + frame.bytes.size() <= block + length);
+      decoder.decode(frame, d);
+    }
     std::free(block);
   }
+  Timestamp since{};
+  for (Decoded head; decoder.next_head({}, true, head, since);)
+    BALEEN_CHECK(head.payload.size() + head.payload_missing <= UINT16_MAX);
   uint64_t sum = 0;
   for (size_t i = 0; i < static_cast<size_t>(DecodeStatus::kCount); ++i)
     sum += decoder.count(static_cast<DecodeStatus>(i));

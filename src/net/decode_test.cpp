@@ -39,6 +39,8 @@ string wlan(std::initializer_list<int> control, string_view more, string_view ca
   return text(control) + string(2, 0) + string(18, 2) + string(2, 0) + string(more) + text({0xAA, 0xAA, 3, 0, 0, 0}) +
          be16_text(0x0800) + string(carried);
 }
+/// Juniper's magic number and flags: 1 incoming, 2 no link header, 0x80 extensions.
+string juniper(int flags) { return "MGC" + text({flags}); }
 string capwap(int flags, string_view carried) { return text({0, 0x10, flags, 0, 0, 0, 0, 0}) + string(carried); }
 
 struct Row {
@@ -83,6 +85,41 @@ std::vector<Row> wrappings() {
       {"PPPoE at once", link_number(51), text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4()},
       {"Cisco's HDLC", link_number(104), text({0x0F, 0}) + be16_text(0x0800) + inner4()},
       {"Cisco's HDLC among PPP", link_number(50), text({0x8F, 0}) + be16_text(0x86DD) + inner6(), 0, 0, true},
+      {"Juniper, Ethernet", link_number(178), juniper(1) + inner_ethernet()},
+      {"Juniper, extensions", link_number(178), juniper(0x80) + text({0, 6, 1, 1, 7, 2, 1, 'x'}) + inner_ethernet()},
+      {"Juniper, no link header", link_number(181), juniper(3) + string(4, 0) + inner6(), 0, 0, true},
+      {"Juniper, PPPoE", link_number(167),
+       juniper(0) + ethernet_frame(0x8864, text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4())},
+      {"Juniper, PPPoE over ATM", link_number(168),
+       juniper(0) + be16_text(0x8864) + text({0x11, 0, 0, 1, 0, 38, 0, 0x21}) + inner4()},
+      {"Juniper, PPP", link_number(179), juniper(0) + text({0xFF, 3, 0, 0x21}) + inner4()},
+      {"Juniper, frame relay", link_number(180), juniper(0) + text({0x18, 0x41, 3, 0xCC}) + inner4()},
+      {"Juniper, Cisco HDLC", link_number(181), juniper(0) + text({0x0F, 0, 8, 0}) + inner4()},
+      {"Juniper, bundle of PPP", link_number(130), juniper(0) + text({0, 5, 0, 0x21}) + inner4()},
+      {"Juniper, bundle of PPP, link services", link_number(130),
+       juniper(0) + text({0x54, 5, 0, 0, 0, 0x21}) + inner4()},
+      {"Juniper, bundle of PPP, adaptive services", link_number(130),
+       juniper(0) + text({0x47, 0, 0, 0, 0, 0x10, 0, 8}) + inner6(), 0, 0, true},
+      {"Juniper, bundle of PPP, MPLS", link_number(130),
+       juniper(0) + text({0x47, 0, 0, 0, 0, 0x20, 0, 8, 0, 1, 1, 64}) + inner4(), 1},
+      {"Juniper, bundle of PPP, to the routing engine", link_number(130),
+       juniper(0) + text({0x47, 0, 0, 0, 3, 0, 0, 8, 0, 0x21}) + inner4()},
+      {"Juniper, bundle of frame relay", link_number(131), juniper(0) + text({0, 5, 3, 0xCC}) + inner4()},
+      {"Juniper, bundle of frame relay, link services", link_number(131),
+       juniper(0) + text({0x54, 5, 0, 0, 3, 0x8E}) + inner6(), 0, 0, true},
+      {"Juniper, FRF.16", link_number(134), juniper(0) + text({0, 0, 0, 1, 3, 0xCC}) + inner4()},
+      {"Juniper, FRF.16, a single link", link_number(134),
+       juniper(0) + text({0xC0, 1, 0x18, 0x41, 3, 0xCC}) + inner4()},
+      {"Juniper, ATM1", link_number(137), juniper(0) + string(4, 0) + text({0xAA, 0xAA, 3, 0, 0, 0, 8, 0}) + inner4()},
+      {"Juniper, ATM1, Cisco's identifier", link_number(137), juniper(0) + string(4, 0) + text({3, 0xCC}) + inner4()},
+      {"Juniper, ATM1, IP alone", link_number(137), juniper(0) + string(4, 0) + inner4()},
+      {"Juniper, ATM2", link_number(135), juniper(1) + string(8, 0) + text({0xFE, 0xFE, 3, 0xCC}) + inner4()},
+      {"Juniper, ATM2, PPP", link_number(135), juniper(1) + string(8, 0) + text({0, 0x57}) + inner6(), 0, 0, true},
+      {"Juniper, ATM2, Ethernet", link_number(135), juniper(0) + text({0, 0, 0, 9, 0, 0, 0, 0}) + inner_ethernet()},
+      {"Juniper, GGSN", link_number(133), juniper(0) + text({1, 0, 2, 0, 0, 0, 0, 0}) + inner4()},
+      {"Juniper, monitor", link_number(164), juniper(0) + string(8, 0) + inner4()},
+      {"Juniper, services", link_number(136), juniper(0) + string(8, 1) + inner6(), 0, 0, true},
+      {"Juniper, tunnel", link_number(132), juniper(0) + text({0, 1, 64, 5}) + string(12, 1) + inner4()},
       {"FDDI", link_number(10), text({0x57}) + string(12, 1) + snap + inner4()},
       {"token ring", link_number(6), text({0x10, 0x40}) + string(12, 1) + snap + inner4()},
       {"token ring with a route", link_number(6),
@@ -246,6 +283,45 @@ TEST(Decode, every_truncation_is_a_counter_or_says_what_is_missing) {
   }
 }
 
+/// A subframe of an A-MSDU (IEEE 802.11 9.3.2.2.2).
+string subframe(uint16_t type, string_view carried) {
+  const string body = text({0xAA, 0xAA, 3, 0, 0, 0}) + be16_text(type) + string(carried);
+  string out = string(12, 4) + be16_text(static_cast<uint16_t>(body.size())) + body;
+  return out + string((4 - out.size() % 4) % 4, 0);
+}
+
+TEST(Decode, all_frames_of_a_transmission_are_there) {
+  const auto inner = [](uint16_t port, string_view payload) {
+    return ipv4_packet("10.0.0.1", "10.0.0.2", 17, udp_datagram(port, 53, payload));
+  };
+  const string frames =
+      subframe(0x0800, inner(1, "a")) + subframe(0x0806, string(28, 0)) + subframe(0x0800, inner(2, "bcd"));
+  for (const bool aligned : {false, true}) {
+    const string head = text({0x88, 2}) + string(2, 0) + string(18, 2) + string(2, 0) + text({0x80, 0});
+    const OwnedPacket packet{{}, head + string(aligned ? 2 : 0, 0) + frames, 0, link_number(105)};
+    Decoder decoder;
+    Decoded d;
+    ASSERT_EQ(decoder.decode(packet.view(), d), DecodeStatus::kTransport);
+    EXPECT_EQ(d.tuple.src.port, 1);
+    std::vector<string> others;
+    for (size_t at = d.more_at; at != 0;) {
+      const Packet next = next_subframe(packet.view(), at);
+      if (decoder.decode(next, d) == DecodeStatus::kTransport) others.emplace_back(as_text(d.payload));
+      EXPECT_EQ(d.more_at, 0);
+    }
+    EXPECT_EQ(others, std::vector<string>{"bcd"});
+    EXPECT_EQ(decoder.count(DecodeStatus::kNotIp), 1u);
+    for (size_t size = 0; size < packet.bytes.size(); ++size) {  // cut anywhere: none is read twice, none without end
+      const std::vector<uint8_t> cut(packet.bytes.begin(), packet.bytes.begin() + static_cast<ptrdiff_t>(size));
+      const Packet shorter{{}, cut, static_cast<uint32_t>(packet.bytes.size()), 0, packet.link};
+      decoder.decode(shorter, d);
+      int frames_seen = 1;
+      for (size_t at = d.more_at; at != 0; ++frames_seen) decoder.decode(next_subframe(shorter, at), d);
+      EXPECT_LE(frames_seen, 3);
+    }
+  }
+}
+
 TEST(Decode, what_only_looks_like_a_tunnel_stays_udp) {
   const string query = text({0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 'a', 0, 0, 1, 0, 1}) + string(40, 'x');
   for (const uint16_t port : {4789, 4790, 8472, 6081, 2152, 6635, 5247, 1701, 3544, 37008, 4341}) {
@@ -288,6 +364,9 @@ TEST(Decode, wrong_packets_are_counted_by_cause) {
            {"links without end", text({0, 0, 8, 0, 192 - 256, 0, 0, 0, 0, 0, 8, 0, 192 - 256, 0, 0, 0,
                                        0, 0, 8, 0, 192 - 256, 0, 0, 0, 0, 0, 8, 0, 192 - 256, 0, 0, 0}),
             kTooManyLayers, link_number(192)},
+           {"Juniper's link without its magic number", inner_ethernet(), kUnknownLink, link_number(178)},
+           {"Juniper's, an extension without end", "MGC\x80\xFF\xFF" + inner_ethernet(), kCutLink, link_number(178)},
+           {"ATM, maintenance", juniper(0) + text({0x80, 0, 0, 0}) + inner4(), kNotIp, link_number(137)},
            {"PPP, LCP", text({0xFF, 3, 0xC0, 0x21, 1, 1, 0, 4}), kNotIp, link_number(9)},
            {"no IP version", ethernet_frame(0x0800, string(40, 0)), kBadIp},
            {"cut IP", ethernet_frame(0x0800, inner4().substr(0, 19)), kCutIp},
@@ -492,6 +571,44 @@ TEST(Fragments, the_first_tells_what_it_is_where_the_capture_cut_it) {
       EXPECT_FALSE(d.payload.empty());
     }
     EXPECT_EQ(decoder.fragments().waiting(), 0u);
+  }
+}
+
+TEST(Fragments, the_first_of_a_datagram_is_read_alone_when_the_others_do_not_come) {
+  const string payload(900, 'a');
+  for (const bool v6 : {false, true}) {
+    auto pieces = fragments_of(v6, udp_datagram(53, 4242, payload), 160);
+    const auto at = [](int seconds) { return timestamp_from_ns(int64_t{1'000'000'000} * seconds); };
+    Decoder decoder;
+    Decoded d;
+    Timestamp time{};
+    for (const size_t i : {1u, 0u, 3u}) {
+      pieces[i].time = at(100 + static_cast<int>(i));
+      EXPECT_EQ(decoder.decode(pieces[i].view(), d), DecodeStatus::kFragment);
+    }
+    EXPECT_FALSE(decoder.next_head(at(102), false, d, time)) << "they may still come";
+    ASSERT_TRUE(decoder.next_head(at(107), false, d, time));
+    EXPECT_EQ(time, at(101)) << "of the piece that came first";
+    EXPECT_EQ(d.tuple.src.port, 53);
+    EXPECT_EQ(d.tuple.src.ip, *IpAddress::parse(v6 ? "::1" : "1.1.1.1"));
+    EXPECT_EQ(d.payload.size(), 2 * 160 - 8u) << "what follows the first without a hole";
+    EXPECT_EQ(d.payload_missing, payload.size() - d.payload.size());
+    EXPECT_FALSE(decoder.next_head(at(200), true, d, time)) << "once";
+    EXPECT_EQ(decoder.fragments().counters().heads, 1u);
+
+    // Nobody asked in time: kept all the same. Without its first piece it is nothing.
+    for (const size_t i : {0u, 1u}) {
+      auto other = fragments_of(v6, udp_datagram(53, 4242, payload), 160, static_cast<uint16_t>(20 + i))[i];
+      other.time = at(300);
+      decoder.decode(other.view(), d);
+    }
+    auto late = fragments_of(v6, udp_datagram(53, 4242, payload), 160, 30)[1];
+    late.time = at(400);
+    decoder.decode(late.view(), d);
+    EXPECT_EQ(decoder.fragments().waiting(), 1u);
+    ASSERT_TRUE(decoder.next_head(at(400), false, d, time));
+    EXPECT_EQ(time, at(300));
+    EXPECT_FALSE(decoder.next_head(at(400), true, d, time));
   }
 }
 

@@ -83,7 +83,10 @@ bool Defragmenter::insert(Datagram& datagram, const FragmentPiece& piece) {
   }
   if (at < end) copy_until(end);
   counters_.overlapping_bytes += end - begin - copied;
-  if (piece.offset == 0 && copied != 0) datagram.next_header = piece.next_header;
+  if (piece.offset == 0 && copied != 0) {
+    datagram.next_header = piece.next_header;
+    datagram.vlan = piece.vlan;
+  }
 
   Range merged{begin, end};
   std::erase_if(datagram.have, [&](const Range& range) {
@@ -110,10 +113,38 @@ void Defragmenter::forget(Datagram& datagram) {
   datagrams_.erase(datagrams_.find(*datagram.key));
 }
 
+/// Keeps the first bytes of what did not become whole until somebody asks for them.
+void Defragmenter::retire(Datagram& datagram) {
+  if (has_head(datagram) && retired_.size() < kMostRetired) {
+    Retired& kept = retired_.emplace_back(Retired{*datagram.key, {}});
+    kept.datagram.have = datagram.have;
+    kept.datagram.next_header = datagram.next_header;
+    kept.datagram.vlan = datagram.vlan;
+    kept.datagram.first = datagram.first;
+    kept.datagram.bytes.assign(datagram.bytes.begin(), datagram.bytes.begin() + datagram.have[0].end);
+  }
+  forget(datagram);
+}
+
+bool Defragmenter::take_head(Timestamp now, bool all, Head& head) {
+  if (retired_.empty()) {
+    Datagram* d = oldest_;
+    while (d != nullptr && (all || now - d->first >= limits_.head_wait) && !has_head(*d)) d = d->newer;
+    if (d == nullptr || !(all || now - d->first >= limits_.head_wait)) return false;
+    retire(*d);
+  }
+  Retired& kept = retired_.front();
+  head_.swap(kept.datagram.bytes);
+  head = {kept.key, head_, kept.datagram.next_header, kept.datagram.vlan, kept.datagram.first};
+  retired_.pop_front();
+  ++counters_.heads;
+  return true;
+}
+
 void Defragmenter::make_room(Timestamp time) {
   while (oldest_ != nullptr && time - oldest_->first >= limits_.timeout) {
     ++counters_.expired;
-    forget(*oldest_);
+    retire(*oldest_);
   }
   while (oldest_ != nullptr && (datagrams_.size() >= limits_.datagrams || bytes_ >= limits_.bytes)) {
     ++counters_.evicted;

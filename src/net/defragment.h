@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <unordered_map>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct FragmentLimits {
   size_t datagrams = 4096;                      // that wait at the same time
   size_t bytes = 16 << 20;                      // of all of them
   Duration timeout = std::chrono::seconds(30);  // RFC 791 says 15 s or more, RFC 8200 60 s
+  // ... of the first pieces of those whose others do not come: shorter than anybody waits for an answer.
+  Duration head_wait = std::chrono::seconds(5);
 };
 
 struct FragmentKey {
@@ -28,6 +31,7 @@ struct FragmentPiece {
   Bytes bytes;
   bool last;
   uint8_t next_header;  // what the first piece says that the datagram holds
+  uint16_t vlan = 0;
 };
 
 struct FragmentCounters {
@@ -36,6 +40,7 @@ struct FragmentCounters {
   uint64_t overlapping_bytes = 0;  // which an earlier piece had brought
   uint64_t expired = 0;            // datagrams that did not become whole in time
   uint64_t evicted = 0;            // datagrams that made room for younger ones
+  uint64_t heads = 0;              // of those that did not become whole: given out by take_head()
 };
 
 /// Puts the fragments of IPv4 and IPv6 datagrams together. First bytes win where pieces overlap; a datagram whose
@@ -52,7 +57,20 @@ class Defragmenter {
   };
   Answer add(const FragmentKey& key, const FragmentPiece& piece, Timestamp time, Whole& whole);
 
+  /// The first bytes of a datagram that did not become whole.
+  struct Head {
+    FragmentKey key;
+    Bytes bytes;  // valid until the next take_head()
+    uint8_t next_header = 0;
+    uint16_t vlan = 0;
+    Timestamp time{};
+  };
+  /// Gives out a datagram whose first piece is there and waits for others since FragmentLimits::head_wait, or those
+  /// that waited too long before; `all`: whatever waits. False when there is none.
+  bool take_head(Timestamp now, bool all, Head& head);
+
   size_t waiting() const { return datagrams_.size(); }
+  bool has_retired() const { return !retired_.empty(); }
   size_t waiting_bytes() const { return bytes_; }
   const FragmentCounters& counters() const { return counters_; }
 
@@ -69,6 +87,7 @@ class Defragmenter {
     std::vector<Range> have;  // sorted, disjoint, merged
     uint32_t total = 0;       // known once the last piece is there
     uint8_t next_header = 0;
+    uint16_t vlan = 0;
     Timestamp first{};
     const FragmentKey* key = nullptr;  // in the map's node
     Datagram* older = nullptr;
@@ -80,14 +99,24 @@ class Defragmenter {
   void link(Datagram& datagram);
   void forget(Datagram& datagram);
   void make_room(Timestamp time);
+  void retire(Datagram& datagram);
+  static bool has_head(const Datagram& d) { return !d.have.empty() && d.have[0].begin == 0; }
+
+  /// A datagram whose time was over before anybody asked for its head.
+  struct Retired {
+    FragmentKey key;
+    Datagram datagram;
+  };
+  static constexpr size_t kMostRetired = 64;
 
   FragmentLimits limits_;
   Map datagrams_;
+  std::deque<Retired> retired_;
   Datagram* oldest_ = nullptr;
   Datagram* newest_ = nullptr;
   size_t bytes_ = 0;
   FragmentCounters counters_;
-  std::vector<uint8_t> whole_;
+  std::vector<uint8_t> whole_, head_;
 };
 
 }  // namespace baleen::net

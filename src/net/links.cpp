@@ -7,6 +7,8 @@ namespace {
 
 using Next = LinkHeader::Next;
 
+constexpr int kMostLinks = 4;  // within each other, as files have them
+
 // LINKTYPE_ numbers that only this file knows (https://www.tcpdump.org/linktypes.html).
 enum Number : uint16_t {
   kTokenRing = 6,
@@ -14,6 +16,8 @@ enum Number : uint16_t {
   kPpp = 9,
   kFddi = 10,
   kAtmRfc1483Dlt = 11,  // as some wrote it
+  kRawOnSome = 12,      // DLT_RAW of some systems, and of others
+  kRawOnOthers = 14,
   kPppHdlc = 50,
   kPppEthernet = 51,
   kAtmRfc1483 = 100,
@@ -52,6 +56,7 @@ LinkHeader llc(Bytes b, size_t at) {
 
 LinkHeader further(LinkHeader h, size_t by) {
   h.size += by;
+  if (h.next_frame != 0) h.next_frame += by;
   return h;
 }
 
@@ -82,6 +87,11 @@ LinkHeader frame_relay(Bytes b) {
 LinkHeader by_family(uint32_t family, size_t size) {
   return family == 2 || family == 10 || family == 24 || family == 28 || family == 30 ? LinkHeader{Next::kIp, size}
                                                                                      : LinkHeader{};
+}
+
+/// The same in the byte order of the machine that wrote it.
+LinkHeader loopback(Bytes b) {
+  return b.size() < 4 ? cut() : by_family(std::min(load_le32(b.data()), load_be32(b.data())), 4);
 }
 
 /// https://www.radiotap.org: what a radio heard, then the frame, perhaps with padding behind its header.
@@ -126,6 +136,18 @@ LinkHeader token_ring(Bytes b) {
   return llc(b, 14 + routing);
 }
 
+/// IEEE 802.11 9.3.2.2.2: the first subframe of an A-MSDU: two addresses, a length, and LLC; the next one begins at a
+/// multiple of four behind its beginning.
+LinkHeader subframe(Bytes b, size_t at) {
+  if (b.size() < at + 14) return cut();
+  LinkHeader h = llc(b, at + 14);
+  if (h.next == Next::kCut) return h;
+  if (h.size == 0) h.size = at + 14;  // no IP, but there are others
+  const size_t next = at + ((size_t{14} + load_be16(&b[at + 12]) + 3) & ~size_t{3});
+  if (b.size() >= next + 14) h.next_frame = next;
+  return h;
+}
+
 }  // namespace
 
 LinkHeader read_wlan(Bytes b, bool swapped) {
@@ -137,9 +159,13 @@ LinkHeader read_wlan(Bytes b, bool swapped) {
   size_t at = (flags & 3) == 3 ? 30 : 24;  // between access points there are four addresses
   if (quality) {
     if (b.size() < at + 2) return cut();
-    const bool several = (b[at] & 0x80) != 0;  // A-MSDU: the first of them is read
+    const bool several = (b[at] & 0x80) != 0;
     at += (flags & 0x80) != 0 ? 6 : 2;
-    if (several) at += 14;
+    if (several) {
+      const LinkHeader h = subframe(b, at);
+      const bool aligned = h.next == Next::kOther && !swapped && at % 4 != 0;
+      return aligned && subframe(b, at + 2).next == Next::kEtherType ? subframe(b, at + 2) : h;
+    }
   }
   LinkHeader h = llc(b, at);
   if (h.next == Next::kOther && !swapped) h = llc(b, (at + 3) & ~size_t{3});  // radios that align the body
@@ -213,7 +239,20 @@ LinkHeader read_link(LinkType link, Bytes b) {
   const auto behind = [&](size_t size, Next next = Next::kIp) {
     return b.size() < size ? cut() : LinkHeader{next, size};
   };
+  switch (link) {
+    case LinkType::kEthernet: return {Next::kEthernet, 0};
+    case LinkType::kRaw:
+    case LinkType::kIpv4:
+    case LinkType::kIpv6: return {Next::kIp, 0};
+    case LinkType::kNull:
+    case LinkType::kLoop: return loopback(b);
+    case LinkType::kLinuxSll: return b.size() < 16 ? cut() : ether_type(16, load_be16(&b[14]));
+    case LinkType::kLinuxSll2: return b.size() < 20 ? cut() : ether_type(20, load_be16(b.data()));
+    default: break;
+  }
   switch (static_cast<uint16_t>(link)) {
+    case kRawOnSome:
+    case kRawOnOthers: return {Next::kIp, 0};
     case kPpp:
     case kPppHdlc: return serial(b);
     case kPppEthernet: return b.size() < 6 ? cut() : further(read_ppp(b.subspan(6)), 6);  // RFC 2516 4
@@ -247,8 +286,18 @@ LinkHeader read_link(LinkType link, Bytes b) {
       return b.size() < 12 ? cut() : by_family(std::min(load_le32(b.data()), load_be32(b.data())), 12);
     case kPflog:  // its length, aligned to four, and the family
       return b.size() < 4 ? cut() : by_family(b[1], (b[0] + size_t{3}) & ~size_t{3});
-    default: return {Next::kUnknown};
+    default: return read_juniper(static_cast<uint16_t>(link), b);
   }
+}
+
+LinkHeader follow_links(LinkHeader h, Bytes b) {
+  for (int depth = 1; h.next == Next::kWlan || h.next == Next::kLink; ++depth) {
+    if (b.size() < h.size) return cut();
+    if (depth == kMostLinks) return {Next::kEndless};
+    const Bytes rest = b.subspan(h.size);
+    h = further(h.next == Next::kWlan ? read_wlan(rest) : read_link(static_cast<LinkType>(h.type), rest), h.size);
+  }
+  return h;
 }
 
 }  // namespace baleen::net

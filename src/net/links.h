@@ -19,15 +19,24 @@ struct LinkHeader {
     kEthernet,   // a frame of Ethernet
     kWlan,       // one of 802.11
     kLink,       // another link, whose number is `type`
+    kEndless,    // links within links, more than files have
   };
   Next next = Next::kOther;
   size_t size = 0;
   uint16_t type = 0;
+  size_t next_frame = 0;  // of an A-MSDU: where its next subframe begins; 0: there is none
 };
 
-/// Links beside Ethernet, cooked, loopback and plain IP: PPP, Cisco HDLC, frame relay, 802.11 with what captures put in
-/// front of it, FDDI, token ring, LLC over ATM, SLIP, pflog, enc, IPoIB, ipnet, PKTAP.
+/// All links but NFLOG: Ethernet, cooked, loopback, plain IP, PPP, Cisco HDLC, frame relay, 802.11 with what captures
+/// put in front of it, FDDI, token ring, LLC over ATM, SLIP, pflog, enc, IPoIB, ipnet, PKTAP, Juniper's.
 LinkHeader read_link(LinkType link, Bytes bytes);
+
+/// Goes on behind a header of `bytes` for as long as it names another link: what is left is neither kWlan nor kLink,
+/// and its size is that of all of them.
+LinkHeader follow_links(LinkHeader header, Bytes bytes);
+
+/// Juniper's links (LINKTYPE_JUNIPER_*); kUnknown for others.
+LinkHeader read_juniper(uint16_t link, Bytes bytes);
 
 /// IEEE 802.11 9.2: a data frame that is not encrypted, with LLC and SNAP. `swapped`: the bytes of the frame control
 /// are the other way round, as controllers of one vendor have them in CAPWAP.

@@ -93,6 +93,9 @@ void add_dissect(std::vector<Metric>& m) {
   m.push_back(one("baleen_dissect_sampled_out_streams_total", counter, "Streams left out by sampling",
                   VALUE(s.engine.sampled_out)));
   m.push_back(one("baleen_dissect_gaps_total", counter, "Holes in streams that were given up", VALUE(s.engine.gaps)));
+  m.push_back(one("baleen_dissect_lone_fragments_total", counter,
+                  "Datagrams that were read by their first fragments, as the others did not come",
+                  VALUE(s.engine.lone_fragments)));
   struct Row {
     Counter which;
     const char *name, *help;
@@ -108,6 +111,9 @@ void add_dissect(std::vector<Metric>& m) {
         Row{Counter::kBodyCapped, "capped_bodies", "Bodies that were cut at tap.misc.bodyCap"},
         Row{Counter::kDecodeFailed, "failed_decodings", "Bodies whose encoding could not be undone"},
         Row{Counter::kTooManyPending, "too_many_pending", "Requests beyond the number that may wait for answers"},
+        Row{Counter::kForgotten, "forgotten",
+            "Questions (DHCP) and messages (AMQP) that made room for later ones: what answers or returns them stands "
+            "alone"},
         Row{Counter::kUnknownProtocol, "unknown_streams", "Streams of no protocol that is known"},
         Row{Counter::kMessageTooLong, "long_messages", "Messages beyond the size that is kept whole"}})
     m.push_back(one(fmt::format("baleen_dissect_{}_total", name), counter, help,

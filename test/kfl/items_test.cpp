@@ -285,6 +285,40 @@ TEST(Protocols, each_is_a_macro_of_v1_and_a_flag_of_v2) {
   }
 }
 
+/// What a call says is asked for by the same paths in both dialects, one of its messages by its index.
+TEST(Grpc, messages_are_asked_for_by_index) {
+  constexpr std::string_view kCall =
+      R"({"protocol":{"name":"http","version":"2.0","abbr":"gRPC","macro":"grpc"},"request":{"grpc":{)"
+      R"("service":"shop.Orders","method":"Get","messageCount":2,"messages":[)"
+      R"({"size":5,"compressed":false,"type":"shop.Item","message":{"sku":"a-1","amount":3}},)"
+      R"({"size":9,"compressed":true,"fields":[{"number":1,"type":"string","value":"Jason"}]}]}},)"
+      R"("response":{"status":200,"grpc":{"status":5,"statusName":"NOT_FOUND"}}})";
+  Arena arena;
+  const auto call = item::parse_json(kCall, arena);
+  ASSERT_TRUE(call);
+  const auto matches = [&](Dialect dialect, const std::string& text) {
+    const Compiled c = compile(text, options(dialect));
+    EXPECT_TRUE(c.filter) << render(text, c.diagnostics);
+    return c.filter && c.filter->matches_json(*call);
+  };
+  for (const auto& [term, expected] : {std::pair{R"(request.grpc.messages[0].message.sku == "a-1")", true},
+                                       {R"(request.grpc.messages[0].message.amount > 2)", true},
+                                       {R"(request.grpc.messages[1].fields[0].value == "Jason")", true},
+                                       {R"(request.grpc.messages[1].message.sku == "a-1")", false},
+                                       {R"(request.grpc.messages[7].size > 0)", false},
+                                       {R"(request.grpc.messageCount == 2)", true},
+                                       {R"(response.grpc.statusName == "NOT_FOUND")", true},
+                                       {R"(response.grpc.status == 0)", false}}) {
+    EXPECT_EQ(matches(Dialect::kV1, std::string("grpc and ") + term), expected) << term;
+    EXPECT_EQ(matches(Dialect::kV2, std::string("grpc && ") + term), expected) << term;
+    EXPECT_EQ(matches(Dialect::kAuto, term), expected) << term;
+  }
+  EXPECT_TRUE(matches(Dialect::kV2, "request.grpc.messages.exists(m, m.size > 8 && m.compressed)"));
+  EXPECT_TRUE(matches(Dialect::kV2, "has(request.grpc.messages[0].message.sku) && size(response.grpc.messages) == 0"));
+  EXPECT_TRUE(matches(Dialect::kV2, R"(request.grpc.service.startsWith("shop.") && grpc_status == 0)"));
+  EXPECT_FALSE(matches(Dialect::kV2, R"(request.grpc.messages[0].?message.?none.orValue("") == "x")"));
+}
+
 TEST(RealItems, LiveStoredAndPushedDownAgree) {
   if (!std::filesystem::exists(captures())) GTEST_SKIP() << "no captures at " << captures() << " (BALEEN_SHARED)";
   std::vector<std::filesystem::path> files;

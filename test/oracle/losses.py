@@ -29,6 +29,20 @@ def skewed_3ms_in_order(capture, rng):
 
 
 @same
+def skewed_udp_3ms_in_order(capture, rng):
+    """Likewise where datagrams say whose answers they are: DNS, NTP, RADIUS."""
+    first = {}
+    def change(p):
+        t = c.find_tcp(p, udp=True)
+        if t is None or not {t.src[1], t.dst[1]} & {53, 123, 1812, 1813}:
+            return [p]
+        client = first.setdefault(frozenset((t.src, t.dst)), t.src)
+        return [p if t.src == client else p.but(time=max(p.time - 3 * 10**6, 0), interface=1)]
+    out = of_packets(capture, change)
+    return Capture(ordered(out.packets), out.secrets) if first else None
+
+
+@same
 def times_equal(capture, rng):
     first = capture.packets[0].time
     return of_packets(capture, lambda p: [p.but(time=first)])

@@ -36,8 +36,6 @@ CHOSEN = ("beats/amqp_emit_receive.pcap", "beats/mysql_prepare_statement.pcap", 
 # What differs all the same: (capture, mutation) -> why. A row without a difference fails the test.
 KNOWN = {
     ("zeek/smtp.pcap", "ipv6"): "messages of ICMP go on quoting IPv4",
-    ("suricata/tcp-fastopen-01/tfo.pcap", "skewed_3ms_in_order"):
-        "what a SYN carries is old when its answer has come before it",
 }
 
 

@@ -358,7 +358,7 @@ void Amqp::complete(Content* content, Output& out) {
   if (content->number == 0 || !whole) {
     if (whole && is_basic(*content->method, 40) && is_returnable(fields)) {
       if (returns_ == nullptr) returns_ = std::make_unique<Returns>();
-      returns_->note(content->channel, out.next_index(), message_signature(fields));
+      if (returns_->note(content->channel, out.next_index(), message_signature(fields))) out.count(Counter::kForgotten);
     }
     return out.finish(item);
   }

@@ -221,6 +221,7 @@ TEST(Amqp, ReturnsBehindLostPublishesAreTiedToNone) {
 TEST(Amqp, ReturnablePublishesAreBounded) {
   TestConversation t(entry<Amqp>("amqp"));
   for (size_t i = 0; i <= Returns::kMost; ++i) t.to_server(mandatory(1, "k", std::to_string(i)));
+  EXPECT_EQ(t.counted(Counter::kForgotten), 1u);
   t.to_client(returned(1, "k", "0") + returned(1, "k", "1"));
   const size_t n = t.items.size();
   EXPECT_TRUE(t.item(n - 2).request.payload["publishedBy"].is_null());

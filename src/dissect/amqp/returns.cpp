@@ -22,9 +22,11 @@ bool is_same_message(item::Value a, item::Value b) {
 
 bool is_returnable(item::Value fields) { return fields["mandatory"].as_bool() || fields["immediate"].as_bool(); }
 
-void Returns::note(uint16_t channel, uint64_t index, uint64_t signature) {
-  if (publishes_.size() >= kMost) publishes_.pop_front();
+bool Returns::note(uint16_t channel, uint64_t index, uint64_t signature) {
+  const bool full = publishes_.size() >= kMost;
+  if (full) publishes_.pop_front();
   publishes_.push_back({index, signature, channel});
+  return full;
 }
 
 std::optional<uint64_t> Returns::take(uint16_t channel, uint64_t signature) {

@@ -26,8 +26,8 @@ class Returns {
  public:
   static constexpr size_t kMost = 1024;
 
-  /// `index`: the number of the publish's item in its stream.
-  void note(uint16_t channel, uint64_t index, uint64_t signature);
+  /// `index`: the number of the publish's item in its stream. Returns whether another publish was forgotten for it.
+  bool note(uint16_t channel, uint64_t index, uint64_t signature);
   /// The publish that comes back; those before it on the channel will not.
   std::optional<uint64_t> take(uint16_t channel, uint64_t signature);
   /// The channel is closed or new.

@@ -191,7 +191,12 @@ TEST(Dhcp, AnswersToAMulticastAreOfItsStream) {
 
 TEST(Dhcp, MeetingsAreBounded) {
   Meetings meetings;
-  for (size_t i = 0; i < 2 * Meetings::kMost; ++i) meetings.note(std::to_string(i), {});
+  const Timestamp since = timestamp_from_ns(50);
+  uint64_t forgotten = 0;
+  for (size_t i = 0; i < 2 * Meetings::kMost; ++i)
+    forgotten +=
+        meetings.note(std::to_string(i), {.flow = {}, .time = timestamp_from_ns(static_cast<int64_t>(i))}, since);
+  EXPECT_EQ(forgotten, Meetings::kMost - 50) << "the answers to the first 50 would come too late";
   EXPECT_EQ(meetings.size(), Meetings::kMost);
   EXPECT_EQ(meetings.find("0", Timestamp{}), nullptr);
   EXPECT_NE(meetings.find(std::to_string(2 * Meetings::kMost - 1), Timestamp{}), nullptr);

@@ -115,7 +115,8 @@ Step Dns::dissect(const Input& in, Output& out) {
 }
 
 void Dns::message(const Input& in, Bytes message, uint64_t wire_size, Output& out) {
-  const Shape shape = survey(message);
+  Shape shape = survey(message);
+  shape.cut = !shape.whole && in.missing != 0;
   // One whose first question can be read still says whose question or answer it is.
   if ((!shape.question_ok && shape.questions == 0) || shape.netbios) return out.count(Counter::kMalformed);
   if (const item::Protocol* card = multicast_card(out)) return single(*card, in, message, shape, wire_size, out);
@@ -137,11 +138,13 @@ void Dns::single(const item::Protocol& card, const Input& in, Bytes message, con
 }
 
 void Dns::query(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out) {
-  Item* const item = out.begin(kProtocol);
+  Item* item = in.datagram ? early_.take(shape.key, in.time, out) : nullptr;
+  const bool answered = item != nullptr;
+  if (!answered) item = out.begin(kProtocol);
   item->match_key = shape.key;
   set(item->request, request_payload(message, shape, false, item->arena), in.time, wire_size);
   mark_malformed(item, shape, in, out);
-  waiting_.push(item, out);
+  answered ? out.finish(item) : waiting_.push(item, out);
 }
 
 item::Item* Dns::take(const Shape& shape) {
@@ -150,7 +153,9 @@ item::Item* Dns::take(const Shape& shape) {
     return shape.questions > 0 ? item->match_key == shape.key : (item->match_key & 0xFFFF) == shape.header.id;
   };
   if (waiting_.empty()) return nullptr;
-  return wanted(waiting_.front()) ? waiting_.pop() : waiting_.take_after_front(wanted);
+  Item* const item = wanted(waiting_.front()) ? waiting_.pop() : waiting_.take_after_front(wanted);
+  if (item != nullptr) early_.note_answered(item->match_key);
+  return item;
 }
 
 void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wire_size, Output& out) {
@@ -168,10 +173,11 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
     return;
   }
   Item* item = take(shape);
+  const bool early = item == nullptr && in.datagram && shape.questions > 0 && early_.may_be(shape.key);
   if (item == nullptr) {
     item = out.begin(kProtocol);
     item->outcome = Outcome::kNoRequest;
-    out.count(Counter::kHalfResponses);
+    if (!early) out.count(Counter::kHalfResponses);
   }
   mark_malformed(item, shape, in, out);
   const bool transfer = !in.datagram && (shape.question_type == kAxfr || shape.question_type == kIxfr);
@@ -187,7 +193,7 @@ void Dns::answer(const Input& in, Bytes message, const Shape& shape, uint64_t wi
     return;
   }
   set(item->response, response_payload(message, shape, false, nullptr, item->arena), in.time, wire_size);
-  out.finish(item);
+  early ? early_.keep(shape.key, item, out) : out.finish(item);
 }
 
 void Dns::end_transfer(const char* error, Output& out) {
@@ -231,10 +237,14 @@ Resync Dns::resync(const Input& in) {
   }
 }
 
-void Dns::expire(Timestamp before, Output& out) { waiting_.expire(before, out); }
+void Dns::expire(Timestamp before, Output& out) {
+  early_.drop_before(before, out);
+  waiting_.expire(before, out);
+}
 
 void Dns::close(bool, Output& out) {
   end_transfer("unexpected EOF", out);
+  early_.finish_all(out);
   waiting_.finish_all(out);
 }
 

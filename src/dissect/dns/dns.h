@@ -35,6 +35,7 @@ class Dns final : public Session {
   void end_transfer(const char* error, Output& out);
 
   InOrderMatcher waiting_;
+  EarlyAnswers early_;            // of datagrams
   Transfer* transfer_ = nullptr;  // a zone transfer under way; in its item's arena
 };
 

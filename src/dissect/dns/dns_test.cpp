@@ -125,6 +125,14 @@ std::vector<Row> datagrams() {
       {"an answer without its question (RFC 1035 7.3)",
        {c(ask(9, "a.x", 1)), s(message(9, 0x8181, {}))},
        {R"("questionNames":["a.x"]|"rcodeName":"FORMERR")"}},
+      {"an answer that comes before its question",
+       {s(tell(1, "a.x", 1, {record(1, unhex("01020304"))})), s(tell(2, "b.x", 1, {}, 3)), c(ask(2, "b.x", 1)),
+        c(ask(1, "b.x", 1)), c(ask(1, "a.x", 1))},
+       {R"(0 req|"name":"b.x"|"rcode":3)", R"(0 req|"name":"a.x"|"1.2.3.4")", R"(2 req|"name":"b.x")"}},
+      {"a copy of an answer is not that of the next question",
+       {c(ask(1, "a.x", 1)), s(tell(1, "a.x", 1, {})), s(tell(1, "a.x", 1, {})), c(ask(1, "a.x", 1)),
+        s(tell(1, "a.x", 1, {record(1, unhex("01020304"))}))},
+       {R"(0 req|"answers":[])", R"(3 res|"answers":[])", R"(0 req|"1.2.3.4")"}},
       {"EDNS",
        {c(message(1, 0x0120, {question("a.x", 1)}, {}, {opt})), s(message(1, 0x8180, {question("a.x", 1)}, {}, {opt}))},
        {R"("edns":{"version":0,"udpSize":1232,"dnssecOk":true|10.0.0.0/24)"}},
@@ -146,6 +154,21 @@ std::vector<Row> datagrams() {
 }
 
 TEST(Dns, Datagrams) { check_datagrams<Dns>(datagrams()); }
+
+TEST(Dns, says_what_was_not_captured_whole) {
+  const std::string whole = tell(1, "a.x", 1, {record(1, unhex("01020304")), record(1, unhex("01020305"))});
+  for (const size_t lost : {0u, 1u, 20u}) {
+    Collected out;
+    Dns dns;
+    const std::string there = whole.substr(0, whole.size() - lost);
+    dns.dissect({Direction::kToClient, as_bytes(there), Timestamp{}, true, true, static_cast<uint32_t>(lost)}, out);
+    dns.close(false, out);
+    ASSERT_EQ(out.items.size(), 1u);
+    EXPECT_EQ(out.items[0].find(R"("truncated":true)") != std::string::npos, lost != 0) << out.items[0];
+    EXPECT_EQ(out.items[0].find("1.2.3.5") != std::string::npos, lost == 0) << out.items[0];
+    EXPECT_EQ(out.counted(Counter::kMalformed), 0u);
+  }
+}
 
 std::vector<Row> streams() {
   const std::string soa = record(6, name("ns") + name("me") + be(1, 4) + be(2, 4) + be(3, 4) + be(4, 4) + be(5, 4));

@@ -25,6 +25,8 @@ constexpr Field kFields[] = {
     {"request.authorities", "", kList, "Records of the authority section of a query, where there are any."},
     {"request.additionals", "", kList, "Records of the additional section of a query, where there are any."},
     {"request.edns", "", kMap, "EDNS of the query: version, udpSize, dnssecOk and options (code, name, value)."},
+    {"request.truncated", "", kBool, "Not all of the query was captured."},
+    {"response.truncated", "", kBool, "Not all of the answer was captured, or its later fragments did not come."},
     {"response.code", "", kString, "The response code in words: \"No Error\", \"Non-Existent Domain\"."},
     {"response.rcode", "status_code", kInt, "The response code with its EDNS extension: 0, 3."},
     {"response.rcodeName", "", kString, "\"NOERROR\", \"NXDOMAIN\"."},

@@ -322,7 +322,7 @@ bool may_become_plausible(Bytes m) {
 
 Value request_payload(Bytes m, const Shape& s, bool multicast, Arena& arena) {
   Builder b(m, multicast, arena);
-  auto* const r = static_cast<Member*>(arena.allocate(10 * sizeof(Member), alignof(Member)));
+  auto* const r = static_cast<Member*>(arena.allocate(11 * sizeof(Member), alignof(Member)));
   size_t n = 0;
   const auto add = [&](std::string_view name, Value value) { new (r + n++) Member{name, value}; };
   const Builder::Questions q = b.questions(s.questions);
@@ -337,6 +337,7 @@ Value request_payload(Bytes m, const Shape& s, bool multicast, Arena& arena) {
   if (s.authorities > 0) add("authorities", b.records(s.authorities));
   if (s.additionals > 0) add("additionals", b.records(s.additionals));
   if (!b.edns().is_null()) add("edns", b.edns());
+  if (s.cut) add("truncated", true);
   return Value::map({r, n});
 }
 
@@ -348,7 +349,7 @@ Value response_payload(Bytes m, const Shape& s, bool multicast, const MoreRecord
   if (more != nullptr) answers = joined(answers, more, arena);
   const unsigned rcode = b.extended_rcode() << 4 | s.header.rcode();  // RFC 6891 6.1.3
 
-  auto* const r = static_cast<Member*>(arena.allocate(12 * sizeof(Member), alignof(Member)));
+  auto* const r = static_cast<Member*>(arena.allocate(13 * sizeof(Member), alignof(Member)));
   size_t n = 0;
   const auto add = [&](std::string_view name, Value value) { new (r + n++) Member{name, value}; };
   add("code", rcode_name(rcode));
@@ -363,6 +364,7 @@ Value response_payload(Bytes m, const Shape& s, bool multicast, const MoreRecord
   add("flags", flags(s.header, arena));
   add("answerData", data_of(answers, arena));
   if (!b.edns().is_null()) add("edns", b.edns());
+  if (s.cut) add("truncated", true);
   return Value::map({r, n});
 }
 

@@ -13,6 +13,7 @@ struct Shape {
   uint16_t questions = 0, answers = 0, authorities = 0, additionals = 0;  // as many as could be followed
   bool whole = false;                                                     // all that the header promises is there
   bool question_ok = false;                                               // the header and all questions are
+  bool cut = false;      // ... not, as not all of it was captured; set by whoever knows
   bool netbios = false;  // the first question is one of RFC 1002, which looks like DNS
   uint64_t key = 0;      // of id and first question, without regard to case (RFC 4343)
   uint16_t question_type = 0;

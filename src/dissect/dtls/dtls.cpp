@@ -7,17 +7,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "dissect/build.h"
-#include "dissect/framed.h"
 #include "dissect/tls/describe.h"
-#include "dissect/tls/names.h"
+#include "dissect/tls/talk.h"
 #include "dissect/tls/tls.h"
 
 namespace baleen::dissect::dtls {
 
 using item::Item;
-using item::Outcome;
-using item::Value;
 
 namespace {
 
@@ -25,7 +21,7 @@ constexpr size_t kRecordHead = 13, kMessageHead = 12, kMostMessage = 64 << 10;
 constexpr uint8_t kChangeCipherSpec = 20, kAlert = 21, kHandshake = 22;
 constexpr uint8_t kClientHello = 1, kServerHello = 2, kHelloVerifyRequest = 3, kCertificate = 11,
                   kCertificateRequest = 13;
-constexpr uint16_t kVersion13 = 0xFEFC, kVersionOld = 0x0100;
+constexpr uint16_t kVersionOld = 0x0100;
 
 struct Record {
   uint8_t type = 0;
@@ -64,28 +60,17 @@ bool read_piece(Bytes b, Piece& out) {
   return true;
 }
 
-/// One direction of a handshake.
-struct Side {
-  uint16_t next = 0;  // number of the message that is being put together
+/// One direction's handshake message that is being put together.
+struct Assembly {
+  uint16_t next = 0;  // its number
   uint8_t* bytes = nullptr;
   uint32_t have = 0, room = 0;
-  uint64_t wire_size = 0;
-  Timestamp time{};
-  bool broken = false;
-  Value certificates, alert;
-  MapOf* fields = nullptr;
 };
 
 }  // namespace
 
-struct Handshake {
-  Item* item;
-  Side side[2] = {};
-  bool verified = false, retry = false, certificate_requested = false, resumed = false;
-  MapOf* retry_fields = nullptr;  // what a HelloRetryRequest says, should no ServerHello come
-  uint16_t version = 0;
-  Bytes client_session;
-  std::string_view failure;
+struct Handshake : tls::Talk {
+  Assembly assembly[2] = {};
 };
 
 const item::Protocol Dtls::kProtocol = {
@@ -121,7 +106,7 @@ Probe Dtls::probe(const Input& in) {
 Handshake& Dtls::handshake(Output& out) {
   if (handshake_ == nullptr) {
     Item* const item = out.begin(kProtocol);
-    handshake_ = item->arena.make<Handshake>(Handshake{.item = item});
+    handshake_ = item->arena.make<Handshake>(Handshake{{.item = item}});
   }
   return *handshake_;
 }
@@ -150,9 +135,9 @@ void Dtls::record(uint8_t type, Bytes content, const Input& in, Output& out) {
     return;
   }
   if (type != kHandshake && (type != kAlert || handshake_ == nullptr)) return;
-  Side& side = handshake(out).side[static_cast<size_t>(in.direction)];
-  if (side.wire_size == 0) side.time = in.time;
-  side.wire_size += kRecordHead + content.size();
+  tls::Said& said = handshake(out).of(in.direction);
+  if (said.wire_size == 0) said.time = in.time;
+  said.wire_size += kRecordHead + content.size();
   if (type == kHandshake) {
     fragments(content, in, out);
   } else {
@@ -164,7 +149,7 @@ void Dtls::fragments(Bytes content, const Input& in, Output& out) {
   Piece piece;
   for (; handshake_ != nullptr && read_piece(content, piece);
        content = content.subspan(kMessageHead + piece.bytes.size())) {
-    Side& side = handshake_->side[static_cast<size_t>(in.direction)];
+    Assembly& side = handshake_->assembly[static_cast<size_t>(in.direction)];
     if (static_cast<int16_t>(piece.number - side.next) > 0) {  // those before it were not seen
       side.next = piece.number;
       side.have = 0;
@@ -193,7 +178,7 @@ void Dtls::message(Direction direction, uint8_t type, Bytes body, Output& out) {
   const bool to_server = direction == Direction::kToServer;
   switch (type) {
     case kCertificate:
-      h.side[to_server ? 0 : 1].certificates = tls::read_certificates(body, h.version == kVersion13, h.item->arena);
+      h.of(direction).certificates = tls::read_certificates(body, tls::is_modern(h.version), h.item->arena);
       return;
     case kCertificateRequest: h.certificate_requested |= !to_server; return;
     case kHelloVerifyRequest: h.verified |= !to_server; return;
@@ -207,104 +192,37 @@ void Dtls::message(Direction direction, uint8_t type, Bytes body, Output& out) {
 
 void Dtls::hello(Direction direction, Bytes body, Output& out) {
   Handshake& h = *handshake_;
-  Arena& arena = h.item->arena;
   const bool client = direction == Direction::kToServer;
-  Side& side = h.side[client ? 0 : 1];
-  if (client && side.fields != nullptr) return;  // with a cookie it says the same again
+  tls::Said& said = h.of(direction);
+  if (client && said.fields != nullptr) return;  // with a cookie it says the same again
   const tls::Hello hello = tls::read_datagram_hello(body, client);
   if (!hello.ok) {
-    side.broken = true;
-    return;
+    said.broken = true;
+  } else if (client) {
+    tls::hear_client(h, hello);
+  } else if (tls::hear_server(h, hello) && tls::is_modern(h.version)) {
+    finish(out);
   }
-  if (!client && tls::is_retry(hello)) {
-    h.retry = true;
-    h.version = hello.version();
-    h.retry_fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
-    tls::describe_server(hello, *h.retry_fields, arena);
-    return;
-  }
-  side.fields = new (arena.allocate(sizeof(MapOf), alignof(MapOf))) MapOf(arena);
-  if (client) {
-    tls::describe_client(hello, *side.fields, arena);
-    h.client_session = hello.session_id;
-    return;
-  }
-  tls::describe_server(hello, *side.fields, arena);
-  h.version = hello.version();
-  h.resumed = h.version == kVersion13
-                  ? hello.has_psk
-                  : !hello.session_id.empty() && as_text(hello.session_id) == as_text(h.client_session);
-  if (h.version == kVersion13) finish(out);
 }
 
 void Dtls::alert(Direction direction, Bytes content, Output& out) {
   if (content.size() != 2) return;
-  Handshake& h = *handshake_;
-  Arena& arena = h.item->arena;
   const bool fatal = content[0] == 2;
-  MapOf map(arena);
-  map.add("level", fatal ? "fatal" : "warning");
-  map.add("description", tls::alert_name(content[1], arena));
-  Side& side = h.side[static_cast<size_t>(direction)];
-  side.alert = map.build();
-  if (!fatal) return;
-  h.failure = join({"fatal alert of the ",
-                    direction == Direction::kToServer ? "client: " : "server: ", side.alert["description"].text()},
-                   arena);
-  finish(out);
+  tls::hear_alert(*handshake_, direction, content, fatal);
+  if (fatal) finish(out);
 }
 
-/// All that can be seen of the handshake was seen.
 void Dtls::finish(Output& out) {
   Handshake* const h = std::exchange(handshake_, nullptr);
   if (h == nullptr) return;
   done_ = true;
-  Item* const item = h->item;
-  Arena& arena = item->arena;
-  if (h->side[1].fields == nullptr) h->side[1].fields = h->retry_fields;
-  for (const bool client : {true, false}) {
-    Side& side = h->side[client ? 0 : 1];
-    if (side.fields == nullptr && side.alert.is_null()) continue;
-    MapOf bare(arena);
-    MapOf& fields = side.fields != nullptr ? *side.fields : bare;
-    if (side.fields == nullptr) bare.add("info", "Alert");
-    if (!side.certificates.is_null()) fields.add("certificates", side.certificates);
-    if (!side.alert.is_null()) fields.add("alert", side.alert);
-    if (!client) {
-      fields.add("resumed", h->resumed && side.certificates.is_null());
-      if (h->verified) fields.add("helloVerified", true);
-      if (h->retry) fields.add("helloRetry", true);
-      if (h->certificate_requested) fields.add("clientCertificateRequested", true);
-      const Value other = h->side[0].alert;
-      fields.add("status", !side.alert.is_null() ? side.alert["description"]
-                           : !other.is_null()    ? other["description"]
-                                                 : Value(tls::version_name(h->version, arena)));
-    }
-    (client ? item->request : item->response) = {fields.build(), side.time, side.wire_size, true};
-  }
-  if (!item->request.present && !item->response.present) {
-    out.count(Counter::kMalformed);
-    return out.drop(item);
-  }
-  if (!item->response.present) {
-    item->outcome = Outcome::kNoResponse;
-    out.count(Counter::kHalfRequests);
-  } else if (!item->request.present) {
-    item->outcome = Outcome::kNoRequest;
-    out.count(Counter::kHalfResponses);
-  }
-  if (!h->failure.empty()) {
-    item->outcome = Outcome::kConnection;
-    item->error_message = h->failure;
-  }
-  if (h->side[0].broken || h->side[1].broken) mark_malformed(item, "malformed handshake", out);
-  out.finish(item);
+  tls::conclude(*h, out);
 }
 
 void Dtls::expire(Timestamp before, Output& out) {
   if (handshake_ == nullptr) return;
-  const Side& client = handshake_->side[0];
-  const Side& first = client.wire_size != 0 ? client : handshake_->side[1];
+  const tls::Said& client = handshake_->said[0];
+  const tls::Said& first = client.wire_size != 0 ? client : handshake_->said[1];
   if (first.time < before) finish(out);
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "dissect/build.h"
+#include "dissect/drafts.h"
 #include "dissect/mysql/wire.h"
 #include "dissect/text.h"
 
@@ -55,21 +56,9 @@ std::string_view command_name(uint8_t code) {
 }
 bool is_command(uint8_t code) { return code <= 33 || code == kBulkExecute || code == 0xFE; }
 
-Draft& draft(Item* item) { return *reinterpret_cast<Draft*>(item->match_key); }
-
-std::string_view keep(Item* item, std::string_view text) {
-  Draft& d = draft(item);
-  if (text.size() > d.budget) {
-    d.truncated = true;
-    text = text.substr(0, d.budget);
-  }
-  d.budget -= text.size();
-  return item->arena.copy(text);
-}
-Value keep_value(Item* item, std::string_view text) {
-  const std::string_view kept = keep(item, text);
-  return text_or_bytes(kept, kept.size() < text.size());
-}
+Draft& draft(Item* item) { return draft_of<Draft>(item); }
+std::string_view keep(Item* item, std::string_view text) { return keep_within<Draft>(item, text); }
+Value keep_value(Item* item, std::string_view text) { return keep_value_within<Draft>(item, text); }
 /// A decoded value whose text still lies in the packet.
 static Value keep_value(Item* item, const Value& v) {
   return v.type() >= Value::Type::kString ? keep_value(item, v.text()) : v;

@@ -260,15 +260,27 @@ Step Ntp::message(const Frame& frame, Output& out) {
     return Step::took(frame.size);
   }
   if (mode >= 6) return management(frame, out);
-  Item* item = mode == 4 ? waiting_.take(load_be64(&b[24])) : out.begin(kProtocol);
-  if (item == nullptr) item = interleaved(load_be64(&b[24]));
-  if (item == nullptr) item = begin_orphan(kProtocol, out);
+  const uint64_t originate = load_be64(&b[24]), receive = load_be64(&b[32]), transmit = load_be64(&b[40]);
+  Item* item = nullptr;
+  bool early = false;
+  if (mode == 4) {
+    item = waiting_.take(originate);
+    if (item == nullptr) item = interleaved(originate);
+    if (item == nullptr) item = begin_unasked(kProtocol, waiting_.early, originate, frame, early, out);
+  } else {
+    if (mode == 3) item = waiting_.early.take(transmit, frame.time, out);
+    if (mode == 3 && item == nullptr && receive != 0) item = waiting_.early.take(receive, frame.time, out);
+    early = item != nullptr;
+    if (!early) item = out.begin(kProtocol);
+  }
   const Bytes copy = item->arena.copy(b);
   set(mode == 4 ? item->response : item->request, payload(copy, mode == 4, item->arena), frame);
-  item->data.size = mode == 3 ? load_be64(&b[32]) : 0;
-  if (mode == 3) {
-    waiting_.push(load_be64(&b[40]), item, out);
-  } else if (mode == 4) {
+  item->data.size = mode == 3 ? receive : 0;
+  if (mode == 4 && early) {
+    waiting_.early.keep(originate, item, out);
+  } else if (mode == 3 && !early) {
+    waiting_.push(transmit, item, out);
+  } else if (mode == 4 || early) {
     out.finish(item);
   } else {
     finish_single(item, out);

@@ -6,7 +6,7 @@ namespace baleen::dissect::ntp {
 
 /// NTP (RFC 5905) and SNTP: a client's packet and the server's by the timestamp that the server repeats, control
 /// (RFC 9327) and private messages by their numbers; the other modes stand alone.
-class Ntp final : public Framed<Ntp, KeyedMatcher> {
+class Ntp final : public Framed<Ntp, DatagramMatcher> {
  public:
   static const item::Protocol kProtocol;
   static constexpr bool kTcp = false, kUdp = true;

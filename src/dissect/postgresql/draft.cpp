@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dissect/build.h"
+#include "dissect/drafts.h"
 #include "dissect/text.h"
 
 namespace baleen::dissect::postgresql {
@@ -70,21 +71,9 @@ std::string_view c_string(ByteReader& r) {
   return text;
 }
 
-Draft& draft(Item* item) { return *reinterpret_cast<Draft*>(item->match_key); }
-
-std::string_view keep(Item* item, std::string_view text) {
-  Draft& d = draft(item);
-  if (text.size() > d.budget) {
-    d.truncated = true;
-    text = text.substr(0, d.budget);
-  }
-  d.budget -= text.size();
-  return item->arena.copy(text);
-}
-Value keep_value(Item* item, std::string_view text) {
-  const std::string_view kept = keep(item, text);
-  return text_or_bytes(kept, kept.size() < text.size());
-}
+Draft& draft(Item* item) { return draft_of<Draft>(item); }
+std::string_view keep(Item* item, std::string_view text) { return keep_within<Draft>(item, text); }
+Value keep_value(Item* item, std::string_view text) { return keep_value_within<Draft>(item, text); }
 
 Value request_payload(Item* item, std::string_view user, std::string_view database) {
   Draft& d = draft(item);

@@ -154,7 +154,16 @@ Step Radius::message(const Frame& frame, Output& out) {
   Item* item = asks ? nullptr : waiting_.take(key);
   // RFC 5997 3: what a Status-Server asks for is answered as Access-Request or Accounting-Request are.
   if (!asks && item == nullptr) item = waiting_.take(key_of(kStatus, id, opposite(frame.direction)));
-  if (item == nullptr) item = asks ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
+  bool early = false;
+  if (asks) {
+    for (const Group group : {group_of(code), kAccess, kAccounting})
+      if (item == nullptr && (group == group_of(code) || group_of(code) == kStatus))
+        item = waiting_.early.take(key_of(group, id, frame.direction), frame.time, out);
+    early = item != nullptr;
+    if (!early) item = out.begin(kProtocol);
+  } else if (item == nullptr) {
+    item = begin_unasked(kProtocol, waiting_.early, key, frame, early, out);
+  }
   Arena& arena = item->arena;
   const Bytes b = arena.copy(frame.bytes);
   MapOf map(arena);
@@ -184,7 +193,9 @@ Step Radius::message(const Frame& frame, Output& out) {
   set(asks ? item->request : item->response, map.build(), frame);
   const bool captured = !frame.cut || frame.missing == 0;
   if (captured && (frame.cut || !are_attributes(b.subspan(kHead)))) mark_malformed(item, "malformed attributes", out);
-  if (asks) {
+  if (early && !asks) {
+    waiting_.early.keep(key, item, out);
+  } else if (asks && !early) {
     waiting_.push(key, item, out);
   } else {
     out.finish(item);

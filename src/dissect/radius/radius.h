@@ -7,7 +7,7 @@ namespace baleen::dissect::radius {
 /// RADIUS over UDP and TCP (RFC 6613; within TLS when that is decrypted): authentication, accounting (RFC 2865, 2866),
 /// status (RFC 5997) and changes of authorization (RFC 5176), matched by kind and identifier; the attributes by
 /// dictionary, EAP and vendors' among them.
-class Radius final : public Framed<Radius, KeyedMatcher> {
+class Radius final : public Framed<Radius, DatagramMatcher> {
  public:
   static const item::Protocol kProtocol;
   static constexpr bool kTcp = true, kUdp = true;

@@ -278,8 +278,12 @@ Step Sip::message(const Frame& frame, Output& out) {
         return Step::took(frame.size);
       }
   }
-  Item* item = asks ? nullptr : waiting_.take(key);
-  if (item == nullptr) item = asks ? out.begin(kProtocol) : begin_orphan(kProtocol, out);
+  Item* item = asks ? waiting_.early.take(key, frame.time, out) : waiting_.take(key);
+  bool early = asks && item != nullptr;
+  if (item == nullptr)
+    item = asks          ? out.begin(kProtocol)
+           : code >= 200 ? begin_unasked(kProtocol, waiting_.early, key, frame, early, out)
+                         : begin_orphan(kProtocol, out);
   Arena& arena = item->arena;
   const std::string_view text = arena.copy(all);
   const size_t head = head_or_all(text);
@@ -322,7 +326,9 @@ Step Sip::message(const Frame& frame, Output& out) {
   map.add("bodySize", frame.size - head);
   if (frame.cut) map.add("truncated", true);
   set(asks ? item->request : item->response, map.build(), frame);
-  if (asks && map.kept()[0].value.text() != "ACK") {
+  if (early && !asks) {
+    waiting_.early.keep(key, item, out);
+  } else if (asks && !early && map.kept()[0].value.text() != "ACK") {
     waiting_.push(key, item, out);
   } else {
     out.finish(item);

@@ -6,7 +6,7 @@ namespace baleen::dissect::sip {
 
 /// SIP (RFC 3261) over UDP and TCP: a request and its final response by Call-ID and CSeq; provisional responses are
 /// counted in it.
-class Sip final : public Framed<Sip, KeyedMatcher> {
+class Sip final : public Framed<Sip, DatagramMatcher> {
  public:
   static const item::Protocol kProtocol;
   static constexpr bool kTcp = true, kUdp = true;

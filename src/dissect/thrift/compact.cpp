@@ -23,7 +23,6 @@ enum Type : uint8_t {
   kStruct = 12,
   kUuid = 13
 };
-constexpr uint32_t kMostElements = 1 << 24, kMostBytes = 64 << 20;
 constexpr int kMaxValueDepth = 12;
 
 bool is_type(uint8_t t) { return t >= kTrue && t <= kUuid; }
@@ -53,8 +52,8 @@ uint64_t read_varint(ByteReader& r) {
 }
 
 /// Steps over a value of `type` at at_, or into it. kEnd: that was it.
-Walk::Got CompactWalk::enter(uint8_t type, bool in_container, Bytes b) {
-  using enum Walk::Got;
+Steps::Got CompactWalk::enter(uint8_t type, bool in_container, Bytes b) {
+  using enum Steps::Got;
   const auto over = [&](size_t n) {
     if (b.size() - at_ < n) return kMore;
     at_ += n;
@@ -115,8 +114,8 @@ Walk::Got CompactWalk::enter(uint8_t type, bool in_container, Bytes b) {
 }
 
 /// A field's head and what it holds.
-Walk::Got CompactWalk::field(Bytes b) {
-  using enum Walk::Got;
+Steps::Got CompactWalk::field(Bytes b) {
+  using enum Steps::Got;
   if (b.size() - at_ < 1) return kMore;
   const uint8_t head = b[at_], type = head & 15;
   if (type == kStop) {
@@ -133,13 +132,13 @@ Walk::Got CompactWalk::field(Bytes b) {
     size += n;
   }
   at_ += size;
-  const Walk::Got got = enter(type, false, b);
+  const Got got = enter(type, false, b);
   if (got == kMore) at_ -= size;
   return got;
 }
 
-Walk::Got CompactWalk::go(Bytes b, size_t head) {
-  using enum Walk::Got;
+Steps::Got CompactWalk::go(Bytes b, size_t head) {
+  using enum Steps::Got;
   if (depth_ == 0) {
     levels_[depth_++] = {.kind = kStruct};
     at_ = head;
@@ -147,16 +146,16 @@ Walk::Got CompactWalk::go(Bytes b, size_t head) {
   while (depth_ > 0) {
     Level& top = levels_[depth_ - 1];
     if (!top.is_container) {
-      if (const Walk::Got got = field(b); got != kEnd) return got;
+      if (const Got got = field(b); got != kEnd) return got;
       continue;
     }
     if (top.left == 0) {
       --depth_;
       continue;
     }
-    const uint8_t type = top.is_map && top.left % 2 == 1 ? top.second : top.kind;
+    const uint8_t type = top.next_type();
     --top.left;
-    if (const Walk::Got got = enter(type, true, b); got != kEnd) {
+    if (const Got got = enter(type, true, b); got != kEnd) {
       ++top.left;
       return got;
     }

@@ -37,7 +37,6 @@ size_t fixed(uint8_t type) {
   }
 }
 bool is_type(uint8_t t) { return fixed(t) != 0 || (t >= kString && t <= kList); }
-constexpr uint32_t kMostElements = 1 << 24, kMostBytes = 64 << 20;
 
 }  // namespace
 
@@ -76,7 +75,7 @@ bool Walk::enter(uint8_t type, Bytes b, bool& more) {
   return true;
 }
 
-Walk::Got Walk::go(Bytes b, size_t head) {
+Steps::Got Walk::go(Bytes b, size_t head) {
   if (depth_ == 0) {
     levels_[depth_++] = {.kind = kStruct};
     at_ = head;
@@ -85,11 +84,11 @@ Walk::Got Walk::go(Bytes b, size_t head) {
     Level& top = levels_[depth_ - 1];
     bool more = false;
     if (top.is_container) {
-      const uint8_t type = top.is_map && top.left % 2 == 1 ? top.second : top.kind;
       if (top.left == 0) {
         --depth_;
         continue;
       }
+      const uint8_t type = top.next_type();
       --top.left;
       if (enter(type, b, more)) continue;
       ++top.left;
