@@ -234,7 +234,7 @@ bool Options::read(Bytes field, MapOf& map) {
     const Option* known = nullptr;
     for (const Option& o : kOptions)
       if (o.code == code) known = &o;
-    const Value v = option_value(known == nullptr ? kBytes : known->kind, content, arena);
+    const Value v = option_value(known == nullptr ? Kind::kBytes : known->kind, content, arena);
     MapOf one(arena);
     one.add("code", static_cast<int64_t>(code));
     one.add_text("name", known == nullptr ? std::string_view() : known->name);
