@@ -84,8 +84,9 @@ class SpoolResume : public testing::TestWithParam<Kind> {
       (*spool)->start();
       for (;;) ::pause();
     }
+    const uint64_t two_parts = std::filesystem::file_size(packets_file()) / 3 * 2;
     const bool stuck = eventually(
-        [&] { return received() >= 2 * kPart && nlohmann::json::parse(server_->report())["faults"].get<int>() > 0; });
+        [&] { return received() >= two_parts && nlohmann::json::parse(server_->report())["faults"].get<int>() > 0; });
     ::kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
