@@ -98,6 +98,8 @@ class Dissection final : public dissect::EngineObserver {
         {"holes in streams", c.gaps},
         {"bytes in holes", c.of(dissect::Counter::kGapBytes)},
         {"retransmitted bytes", c.tcp.retransmitted_bytes},
+        {"fragments refused", c.fragments.refused},
+        {"fragmented datagrams that did not become whole", c.fragments.expired + c.fragments.evicted},
         {"datagrams without their later fragments", c.lone_fragments},
         {"requests without response", c.of(dissect::Counter::kHalfRequests)},
         {"responses without request", c.of(dissect::Counter::kHalfResponses)},

@@ -155,6 +155,7 @@ void Engine::advance(Timestamp time) {
   if (time > now_) now_ = time;
   last_tick_ = now_;
   read_lone_fragments(false);
+  counters_.fragments = decoder_.fragments().counters();
   if (!waiters_.empty()) {
     look_for_secrets();
     give_up_secrets();
@@ -183,6 +184,7 @@ void Engine::advance(Timestamp time) {
 
 void Engine::finish() {
   read_lone_fragments(true);
+  counters_.fragments = decoder_.fragments().counters();
   look_for_secrets();
   for (size_t list = 0; list < static_cast<size_t>(Flow::List::kCount); ++list) {
     while (Flow* flow = table_.oldest(static_cast<Flow::List>(list))) {

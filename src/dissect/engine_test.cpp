@@ -291,9 +291,11 @@ TEST(Engine, reads_a_first_fragment_whose_others_never_come) {
   EngineCounters counters;
   EXPECT_EQ(run({asks, first, last}, options(), &counters).items, std::vector<std::string>{whole});
   EXPECT_EQ(counters.lone_fragments, 0u);
+  EXPECT_EQ(counters.fragments.whole, 1u);
   EXPECT_EQ(run({asks, first}, options(), &counters).items.size(), 1u);
   EXPECT_EQ(run({asks, first}, options()).responses, 1);
   EXPECT_EQ(counters.lone_fragments, 1u);
+  EXPECT_EQ(counters.fragments.heads, 1u);
   EXPECT_EQ(counters.udp_packets, 1u) << "it was counted when it came";
   EXPECT_TRUE(run({last}, options(), &counters).items.empty());
 

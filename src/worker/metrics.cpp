@@ -93,6 +93,17 @@ void add_dissect(std::vector<Metric>& m) {
   m.push_back(one("baleen_dissect_sampled_out_streams_total", counter, "Streams left out by sampling",
                   VALUE(s.engine.sampled_out)));
   m.push_back(one("baleen_dissect_gaps_total", counter, "Holes in streams that were given up", VALUE(s.engine.gaps)));
+  m.push_back(
+      {"baleen_dissect_fragmented_datagrams_total", counter,
+       "Datagrams in fragments, by what became of them: whole; expired (not whole in time); evicted (made room)",
+       "outcome", [](const WorkerStatus& s, const Emit& emit) {
+         emit("{outcome=\"whole\"}", static_cast<double>(s.engine.fragments.whole));
+         emit("{outcome=\"expired\"}", static_cast<double>(s.engine.fragments.expired));
+         emit("{outcome=\"evicted\"}", static_cast<double>(s.engine.fragments.evicted));
+       }});
+  m.push_back(one("baleen_dissect_refused_fragments_total", counter,
+                  "Fragments of wrong lengths, that contradict others, or leave too many holes",
+                  VALUE(s.engine.fragments.refused)));
   m.push_back(one("baleen_dissect_lone_fragments_total", counter,
                   "Datagrams that were read by their first fragments, as the others did not come",
                   VALUE(s.engine.lone_fragments)));
