@@ -101,6 +101,11 @@ void Engine::take(const net::Packet& packet, const Slot& slot) {
   if (packet.time > now_ || now_ - packet.time > kClockSlack) now_ = packet.time;
   if (now_ - last_tick_ > kTick || last_tick_ > now_) advance(now_);
   if (!waiters_.empty()) look_for_secrets();
+  if (slot.status == net::DecodeStatus::kFragment && slot.decoded.datagram != 0 && options_.tell_packets) {
+    held_.keep(slot.decoded.datagram, packet);
+    if (held_.bytes() > HeldFragments::kMostBytes) give_up_fragments(Timestamp::min());
+    return;
+  }
   if (slot.status != net::DecodeStatus::kTransport) return tell_loose(packet);
   switch (slot.decoded.tuple.transport) {
     case net::Transport::kTcp: on_tcp(packet, slot); break;
@@ -138,6 +143,7 @@ void Engine::read_lone_fragments(bool all) {
     touch_udp(*flow, std::max(flow->last, time));
     flow_ = flow;
     const net::Decoded& d = slot.decoded;
+    tell_fragments(*flow, d);
     if (!d.payload.empty()) feed_datagram(*flow, slot.key.from_low ? 0 : 1, d.payload, d.payload_missing, time);
   }
 }
@@ -155,6 +161,7 @@ void Engine::advance(Timestamp time) {
   if (time > now_) now_ = time;
   last_tick_ = now_;
   read_lone_fragments(false);
+  give_up_fragments(now_ - HeldFragments::kWait);
   counters_.fragments = decoder_.fragments().counters();
   if (!waiters_.empty()) {
     look_for_secrets();
@@ -184,6 +191,7 @@ void Engine::advance(Timestamp time) {
 
 void Engine::finish() {
   read_lone_fragments(true);
+  give_up_fragments(Timestamp::max());
   counters_.fragments = decoder_.fragments().counters();
   look_for_secrets();
   for (size_t list = 0; list < static_cast<size_t>(Flow::List::kCount); ++list) {
@@ -244,11 +252,23 @@ StreamRef Engine::stream_of(const Flow& flow) const {
 }
 
 void Engine::tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d) {
-  if (options_.tell_packets) observer_.on_packet(stream_of(flow), packet, d);
+  if (!options_.tell_packets) return;
+  tell_fragments(flow, d);
+  observer_.on_packet(stream_of(flow), packet, d);
+}
+
+/// The packets before this one that its datagram came in.
+void Engine::tell_fragments(const Flow& flow, const net::Decoded& d) {
+  if (d.datagram != 0)
+    held_.take(d.datagram, [&](const net::Packet& piece) { observer_.on_fragment(stream_of(flow), piece); });
 }
 
 void Engine::tell_loose(const net::Packet& packet) {
   if (options_.tell_packets) observer_.on_loose_packet(packet);
+}
+
+void Engine::give_up_fragments(Timestamp before) {
+  held_.give_up(before, [this](const net::Packet& piece) { tell_loose(piece); });
 }
 
 /// What is inside another stream belongs to that one, which is understood.

@@ -9,6 +9,7 @@
 #include "dissect/build.h"
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
+#include "dissect/held_fragments.h"
 #include "dissect/l4/tables.h"
 #include "dissect/meetings.h"
 #include "dissect/proxy_head.h"
@@ -34,8 +35,11 @@ class EngineObserver {
   virtual void on_item(item::ItemRef item) = 0;
   /// Every packet of every flow, before what it completes. Only called when EngineOptions::tell_packets is set.
   virtual void on_packet(StreamRef, const net::Packet&, const net::Decoded&) {}
-  /// The others: packets that belong to no flow (ARP, fragments before their last, ICMP that nobody asked for, what
-  /// cannot be decoded). Likewise.
+  /// An earlier packet of a flow, told late: a fragment of the datagram that on_packet() tells next, or of one whose
+  /// first fragments are read alone. Likewise.
+  virtual void on_fragment(StreamRef, const net::Packet&) {}
+  /// The others: packets that belong to no flow (ARP, fragments of what never became whole, ICMP that nobody asked for,
+  /// what cannot be decoded). Likewise.
   virtual void on_loose_packet(const net::Packet&) {}
   virtual void on_stream_end(StreamRef, StreamEnd) {}
   /// No dissector understands what it carries: said once, as soon as it is known, before its end at the latest. A
@@ -159,6 +163,8 @@ class Engine final : private Output {
   Flow* meet(const Slot& slot, const ProtocolEntry& entry, Timestamp time, int& from);
   Flow* open(const Slot& slot, Flow::List list, const net::Packet& packet);
   void tell(const Flow& flow, const net::Packet& packet, const net::Decoded& d);
+  void tell_fragments(const Flow& flow, const net::Decoded& d);
+  void give_up_fragments(Timestamp before);
   void tell_loose(const net::Packet& packet);
   void tell_undissected(Flow& flow);
   void close(Flow& flow, StreamEnd end);
@@ -302,6 +308,7 @@ class Engine final : private Output {
   EngineOptions options_;
   EngineObserver& observer_;
   net::Decoder decoder_;
+  HeldFragments held_;  // when packets are told
   FlowTable table_;
   net::SegmentStore store_;
   item::ItemPool items_;

@@ -25,6 +25,11 @@ struct Told final : EngineObserver {
   std::vector<std::string> items;
   std::vector<StreamEnd> ends;
   std::vector<uint64_t> streams, undissected;
+  struct Fragment {
+    uint64_t stream, size, after;  // how many packets were told before
+    bool operator==(const Fragment&) const = default;
+  };
+  std::vector<Fragment> fragments;
   uint64_t packets = 0, loose = 0;
   int requests = 0, responses = 0;
   net::Endpoint client;
@@ -38,6 +43,9 @@ struct Told final : EngineObserver {
                     std::to_string(item->response.size));
   }
   void on_packet(StreamRef, const net::Packet&, const net::Decoded&) override { ++packets; }
+  void on_fragment(StreamRef stream, const net::Packet& packet) override {
+    fragments.push_back({stream.number, packet.bytes.size(), packets});
+  }
   void on_loose_packet(const net::Packet&) override { ++loose; }
   void on_undissected(StreamRef stream) override { undissected.push_back(stream.number); }
   void on_stream_end(StreamRef, StreamEnd end) override { ends.push_back(end); }
@@ -298,6 +306,25 @@ TEST(Engine, reads_a_first_fragment_whose_others_never_come) {
   EXPECT_EQ(counters.fragments.heads, 1u);
   EXPECT_EQ(counters.udp_packets, 1u) << "it was counted when it came";
   EXPECT_TRUE(run({last}, options(), &counters).items.empty());
+
+  // Who keeps packets gets all of the datagram's, or that they belong to nobody.
+  EngineOptions telling = options();
+  telling.tell_packets = true;
+  const Told all = run({asks, first, last}, telling);
+  EXPECT_EQ(all.fragments, (std::vector<Told::Fragment>{{all.streams.at(0), first.bytes.size(), 1}}));
+  EXPECT_EQ(std::pair(all.packets, all.loose), std::pair(uint64_t{2}, uint64_t{0}));
+  const Told alone = run({asks, first}, telling);
+  EXPECT_EQ(alone.fragments, (std::vector<Told::Fragment>{{alone.streams.at(0), first.bytes.size(), 1}}));
+  EXPECT_EQ(run({last}, telling).loose, 1u);
+  std::vector<net::OwnedPacket> many;  // more than is held: the oldest belong to nobody
+  for (size_t i = 0; i < 2 * HeldFragments::kMostBytes / first.bytes.size(); ++i) {
+    many.push_back(first);
+    many.back().bytes[14 + 4] = static_cast<char>(i >> 8);  // the identification
+    many.back().bytes[14 + 5] = static_cast<char>(i);
+  }
+  const Told held = run(many, telling);
+  EXPECT_EQ(held.loose + held.fragments.size(), many.size());
+  EXPECT_GT(held.loose, many.size() / 2);
 
   // Live: while its question still waits.
   Told told;

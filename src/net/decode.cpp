@@ -50,6 +50,7 @@ class Chain {
     set_ip(head.key.src, head.key.dst);
     out_.ip_length = static_cast<uint32_t>(at_.size()) + (head.key.src.is_v4() ? 20 : 40);
     out_.defragmented = true;
+    out_.datagram = fragments_.number_of(head.key);
     return run(ip_payload(head.next_header));
   }
 
@@ -326,6 +327,7 @@ class Chain {
     if (wire_ > at_.size())  // not captured whole: of no use to the others, but the first of them says what it is
       return piece.offset == 0 ? ip_payload(piece.next_header) : DecodeStatus::kCutIp;
     Defragmenter::Whole whole;
+    out_.datagram = fragments_.number_of(key);
     switch (fragments_.add(key, piece, packet_.time, whole)) {
       case Defragmenter::Answer::kWaits: return DecodeStatus::kFragment;
       case Defragmenter::Answer::kBad: return DecodeStatus::kBadFragment;
@@ -749,6 +751,7 @@ bool decode_plain_tcp(const Packet& packet, Decoded& out) {
   out.vlan = 0;
   out.tunnels = 0;
   out.defragmented = false;
+  out.datagram = 0;
   out.more_at = 0;
   return true;
 }

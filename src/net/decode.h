@@ -69,7 +69,8 @@ struct Decoded {
   uint16_t vlan = 0;      // outermost VLAN id, 0 when untagged
   uint8_t tunnels = 0;    // how many tunnel headers stood around it
   bool defragmented = false;
-  uint16_t more_at = 0;  // where in the packet's bytes another frame begins (A-MSDU, see next_subframe()); 0: nowhere
+  uint64_t datagram = 0;  // of a fragment that waits, and of what was made of some: Defragmenter::number_of()
+  uint16_t more_at = 0;   // where in the packet's bytes another frame begins (A-MSDU, see next_subframe()); 0: nowhere
 };
 
 /// The frame of an A-MSDU that begins at `at` of a packet, as one of Ethernet, and in `at` where the next one begins, 0

@@ -69,6 +69,8 @@ class Defragmenter {
   /// that waited too long before; `all`: whatever waits. False when there is none.
   bool take_head(Timestamp now, bool all, Head& head);
 
+  /// Tells datagrams apart that wait at the same time; never 0.
+  uint64_t number_of(const FragmentKey& key) const { return datagrams_.hash_function()(key) | 1; }
   size_t waiting() const { return datagrams_.size(); }
   bool has_retired() const { return !retired_.empty(); }
   size_t waiting_bytes() const { return bytes_; }

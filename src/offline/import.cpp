@@ -121,6 +121,9 @@ class PacketsPass final : public Pass {
       : Pass(options, key_log, blocks), wanted_(wanted) {}
   void on_item(item::ItemRef) override {}
   void on_packet(dissect::StreamRef stream, const net::Packet& packet, const net::Decoded&) override {
+    on_fragment(stream, packet);
+  }
+  void on_fragment(dissect::StreamRef stream, const net::Packet& packet) override {
     const auto name = wanted_.names.find(stream.number);
     if (name == wanted_.names.end() || failed_) return;
     const auto block = blocks_.open();

@@ -205,6 +205,9 @@ class Worker::Shard final : public dissect::EngineObserver {
   void on_packet(dissect::StreamRef stream, const net::Packet& packet, const net::Decoded&) override {
     if (flight_) flight_->append({stream.number, stream.kind}, packet);
   }
+  void on_fragment(dissect::StreamRef stream, const net::Packet& packet) override {
+    if (flight_) flight_->append({stream.number, stream.kind}, packet);
+  }
   void on_loose_packet(const net::Packet& packet) override {
     if (flight_) flight_->append({record::kNoStream, item::StreamKind::kTcp}, packet);
   }
