@@ -268,7 +268,10 @@ void Engine::tell_loose(const net::Packet& packet) {
 }
 
 void Engine::give_up_fragments(Timestamp before) {
-  held_.give_up(before, [this](const net::Packet& piece) { tell_loose(piece); });
+  held_.give_up(before, [this](const net::Packet& piece) {
+    ++counters_.unclaimed_fragments;
+    tell_loose(piece);
+  });
 }
 
 /// What is inside another stream belongs to that one, which is understood.

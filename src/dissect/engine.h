@@ -82,17 +82,18 @@ struct EngineOptions {
 struct EngineCounters {
   uint64_t packets = 0, bytes = 0, tcp_packets = 0, udp_packets = 0, icmp_packets = 0, sctp_packets = 0;
   uint64_t streams = 0, evicted_flows = 0, reused_ports = 0, sampled_out = 0;
-  uint64_t gaps = 0;                // holes that were given up
-  uint64_t stray_packets = 0;       // resets of no flow, segments far from all others of their flow
-  uint64_t lost_tracks = 0;         // directions that went on somewhere else entirely
-  uint64_t refused_resets = 0;      // whose number does not fit
-  uint64_t ungrouped = 0;           // connections that found no room among the flows that are counted
-  uint64_t pending_overflow = 0;    // times that the limit of pending bytes was reached
-  uint64_t read_bytes = 0;          // of streams, that dissectors have taken
-  uint64_t unread_bytes = 0;        // of streams, delivered and looked at by no dissector: what they hold is not known
-  uint64_t inner_streams = 0;       // conversations inside TLS
-  uint64_t lone_fragments = 0;      // first ones whose others never came, read as far as they go
-  net::FragmentCounters fragments;  // as of the last tick
+  uint64_t gaps = 0;                 // holes that were given up
+  uint64_t stray_packets = 0;        // resets of no flow, segments far from all others of their flow
+  uint64_t lost_tracks = 0;          // directions that went on somewhere else entirely
+  uint64_t refused_resets = 0;       // whose number does not fit
+  uint64_t ungrouped = 0;            // connections that found no room among the flows that are counted
+  uint64_t pending_overflow = 0;     // times that the limit of pending bytes was reached
+  uint64_t read_bytes = 0;           // of streams, that dissectors have taken
+  uint64_t unread_bytes = 0;         // of streams, delivered and looked at by no dissector: what they hold is not known
+  uint64_t inner_streams = 0;        // conversations inside TLS
+  uint64_t lone_fragments = 0;       // first ones whose others never came, read as far as they go
+  uint64_t unclaimed_fragments = 0;  // packets that were held for a datagram, and belong to no flow
+  net::FragmentCounters fragments;   // as of the last tick
   net::TcpCounters tcp;
   net::SctpCounters sctp;
   std::array<uint64_t, static_cast<size_t>(Counter::kCount)> dissect{};

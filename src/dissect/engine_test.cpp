@@ -322,8 +322,9 @@ TEST(Engine, reads_a_first_fragment_whose_others_never_come) {
     many.back().bytes[14 + 4] = static_cast<char>(i >> 8);  // the identification
     many.back().bytes[14 + 5] = static_cast<char>(i);
   }
-  const Told held = run(many, telling);
+  const Told held = run(many, telling, &counters);
   EXPECT_EQ(held.loose + held.fragments.size(), many.size());
+  EXPECT_EQ(counters.unclaimed_fragments, held.loose);
   EXPECT_GT(held.loose, many.size() / 2);
 
   // Live: while its question still waits.

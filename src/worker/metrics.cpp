@@ -104,6 +104,10 @@ void add_dissect(std::vector<Metric>& m) {
   m.push_back(one("baleen_dissect_refused_fragments_total", counter,
                   "Fragments of wrong lengths, that contradict others, or leave too many holes",
                   VALUE(s.engine.fragments.refused)));
+  m.push_back(one("baleen_dissect_unclaimed_fragments_total", counter,
+                  "Fragments that were kept as packets of no stream: their datagram never became whole, or too many "
+                  "waited",
+                  VALUE(s.engine.unclaimed_fragments)));
   m.push_back(one("baleen_dissect_lone_fragments_total", counter,
                   "Datagrams that were read by their first fragments, as the others did not come",
                   VALUE(s.engine.lone_fragments)));
