@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Uploads of a spool beside `curl -T` of the same bytes to the same server, in the same minute.
 
-    bench/upload.py [sink] [s3sink] [gs] [s3] [--blocks 32] [--rounds 3] [--parallel 3]
+    bench/upload.py [sink] [s3sink] [s3crc] [gs] [s3] [--blocks 32] [--rounds 3] [--parallel 3]
 
 sink, s3sink  a bucket server that throws away what comes, as fast as Python's sockets do; it speaks enough of Cloud Storage, or of S3
+s3crc         the same, and parts that have their CRC32C only, as they go over TLS (s3.signPayload: false)
 gs            firebase-tools' Cloud Storage emulator     s3  s3rver, which verifies signatures, in one thread     (test/emulators)
 
 Blocks are 64 MiB. The binary is build/release/bin/baleen, or --baleen. Rounds alternate; medians are printed: MB/s, CPU
@@ -112,7 +113,8 @@ class S3Sink(Sink):
         if "uploads" in query:
             with self.lock:
                 self.sizes[path + "?parts"] = 0
-            return self.answer(200, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+            return self.answer(200, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
+                               **{"x-amz-checksum-algorithm": "CRC32C"})
         with self.lock:
             self.sizes[path] = self.sizes.pop(path + "?parts")
         self.answer(200, b"<CompleteMultipartUploadResult><ETag>&quot;e-1&quot;</ETag></CompleteMultipartUploadResult>")
@@ -123,7 +125,8 @@ class S3Sink(Sink):
         self.swallow()
         with self.lock:
             self.sizes[path + ("?parts" if "partNumber" in query else "")] = size + (self.sizes[path + "?parts"] if "partNumber" in query else 0)
-        self.answer(200, ETag='"e"')
+        crc = self.headers.get("x-amz-checksum-crc32c")
+        self.answer(200, ETag='"e"', **({"x-amz-checksum-crc32c": crc} if crc else {}))
 
 
 class SinkServer:
@@ -155,6 +158,12 @@ class S3SinkServer(SinkServer):
 
     def url(self, n):
         return f"s3://sink/{n}"
+
+
+class S3CrcServer(S3SinkServer):
+    def __init__(self, scratch):
+        super().__init__(scratch)
+        self.settings.append("s3.signPayload=false")
 
 
 def emulator(script, *arguments):
@@ -271,7 +280,7 @@ class Spool:
 
 
 def measure(kind, options, scratch):
-    server = {"sink": SinkServer, "s3sink": S3SinkServer, "gs": GcsServer, "s3": S3Server}[kind](scratch)
+    server = {"sink": SinkServer, "s3sink": S3SinkServer, "s3crc": S3CrcServer, "gs": GcsServer, "s3": S3Server}[kind](scratch)
     spool = Spool(scratch, options)
     _, _, idle_memory = spool.ours(server, server.url("nothing"), scratch / "idle")
     idle = statistics.median(spool.ours(server, server.url("nothing"), scratch / "idle")[0] for _ in range(5))
@@ -299,7 +308,7 @@ def measure(kind, options, scratch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="*", default=["sink", "s3sink", "gs", "s3"])
+    parser.add_argument("kinds", nargs="*", default=["sink", "s3sink", "s3crc", "gs", "s3"])
     parser.add_argument("--blocks", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=3)

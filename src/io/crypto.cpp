@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/crc32c.h"
 
 namespace baleen::io {
 namespace {
@@ -73,7 +74,8 @@ Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Dige
     BALEEN_CHECK(!asked || (context && EVP_DigestInit_ex(context.get(), kind, nullptr) == 1));
     return context;
   };
-  const DigestPtr sha = begin(wanted != Digests::kMd5, EVP_sha256()), md = begin(wanted != Digests::kSha256, EVP_md5());
+  const DigestPtr sha = begin(wanted.sha256, EVP_sha256()), md = begin(wanted.md5, EVP_md5());
+  PartDigests out;
   std::vector<uint8_t> buffer(std::min<uint64_t>(length, 256 * 1024));
   for (uint64_t done = 0; done < length;) {
     const size_t want = std::min<uint64_t>(buffer.size(), length - done);
@@ -81,11 +83,12 @@ Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Dige
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_error("read", errno);
     if (n == 0) return Error{Code::kIo, "the file has become shorter"};
+    const Bytes piece(buffer.data(), static_cast<size_t>(n));
     for (const DigestPtr* context : {&sha, &md})
-      BALEEN_CHECK(!*context || EVP_DigestUpdate(context->get(), buffer.data(), static_cast<size_t>(n)) == 1);
-    done += static_cast<uint64_t>(n);
+      BALEEN_CHECK(!*context || EVP_DigestUpdate(context->get(), piece.data(), piece.size()) == 1);
+    if (wanted.crc32c) out.crc32c = crc32c(piece, out.crc32c);
+    done += piece.size();
   }
-  PartDigests out;
   BALEEN_CHECK(!md || EVP_DigestFinal_ex(md.get(), out.md5.data(), nullptr) == 1);
   BALEEN_CHECK(!sha || EVP_DigestFinal_ex(sha.get(), out.sha256.data(), nullptr) == 1);
   return out;

@@ -22,11 +22,15 @@ Sha256 hmac_sha256(Bytes key, Bytes message);
 /// RFC 1321. Good against damage only, never against somebody.
 Md5 md5(Bytes bytes);
 /// Digests of a part of an upload; what was not asked for is zeros.
-struct PartDigests {
+struct PartDigests {  // zeros where nobody asked
   Sha256 sha256{};
   Md5 md5{};
+  uint32_t crc32c = 0;
 };
-enum class Digests : uint8_t { kMd5, kSha256, kBoth };
+struct Digests {
+  bool sha256 = false, md5 = false, crc32c = false;
+  bool has(const Digests& all) const { return sha256 >= all.sha256 && md5 >= all.md5 && crc32c >= all.crc32c; }
+};
 /// Those of a part of a file, read once. kIo when the file ends before.
 Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Digests wanted);
 /// Lower case.

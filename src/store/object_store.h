@@ -149,6 +149,7 @@ struct OpenOptions {
   std::string s3_region, s3_access_key, s3_secret_key, s3_session_token, s3_profile;
   std::optional<bool> s3_path_style;        // unset: for a custom endpoint, and for names with a dot
   std::string s3_role_arn, s3_external_id;  // a role that is assumed with whatever credentials there are
+  std::optional<bool> s3_sign_payload;      // of parts whose CRC32C the store checks; unset: when not over TLS
   bool s3_requester_pays = false;           // we pay for requests to a requester-pays bucket
 
   std::string azure_account, azure_key, azure_sas, azure_connection_string;

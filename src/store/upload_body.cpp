@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "base/crc32c.h"
+
 namespace baleen::store {
 
 void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t length) const {
@@ -21,20 +23,26 @@ void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t leng
 Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length, io::Digests wanted) const {
   if (file >= 0) return io::digest_part(file, offset, length, wanted);
   const Bytes part = bytes.subspan(offset, length);
-  return io::PartDigests{wanted == io::Digests::kMd5 ? io::Sha256{} : io::sha256(part),
-                         wanted == io::Digests::kSha256 ? io::Md5{} : io::md5(part)};
+  io::PartDigests out;
+  if (wanted.sha256) out.sha256 = io::sha256(part);
+  if (wanted.md5) out.md5 = io::md5(part);
+  if (wanted.crc32c) out.crc32c = baleen::crc32c(part);
+  return out;
 }
 
-Result<io::PartDigests> DigestsAhead::digest(uint64_t offset) const {
-  return body_->digests(offset, std::min(part_bytes_, body_->size - offset), wanted_);
+Result<io::PartDigests> DigestsAhead::digest(uint64_t offset, io::Digests wanted) const {
+  return body_->digests(offset, std::min(part_bytes_, body_->size - offset), wanted);
 }
 
-Result<io::PartDigests> DigestsAhead::of(uint64_t offset) {
-  auto out = ahead_.valid() && next_ == offset ? ahead_.get() : digest(offset);
+Result<io::PartDigests> DigestsAhead::of(uint64_t offset, io::Digests wanted) {
+  const bool ready = ahead_.valid() && next_ == offset && next_wanted_.has(wanted);
+  auto out = ready ? ahead_.get() : digest(offset, wanted);
   next_ = offset + part_bytes_;
+  next_wanted_ = wanted;
   // Without a thread to spare the library leaves the work to get().
   if (out && next_ < body_->size)
-    ahead_ = std::async(std::launch::async | std::launch::deferred, [this, next = next_] { return digest(next); });
+    ahead_ = std::async(std::launch::async | std::launch::deferred,
+                        [this, next = next_, wanted] { return digest(next, wanted); });
   return out;
 }
 

@@ -30,17 +30,16 @@ struct UploadBody {
 /// them. Borrows the body. One thread.
 class DigestsAhead {
  public:
-  DigestsAhead(const UploadBody& body, uint64_t part_bytes, io::Digests wanted)
-      : body_(&body), part_bytes_(part_bytes), wanted_(wanted) {}
-  /// Those of the part that begins at `offset`, a multiple of the parts' size.
-  Result<io::PartDigests> of(uint64_t offset);
+  DigestsAhead(const UploadBody& body, uint64_t part_bytes) : body_(&body), part_bytes_(part_bytes) {}
+  /// Those of the part that begins at `offset`, a multiple of the parts' size. The next one will be read for the same.
+  Result<io::PartDigests> of(uint64_t offset, io::Digests wanted);
 
  private:
-  Result<io::PartDigests> digest(uint64_t offset) const;
+  Result<io::PartDigests> digest(uint64_t offset, io::Digests wanted) const;
 
   const UploadBody* body_;
   uint64_t part_bytes_;
-  io::Digests wanted_;
+  io::Digests next_wanted_;
   uint64_t next_ = 0;                             // where the part of `ahead_` begins
   std::future<Result<io::PartDigests>> ahead_{};  // its destructor waits
 };

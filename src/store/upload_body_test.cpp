@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/crc32c.h"
+
 namespace baleen::store {
 namespace {
 
@@ -32,14 +34,16 @@ TEST(UploadBody, DigestsAheadAreThoseOfEachPart) {
   const UniqueFd fd = file_of(content);
   for (const UploadBody& body :
        {UploadBody{as_bytes(content), -1, content.size(), 0}, UploadBody{{}, fd.get(), content.size(), 0}}) {
-    for (const io::Digests wanted : {io::Digests::kMd5, io::Digests::kSha256, io::Digests::kBoth}) {
-      DigestsAhead ahead(body, kPart, wanted);
+    for (const io::Digests wanted : {io::Digests{.md5 = true}, io::Digests{.sha256 = true}, io::Digests{.crc32c = true},
+                                     io::Digests{.sha256 = true, .md5 = true, .crc32c = true}}) {
+      DigestsAhead ahead(body, kPart);
       for (uint64_t at = 0; at < content.size(); at += kPart) {
-        const auto digests = ahead.of(at);
+        const auto digests = ahead.of(at, wanted);
         ASSERT_TRUE(digests);
         const Bytes part = as_bytes(content).subspan(at, std::min<uint64_t>(kPart, content.size() - at));
-        EXPECT_EQ(digests->sha256, wanted == io::Digests::kMd5 ? io::Sha256{} : io::sha256(part)) << at;
-        EXPECT_EQ(digests->md5, wanted == io::Digests::kSha256 ? io::Md5{} : io::md5(part)) << at;
+        EXPECT_EQ(digests->sha256, wanted.sha256 ? io::sha256(part) : io::Sha256{}) << at;
+        EXPECT_EQ(digests->md5, wanted.md5 ? io::md5(part) : io::Md5{}) << at;
+        EXPECT_EQ(digests->crc32c, wanted.crc32c ? crc32c(part) : 0) << at;
       }
     }
   }
@@ -59,12 +63,22 @@ TEST(UploadBody, PartsAreAlikeAndWithinTheirLimits) {
 TEST(UploadBody, PartsThatAreSkippedOrAskedForTwiceHaveTheirOwnDigests) {
   const std::string content = content_of(4 * kPart);
   const UploadBody body{as_bytes(content), -1, content.size(), 0};
-  DigestsAhead ahead(body, kPart, io::Digests::kMd5);
+  DigestsAhead ahead(body, kPart);
   for (const uint64_t part : {0, 2, 2, 3, 1}) {
-    const auto digests = ahead.of(part * kPart);
+    const auto digests = ahead.of(part * kPart, {.md5 = true});
     ASSERT_TRUE(digests);
     EXPECT_EQ(digests->md5, io::md5(as_bytes(content).subspan(part * kPart, kPart))) << part;
   }
+}
+
+TEST(UploadBody, DigestsThatWereNotReadAheadAreReadWhenTheyAreWanted) {
+  const std::string content = content_of(3 * kPart);
+  const UploadBody body{as_bytes(content), -1, content.size(), 0};
+  const auto part = [&](uint64_t n) { return as_bytes(content).subspan(n * kPart, kPart); };
+  DigestsAhead ahead(body, kPart);
+  EXPECT_EQ(ahead.of(0, {.crc32c = true})->crc32c, crc32c(part(0)));
+  EXPECT_EQ(ahead.of(kPart, {.sha256 = true, .crc32c = true})->sha256, io::sha256(part(1)));
+  EXPECT_EQ(ahead.of(2 * kPart, {.crc32c = true})->crc32c, crc32c(part(2)));
 }
 
 TEST(UploadBody, AFileThatBecomesShorterIsAnErrorOfThePartThatIsMissing) {
@@ -72,10 +86,10 @@ TEST(UploadBody, AFileThatBecomesShorterIsAnErrorOfThePartThatIsMissing) {
   const UniqueFd fd = file_of(content);
   const UploadBody body{{}, fd.get(), content.size(), 0};
   ASSERT_EQ(::ftruncate(fd.get(), 2 * kPart + 1), 0);
-  DigestsAhead ahead(body, kPart, io::Digests::kMd5);
-  EXPECT_TRUE(ahead.of(0));
-  EXPECT_TRUE(ahead.of(kPart));
-  const auto missing = ahead.of(2 * kPart);
+  DigestsAhead ahead(body, kPart);
+  EXPECT_TRUE(ahead.of(0, {.md5 = true}));
+  EXPECT_TRUE(ahead.of(kPart, {.md5 = true}));
+  const auto missing = ahead.of(2 * kPart, {.md5 = true});
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::kIo);
 }

@@ -366,6 +366,7 @@ class Loader {
     s.s3 = {{text("s3.endpoint"), text("s3.storageClass"), text("s3.encryption"), text("s3.customerKeyFile")},
             text("s3.region"),
             text("s3.pathStyle"),
+            text("s3.signPayload"),
             text("s3.profile"),
             text("s3.accessKey"),
             text("s3.secretKeyFile"),
@@ -376,6 +377,8 @@ class Loader {
     static constexpr std::string_view kStyles[] = {"auto", "true", "false"};
     if (std::find(std::begin(kStyles), std::end(kStyles), s.s3.path_style) == std::end(kStyles))
       wrong("s3.pathStyle", "auto, true or false", std::string(suggest(s.s3.path_style, kStyles)));
+    if (std::find(std::begin(kStyles), std::end(kStyles), s.s3.sign_payload) == std::end(kStyles))
+      wrong("s3.signPayload", "auto, true or false", std::string(suggest(s.s3.sign_payload, kStyles)));
     s.azure = {{text("azblob.endpoint"), text("azblob.accessTier"), text("azblob.encryptionScope"),
                 text("azblob.customerKeyFile")},
                text("azblob.account"),

@@ -54,7 +54,8 @@ struct GcsConfig : BucketConfig {
   bool operator==(const GcsConfig&) const = default;
 };
 struct S3Config : BucketConfig {
-  std::string region, path_style, profile, access_key, secret_key_file, session_token_file, role_arn, external_id;
+  std::string region, path_style, sign_payload, profile, access_key, secret_key_file, session_token_file, role_arn,
+      external_id;
   bool requester_pays = false;
   bool operator==(const S3Config&) const = default;
 };

@@ -43,6 +43,7 @@ Result<> use_s3(const S3Config& s3, store::OpenOptions& options) {
   options.s3_external_id = s3.external_id;
   options.s3_requester_pays = s3.requester_pays;
   if (s3.path_style != "auto" && !s3.path_style.empty()) options.s3_path_style = s3.path_style == "true";
+  if (s3.sign_payload != "auto" && !s3.sign_payload.empty()) options.s3_sign_payload = s3.sign_payload == "true";
   return {};
 }
 

@@ -37,6 +37,7 @@ TEST_F(Stores, EveryKindTakesItsOwnKeys) {
                                       "s3.region=eu-central-1",
                                       "s3.endpoint=http://127.0.0.1:9000",
                                       "s3.pathStyle=false",
+                                      "s3.signPayload=false",
                                       "s3.accessKey=AKIA",
                                       "s3.secretKeyFile=" + file("secret", "hush\n"),
                                       "s3.sessionTokenFile=" + file("token", "more\n"),
@@ -67,6 +68,7 @@ TEST_F(Stores, EveryKindTakesItsOwnKeys) {
   ASSERT_TRUE(s3) << s3.error().message;
   EXPECT_EQ(s3->endpoint, "http://127.0.0.1:9000");
   EXPECT_EQ(s3->s3_path_style, false);
+  EXPECT_EQ(s3->s3_sign_payload, false);
   EXPECT_EQ(s3->s3_secret_key, "hush");
   EXPECT_EQ(s3->s3_session_token, "more");
   EXPECT_TRUE(s3->s3_requester_pays);
@@ -89,6 +91,7 @@ TEST_F(Stores, WithoutKeysTheStoresLookForThemselves) {
   const auto s3 = options({}, "s3://b/p");
   ASSERT_TRUE(s3) << s3.error().message;
   EXPECT_FALSE(s3->s3_path_style.has_value());
+  EXPECT_FALSE(s3->s3_sign_payload.has_value());
   EXPECT_EQ(s3->objects.idle_timeout, std::chrono::seconds(60));
   EXPECT_EQ(s3->objects.request_timeout.count(), 0);
   EXPECT_TRUE(open_options(Config(), *store::Location::parse("s3://b"))) << "no configuration at all";
@@ -108,6 +111,7 @@ TEST_F(Stores, AMissingOrWrongSecretNamesItsKey) {
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_EQ(good->objects.customer_key, bytes);
   EXPECT_FALSE(parse_config("s3: {pathStyle: sometimes}").ok());
+  EXPECT_FALSE(parse_config("s3: {signPayload: maybe}").ok());
 }
 
 TEST_F(Stores, AProxysPasswordIsNotShown) {

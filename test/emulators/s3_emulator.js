@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 'use strict';
 // Amazon S3 for tests: s3rver, behind a front that verifies each signature with Amazon's own signer (s3rver does not),
-// honours If-None-Match on PUT, knows ListParts, AbortMultipartUpload and what a policy may deny, makes the pages of
+// honours If-None-Match on PUT, checks CRC32Cs, knows ListParts, AbortMultipartUpload and what a policy may deny, makes the pages of
 // ListObjectsV2 (s3rver's tokens fail with newer Node.js, and it forgets common prefixes of deeper names), and does what
 // faults say. Beside it stand the services that keys come from: STS, EC2's and the container's metadata.
 //
@@ -9,7 +9,8 @@
 //
 // Prints `ready {"endpoint":...,"access_key":...,"secret_key":...,"bucket":...}` when it answers. Ends with its standard
 // input, so that it never outlives the test that started it.
-//   POST /__control   {"faults":[...], "deny":["s3:PutObject"], "expire":true, "lifetime":3600, "clock":SECONDS, "locked":true}
+//   POST /__control   {"faults":[...], "deny":["s3:PutObject"], "expire":true, "lifetime":3600, "clock":SECONDS, "locked":true,
+//                     "checksums":"checked"|"unknown"|"refused"|"forgotten"}
 //   GET  /__control   {"requests":[...], "refused":[...], "granted":n, "uploads":n}
 const crypto = require('crypto');
 const fs = require('fs');
@@ -32,6 +33,19 @@ function readBody(stream) {
     stream.on('error', reject);
     stream.on('aborted', () => reject(new Error('aborted')));
   });
+}
+
+const kCrcTable = Int32Array.from({ length: 256 }, (_, i) => {
+  for (let bit = 0; bit < 8; bit += 1) i = i & 1 ? (i >>> 1) ^ 0x82f63b78 : i >>> 1;
+  return i;
+});
+/// CRC-32C as headers have it.
+function crc32c(bytes) {
+  let crc = -1;
+  for (let i = 0; i < bytes.length; i += 1) crc = kCrcTable[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
+  const out = Buffer.alloc(4);
+  out.writeInt32BE(~crc);
+  return out.toString('base64');
 }
 
 function ask(port, method, url, headers, body) {
@@ -111,6 +125,7 @@ async function main() {
   let lifecycle = null; // the bucket's rules, as they were put
   let deny = [];
   let locked = false; // as a bucket whose objects are kept under Object Lock
+  let checksums = 'checked'; // as Amazon; 'unknown': headers of checksums are not heeded; 'refused'; 'forgotten': parts' are not checked
   let lifetime = 3600;
   let clock = 0;
   let granted = 0;
@@ -183,7 +198,7 @@ async function main() {
       const most = Math.min(Number(url.searchParams.get('max-parts') || 1000), 2); // small pages: readers must turn them
       const all = [...uploads.get(id).parts].sort((a, b) => a[0] - b[0]).filter(([number]) => number > marker);
       const page = all.slice(0, most);
-      const parts = page.map(([number, part]) => `<Part><PartNumber>${number}</PartNumber><ETag>&quot;${part.etag}&quot;</ETag><Size>${part.size}</Size></Part>`);
+      const parts = page.map(([number, part]) => `<Part><PartNumber>${number}</PartNumber><ETag>&quot;${part.etag}&quot;</ETag><Size>${part.size}</Size>${part.crc ? `<ChecksumCRC32C>${part.crc}</ChecksumCRC32C>` : ''}</Part>`);
       const more = all.length > most;
       return { status: 200, headers: {}, body: `<ListPartsResult><IsTruncated>${more}</IsTruncated>${more ? `<NextPartNumberMarker>${page[page.length - 1][0]}</NextPartNumberMarker>` : ''}${parts.join('')}</ListPartsResult>` };
     }
@@ -191,16 +206,30 @@ async function main() {
       uploads.delete(id);
       return { status: 204, headers: {}, body: '' };
     }
-    if (locked && request.method === 'PUT' && !request.headers['content-md5'])
+    const crc = request.headers['x-amz-checksum-crc32c'];
+    if (checksums === 'refused' && (crc !== undefined || request.headers['x-amz-checksum-algorithm'] !== undefined))
+      return { status: 501, headers: {}, body: errorXml('NotImplemented', 'A header you provided implies functionality that is not implemented') };
+    if (checksums === 'checked' && crc !== undefined && request.method === 'PUT') {
+      if (id !== null && !uploads.get(id).checksums)
+        return { status: 400, headers: {}, body: errorXml('InvalidRequest', 'Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: crc32c') };
+      if (crc32c(body) !== crc) return { status: 400, headers: {}, body: errorXml('BadDigest', 'The CRC32C you specified did not match the calculated checksum.') };
+    }
+    if (checksums === 'checked' && crc === undefined && request.method === 'PUT' && id !== null && uploads.get(id).checksums)
+      return { status: 400, headers: {}, body: errorXml('InvalidRequest', 'Checksum Type mismatch occurred, expected checksum Type: crc32c, actual checksum Type: null') };
+    if (locked && request.method === 'PUT' && !request.headers['content-md5'] && crc === undefined)
       return { status: 400, headers: {}, body: errorXml('InvalidRequest', 'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part requests with Object Lock parameters') };
     if (request.headers['content-md5'] && crypto.createHash('md5').update(body).digest('base64') !== request.headers['content-md5'])
       return { status: 400, headers: {}, body: errorXml('BadDigest', 'The Content-MD5 you specified did not match what we received.') };
     if (id !== null && request.method === 'POST') {
-      const wanted = [...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber><ETag>&quot;([0-9a-f]+)&quot;<\/ETag>/g)];
+      const wanted = [...body.toString().matchAll(/<PartNumber>(\d+)<\/PartNumber><ETag>&quot;([0-9a-f]+)&quot;<\/ETag>(?:<ChecksumCRC32C>([^<]*)<\/ChecksumCRC32C>)?/g)];
       const known = uploads.get(id).parts;
-      for (const [, number, etag] of wanted)
-        if (!known.has(Number(number)) || known.get(Number(number)).etag !== etag)
+      for (const [, number, etag, sum] of wanted) {
+        if (!known.has(Number(number)) || known.get(Number(number)).etag !== etag || (uploads.get(id).checksums && known.get(Number(number)).crc !== sum))
           return { status: 400, headers: {}, body: errorXml('InvalidPart', 'One or more of the specified parts could not be found.') };
+      }
+      body = Buffer.from(body.toString().replace(/<ChecksumCRC32C>[^<]*<\/ChecksumCRC32C>/g, '')); // s3rver knows none
+      delete headers['content-length'];
+      headers['x-amz-content-sha256'] = crypto.createHash('sha256').update(body).digest('hex');
     }
     if (url.searchParams.has('lifecycle')) {
       if (request.method === 'PUT') lifecycle = body.toString();
@@ -214,10 +243,14 @@ async function main() {
       return { status: 200, headers: {}, body: listPage(url.searchParams, rows) };
     }
     const answer = await ask(innerPort, request.method, request.url, headers, body);
-    if (answer.status === 200 && request.method === 'POST' && url.searchParams.has('uploads'))
-      uploads.set(/<UploadId>([^<]+)</.exec(answer.body.toString())[1], { path: url.pathname, parts: new Map() });
+    if (answer.status === 200 && request.method === 'POST' && url.searchParams.has('uploads')) {
+      const sums = checksums !== 'unknown' && request.headers['x-amz-checksum-algorithm'] === 'CRC32C';
+      uploads.set(/<UploadId>([^<]+)</.exec(answer.body.toString())[1], { path: url.pathname, parts: new Map(), checksums: sums });
+      if (sums) answer.headers['x-amz-checksum-algorithm'] = 'CRC32C';
+    }
+    if (answer.status === 200 && request.method === 'PUT' && checksums === 'checked' && crc !== undefined) answer.headers['x-amz-checksum-crc32c'] = crc;
     if (answer.status === 200 && request.method === 'PUT' && id !== null)
-      uploads.get(id).parts.set(Number(url.searchParams.get('partNumber')), { size: body.length, etag: JSON.parse(answer.headers.etag) });
+      uploads.get(id).parts.set(Number(url.searchParams.get('partNumber')), { size: body.length, etag: JSON.parse(answer.headers.etag), crc: uploads.get(id).checksums ? crc : undefined });
     if (answer.status === 200 && request.method === 'POST' && id !== null) uploads.delete(id);
     return answer;
   }
@@ -230,10 +263,11 @@ async function main() {
           if (wanted.faults) faults.set(wanted.faults);
           if (wanted.deny) deny = wanted.deny;
           if (wanted.locked !== undefined) locked = wanted.locked;
+          if (wanted.checksums !== undefined) checksums = wanted.checksums;
           if (wanted.lifetime !== undefined) lifetime = wanted.lifetime;
           if (wanted.clock !== undefined) clock = wanted.clock;
           if (wanted.expire) for (const keys of temporary.values()) keys.expires = 0;
-          if (wanted.clear) log.length = refused.length = received = 0;
+          if (wanted.clear) log.length = options.length = refused.length = received = 0;
         }
         return response.end(JSON.stringify({ requests: log, options, received, refused, granted, uploads: uploads.size, faults: faults.hits }));
       }

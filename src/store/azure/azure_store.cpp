@@ -140,7 +140,7 @@ void AzureStore::describe(const UploadBody& body, const PutOptions& options, io:
 }
 
 Result<ObjectFacts> AzureStore::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
-  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, io::Digests::kMd5));
+  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, {.md5 = true}));
   io::HttpRequest request{.method = "PUT"};
   request.headers = {{"x-ms-blob-type", "BlockBlob"},
                      {"Content-MD5", io::base64(digests.md5)},
@@ -213,13 +213,13 @@ Result<ObjectFacts> AzureStore::put_blocks(std::string_view key, const UploadBod
   keep(dump_json({{"azblob", block}}));
 
   std::vector<std::string> ids;
-  DigestsAhead ahead(body, block, io::Digests::kMd5);
+  DigestsAhead ahead(body, block);
   for (uint64_t offset = 0; offset < body.size || ids.empty(); offset += block) {
     const uint64_t length = std::min(block, body.size - offset);
     ids.push_back(block_id(body, block, ids.size()));
     const auto there = theirs.find(ids.back());
     if (there == theirs.end() || there->second != length) {
-      BALEEN_TRY(const io::PartDigests digests, ahead.of(offset));
+      BALEEN_TRY(const io::PartDigests digests, ahead.of(offset, {.md5 = true}));
       if (auto put = put_block(key, body, options, ids.back(), offset, length, digests.md5); !put) {
         if (!put.error().retryable() && put.error().code != Code::kIo) keep("");
         return std::move(put).error();

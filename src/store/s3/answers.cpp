@@ -125,7 +125,8 @@ Result<PartsPage> parse_parts(std::string_view xml) {
     const auto number = parse_number(node.child_text("PartNumber")), size = parse_number(node.child_text("Size"));
     if (!number || *number > 10'000 || !size)
       return Error{Code::kUnavailable, "the answer lists a part without number"};
-    page.parts.push_back({static_cast<uint32_t>(*number), *size, plain_etag(node.child_text("ETag"))});
+    page.parts.push_back({static_cast<uint32_t>(*number), *size, plain_etag(node.child_text("ETag")),
+                          decode_crc32c(node.child_text("ChecksumCRC32C"))});
   }
   return page;
 }
@@ -149,6 +150,13 @@ bool asks_for_md5(const io::HttpAnswer& answer) {
   return refusal && refusal->code == "InvalidRequest" && refusal->message.find("Content-MD5") != std::string::npos;
 }
 
+bool may_refuse_checksums(const io::HttpAnswer& answer) {
+  if (answer.status == 501) return true;
+  if (answer.status != 400) return false;
+  const auto refusal = parse_refusal(answer.body);
+  return refusal && (refusal->code == "InvalidRequest" || refusal->code == "InvalidArgument");
+}
+
 bool etag_is_md5(const io::HttpAnswer& answer, std::string_view etag) {
   if (etag.size() != 32 || etag.find_first_not_of("0123456789abcdef") != std::string_view::npos) return false;
   if (answer.header("x-amz-server-side-encryption").starts_with("aws:kms")) return false;
@@ -159,7 +167,7 @@ ObjectFacts facts_of_headers(const io::HttpAnswer& answer, std::string_view key)
   ObjectFacts object;
   object.key = key;
   object.size = parse_number(answer.header("content-length")).value_or(0);
-  object.crc32c = decode_crc32c(answer.header("x-amz-checksum-crc32c"));  // of parts: has a "-N" and is none
+  object.crc32c = decode_crc32c(answer.header(kChecksumHeader));  // of parts: has a "-N" and is none
   if (!object.crc32c) object.crc32c = decode_crc32c(answer.header(kCrcHeader));
   object.modified = io::parse_http_date(answer.header("last-modified")).value_or(Timestamp{});
   object.etag = plain_etag(answer.header("etag"));

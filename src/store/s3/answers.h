@@ -17,6 +17,7 @@ struct Part {
   uint32_t number = 0;
   uint64_t size = 0;
   std::string etag;
+  std::optional<uint32_t> crc32c{};  // that the store has checked
 };
 
 /// One page of ListParts; `next` is where the following one begins, zero at the last.
@@ -36,6 +37,8 @@ ObjectFacts facts_of_headers(const io::HttpAnswer& answer, std::string_view key)
 std::string plain_etag(std::string_view etag);
 /// A part without Content-MD5 was refused for that: what is kept under Object Lock needs it.
 bool asks_for_md5(const io::HttpAnswer& answer);
+/// A request with a checksum's header was refused, maybe for that: stores that know none say so in several ways.
+bool may_refuse_checksums(const io::HttpAnswer& answer);
 /// The ETag is the content's MD5: neither of parts, nor encrypted with a key of somebody's.
 bool etag_is_md5(const io::HttpAnswer& answer, std::string_view etag);
 
@@ -52,5 +55,9 @@ Error error_of(const io::HttpAnswer& answer, std::string_view what, std::string_
 
 /// The name of our checksum among an object's metadata: stores that keep no CRC32C of their own keep it there.
 inline constexpr char kCrcHeader[] = "x-amz-meta-baleen-crc32c";
+/// A CRC32C that the store checks before it takes a body, and says again
+/// (docs.aws.amazon.com/AmazonS3/latest/userguide/ checking-object-integrity.html). An object of parts has a sum of
+/// their sums there, with their number behind a "-".
+inline constexpr char kChecksumHeader[] = "x-amz-checksum-crc32c";
 
 }  // namespace baleen::store::s3

@@ -29,7 +29,8 @@ std::string S3Store::Session::to_text(const std::string& bucket, std::string_vie
                     {"upload", upload_id},
                     {"part", part_bytes},
                     {"size", size},
-                    {"crc32c", encode_crc32c(crc32c)}});
+                    {"crc32c", encode_crc32c(crc32c)},
+                    {"checksums", checksums ? "crc32c" : ""}});
 }
 
 /// The session of a kept text, when it is of this very content at this place.
@@ -38,7 +39,7 @@ std::optional<S3Store::Session> S3Store::resumable(std::string_view key, const U
   const auto json = parse_json(text);
   if (!json || json_text(*json, "s3") != settings_.bucket || json_text(*json, "key") != key) return std::nullopt;
   Session session{json_text(*json, "upload"), parse_number(json_text(*json, "part")).value_or(0), body.size,
-                  body.crc32c};
+                  body.crc32c, json_text(*json, "checksums") == "crc32c"};
   const bool same =
       parse_number(json_text(*json, "size")) == body.size && decode_crc32c(json_text(*json, "crc32c")) == body.crc32c;
   if (!same || session.upload_id.empty() || session.part_bytes < kLeastPart) return std::nullopt;
@@ -49,12 +50,29 @@ Result<S3Store::Session> S3Store::begin(std::string_view key, const UploadBody& 
   Request request{.method = "POST", .key = std::string(key), .query = "uploads="};
   describe(body, options, request);
   request.http.cancel = options.cancel;
-  BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
+  Request without = request;
+  const bool asks = !knows_no_checksums_;
+  if (asks) request.http.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
+  BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
+  if (asks && may_refuse_checksums(answer)) {
+    BALEEN_TRY(answer, send(std::move(without)));
+    if (answer.ok()) knows_no_checksums_ = true;
+  }
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
   auto id = parse_upload_id(answer.body);
   if (!id) return std::move(id).error().in(what("put", key));
   return Session{*std::move(id), choose_part(body.size, options.part_bytes, kUsualPart, kLeastPart, kMostParts),
-                 body.size, body.crc32c};
+                 body.size, body.crc32c, answer.header("x-amz-checksum-algorithm") == "CRC32C"};
+}
+
+/// Whether parts have their SHA-256 signed.
+bool S3Store::signs_parts(const Session& session) const {
+  const bool in_the_clear = !base_url().starts_with("https://");
+  return settings_.sign_payload.value_or(in_the_clear) || !session.checksums || !checks_crcs_;
+}
+
+io::Digests S3Store::digests_of_parts(const Session& session) const {
+  return {.sha256 = signs_parts(session), .crc32c = session.checksums};
 }
 
 Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::string& upload_id) {
@@ -73,31 +91,41 @@ Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::s
   }
 }
 
-/// What the signature says of a part's content the store has to check. An MD5 would cost more than all else, so only
-/// those get it who ask for it.
+/// What the signature says of a part's content the store has to check, or its CRC32C, when it has shown that it does.
+/// An MD5 would cost more than all else, so only those get it who ask for it.
 Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, const PutOptions& options,
-                               const Session& session, uint32_t number, const io::Sha256& sha256) {
+                               const Session& session, uint32_t number, const io::PartDigests& digests,
+                               bool with_hash) {
   const uint64_t offset = (number - 1) * session.part_bytes;
   const uint64_t length = std::min(session.part_bytes, body.size - offset);
-  const bool with_md5 = wants_md5_;
+  const bool with_md5 = wants_md5_ && !session.checksums;
   Request request{.method = "PUT", .key = std::string(key)};
   request.query = fmt::format("partNumber={}&uploadId={}", number, io::percent_encode(session.upload_id));
-  request.payload_sha256 = io::to_hex(sha256);
+  request.payload_sha256 = with_hash ? io::to_hex(digests.sha256) : kUnsigned;
+  const std::string crc = session.checksums ? encode_crc32c(digests.crc32c) : "";
+  if (session.checksums) request.http.headers.emplace_back(kChecksumHeader, crc);
   if (with_md5) {
-    BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length, io::Digests::kMd5));
-    request.http.headers = {{"Content-MD5", io::base64(digests.md5)}};
+    BALEEN_TRY(const io::PartDigests more, body.digests(offset, length, {.md5 = true}));
+    request.http.headers.emplace_back("Content-MD5", io::base64(more.md5));
   }
   add_customer_key(request);
   body.attach(request.http, offset, length);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
   BALEEN_TRY(const io::HttpAnswer answer, send(std::move(request)));
-  if (!with_md5 && asks_for_md5(answer)) {
+  if (!with_md5 && !session.checksums && asks_for_md5(answer)) {
     wants_md5_ = true;
-    return put_part(key, body, options, session, number, sha256);
+    return put_part(key, body, options, session, number, digests, with_hash);
   }
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
+  checks_crcs_ = session.checksums && answer.header(kChecksumHeader) == crc;
+  if (!with_hash && !checks_crcs_) {  // taken unseen, behind an answer that said otherwise: once more, signed
+    BALEEN_TRY(io::PartDigests more, body.digests(offset, length, {.sha256 = true}));
+    more.crc32c = digests.crc32c;
+    return put_part(key, body, options, session, number, more, true);
+  }
   Part part{number, length, plain_etag(answer.header("etag"))};
+  if (session.checksums) part.crc32c = digests.crc32c;
   if (part.etag.empty()) return Error{Code::kUnavailable, what("put", key) + ": the store gave a part no ETag"};
   return part;
 }
@@ -106,7 +134,8 @@ Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& bo
                                       const Session& session, const std::vector<Part>& parts) {
   std::string xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
   for (const Part& part : parts)
-    xml += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>&quot;{}&quot;</ETag></Part>", part.number, part.etag);
+    xml += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>&quot;{}&quot;</ETag>{}</Part>", part.number, part.etag,
+                       part.crc32c ? "<ChecksumCRC32C>" + encode_crc32c(*part.crc32c) + "</ChecksumCRC32C>" : "");
   xml += "</CompleteMultipartUpload>";
   Request request{.method = "POST", .key = std::string(key)};
   request.query = "uploadId=" + io::percent_encode(session.upload_id);
@@ -129,6 +158,16 @@ Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& bo
     return Error{Code::kUnavailable,
                  fmt::format("{}: {} bytes are there, not {}", what("put", key), object->size, body.size)};
   return object;
+}
+
+/// Whether a part that the store has is ours of that number.
+bool S3Store::has_part(const UploadBody& body, const Session& session, const Part& part) const {
+  const uint64_t offset = (part.number - 1) * session.part_bytes;
+  if (offset >= body.size || part.size != std::min(session.part_bytes, body.size - offset)) return false;
+  if (session.checksums && !part.crc32c) return false;  // the completion needs it
+  const auto ours = body.digests(offset, part.size, {.md5 = !part.crc32c, .crc32c = part.crc32c.has_value()});
+  if (!ours) return false;
+  return part.crc32c ? *part.crc32c == ours->crc32c : part.etag == io::to_hex(ours->md5);
 }
 
 void S3Store::abort(std::string_view key, const std::string& upload_id) {
@@ -176,20 +215,18 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
   };
   std::vector<Part> parts;
   const uint64_t count = std::max<uint64_t>(1, (body.size + session->part_bytes - 1) / session->part_bytes);
-  DigestsAhead ahead(body, session->part_bytes, io::Digests::kSha256);
+  DigestsAhead ahead(body, session->part_bytes);
   for (uint32_t number = 1; number <= count; ++number) {
     const uint64_t offset = (number - 1) * session->part_bytes;
     const uint64_t length = std::min(session->part_bytes, body.size - offset);
-    if (const auto at = theirs.find(number); at != theirs.end() && at->second.size == length) {
-      BALEEN_TRY(const io::PartDigests digests, body.digests(offset, length, io::Digests::kMd5));
-      if (at->second.etag == io::to_hex(digests.md5)) {
-        parts.push_back(at->second);
-        if (options.on_progress) options.on_progress(offset + length);
-        continue;
-      }
+    if (const auto at = theirs.find(number); at != theirs.end() && has_part(body, *session, at->second)) {
+      parts.push_back(at->second);
+      if (options.on_progress) options.on_progress(offset + length);
+      continue;
     }
-    BALEEN_TRY(const io::PartDigests digests, ahead.of(offset));
-    auto part = put_part(key, body, options, *session, number, digests.sha256);
+    const io::Digests wanted = digests_of_parts(*session);
+    BALEEN_TRY(const io::PartDigests digests, ahead.of(offset, wanted));
+    auto part = put_part(key, body, options, *session, number, digests, wanted.sha256);
     if (!part) return give_up(std::move(part).error());
     parts.push_back(*std::move(part));
     if (options.on_progress) options.on_progress(offset + length);

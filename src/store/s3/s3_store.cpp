@@ -189,6 +189,11 @@ void S3Store::describe(const UploadBody& body, const PutOptions& options, Reques
   }
 }
 
+bool has_checksum(const io::HttpRequest& request) {
+  return std::any_of(request.headers.begin(), request.headers.end(),
+                     [](const auto& header) { return header.first == kChecksumHeader; });
+}
+
 /// For servers that do not heed If-None-Match. Who may not look is no worse off than without.
 Result<> S3Store::absent(std::string_view key) {
   if (settings_.endpoint.empty()) return {};
@@ -206,6 +211,7 @@ Result<io::HttpAnswer> S3Store::send_once_only(Request request, std::string_view
     conditional.http.headers.emplace_back("If-None-Match", "*");
     auto answer = send(std::move(conditional));
     if (!answer || answer->status != 501) return answer;
+    if (has_checksum(request.http)) return answer;  // that may be what it does not know: our caller asks without
     if (!knows_no_conditions_.exchange(true))
       log::warning("{} knows no If-None-Match: whether an object is there already is looked up before", name());
   }
@@ -216,26 +222,41 @@ Result<io::HttpAnswer> S3Store::send_once_only(Request request, std::string_view
 }
 
 Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
-  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, io::Digests::kBoth));
+  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, {.sha256 = true}));
   Request request{.method = "PUT", .key = std::string(key)};
   request.payload_sha256 = io::to_hex(digests.sha256);
   describe(body, options, request);
-  request.http.headers.emplace_back("x-amz-checksum-crc32c", encode_crc32c(body.crc32c));
   body.attach(request.http, 0, body.size);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
-  BALEEN_TRY(const io::HttpAnswer answer,
-             options.only_if_absent ? send_once_only(std::move(request), key) : send(std::move(request)));
+  const auto send_it = [&](Request wanted) {
+    return options.only_if_absent ? send_once_only(std::move(wanted), key) : send(std::move(wanted));
+  };
+  Request without = request;
+  const std::string crc = encode_crc32c(body.crc32c);
+  const bool with_crc = !knows_no_checksums_;
+  if (with_crc) request.http.headers.emplace_back(kChecksumHeader, crc);
+  BALEEN_TRY(io::HttpAnswer answer, send_it(std::move(request)));
+  if (with_crc && may_refuse_checksums(answer)) {
+    BALEEN_TRY(answer, send_it(std::move(without)));
+    if (answer.ok()) knows_no_checksums_ = true;
+  }
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
 
   ObjectFacts object = facts_of_headers(answer, key);
   object.size = body.size;
   object.crc32c = body.crc32c;
-  if (etag_is_md5(answer, object.etag) && object.etag != io::to_hex(digests.md5)) {
-    const auto removed = send({.method = "DELETE", .key = std::string(key)});
-    return Error{Code::kUnavailable,
-                 fmt::format("{}: it arrived damaged (MD5 {}, not {}) and was {}", what("put", key), object.etag,
-                             io::to_hex(digests.md5), removed && removed->ok() ? "removed" : "not removed")};
+  if (answer.header(kChecksumHeader) == crc) {
+    checks_crcs_ = true;
+  } else if (etag_is_md5(answer, object.etag)) {
+    BALEEN_TRY(const io::PartDigests more, body.digests(0, body.size, {.md5 = true}));
+    const std::string md5 = io::to_hex(more.md5);
+    if (object.etag != md5) {
+      const auto removed = send({.method = "DELETE", .key = std::string(key)});
+      return Error{Code::kUnavailable,
+                   fmt::format("{}: it arrived damaged (MD5 {}, not {}) and was {}", what("put", key), object.etag, md5,
+                               removed && removed->ok() ? "removed" : "not removed")};
+    }
   }
   if (options.on_progress) options.on_progress(body.size);
   return object;
@@ -366,6 +387,7 @@ Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOp
   S3Store::Settings settings;
   settings.bucket = location.bucket;
   settings.requester_pays = options.s3_requester_pays;
+  settings.sign_payload = options.s3_sign_payload;
   settings.objects = options.objects;
   settings.endpoint = options.endpoint;
   for (const char* name : {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"})

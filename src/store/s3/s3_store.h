@@ -17,9 +17,11 @@ namespace baleen::store::s3 {
 
 /// A bucket of Amazon S3, or of what speaks like it (MinIO, Ceph, R2). Any thread.
 ///
-/// Up to 16 MiB go in one PUT, more by parts, one after the other. Each request's body is hashed ahead and the hash
-/// signed, so the store refuses what was damaged on the way; the content's CRC32C is sent, too, and kept with the
-/// object ("x-amz-meta-baleen-crc32c") for stores that keep none, so that get() and put_once() can check it.
+/// Up to 16 MiB go in one PUT, more by parts, one after the other. The store refuses what was damaged on the way: each
+/// body's SHA-256 is signed, and its CRC32C is sent where the store knows that. Parts that a store has shown to check
+/// by their CRC32C go without the SHA-256 over TLS, as Amazon's own clients have it: it costs more than all else here.
+/// The content's CRC32C is kept with the object ("x-amz-meta-baleen-crc32c"), too, for stores that keep none, so that
+/// get() and put_once() can check it.
 ///
 /// What differs from other stores: remove() looks first, since S3 does not say that there was nothing; a bucket in
 /// another region than was said is found by the store's own word; only_if_absent is `If-None-Match: *`, and at an
@@ -32,6 +34,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
     std::string endpoint;  // "https://host:port"; empty: Amazon's, by region
     bool path_style = false;
     bool requester_pays = false;
+    std::optional<bool> sign_payload;  // of parts whose CRC32C the store checks; unset: when they go in the clear
     ObjectDefaults objects;
   };
   S3Store(Settings settings, io::HttpOptions http, std::unique_ptr<Credentials> credentials,
@@ -56,7 +59,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   struct Request {
     std::string method = "GET", key, query;
     io::HttpRequest http{};
-    std::string payload_sha256{kEmptySha256};
+    std::string payload_sha256{kEmptySha256};  // or kUnsigned
   };
   /// An upload by parts that has begun.
   struct Session {
@@ -64,6 +67,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
     uint64_t part_bytes = 0;
     uint64_t size = 0;
     uint32_t crc32c = 0;
+    bool checksums = false;  // parts have to have a CRC32C each, and the completion has to have all
     std::string to_text(const std::string& bucket, std::string_view key) const;
   };
 
@@ -80,10 +84,13 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   Result<ObjectFacts> put_whole(std::string_view key, const UploadBody& body, const PutOptions& options);
   Result<ObjectFacts> put_parts(std::string_view key, const UploadBody& body, const PutOptions& options);
   Result<Session> begin(std::string_view key, const UploadBody& body, const PutOptions& options);
+  bool signs_parts(const Session& session) const;
+  io::Digests digests_of_parts(const Session& session) const;
   std::optional<Session> resumable(std::string_view key, const UploadBody& body, const std::string& text) const;
   Result<std::vector<Part>> list_parts(std::string_view key, const std::string& upload_id);
   Result<Part> put_part(std::string_view key, const UploadBody& body, const PutOptions& options, const Session& session,
-                        uint32_t number, const io::Sha256& sha256);
+                        uint32_t number, const io::PartDigests& digests, bool with_hash);
+  bool has_part(const UploadBody& body, const Session& session, const Part& part) const;
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
@@ -106,6 +113,8 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   std::atomic<bool> sign_with_their_clock_{false};
   std::atomic<bool> knows_no_conditions_{false};  // it has refused If-None-Match with 501
   std::atomic<bool> wants_md5_{false};            // it has refused a part without Content-MD5
+  std::atomic<bool> knows_no_checksums_{false};   // it has refused a checksum's header
+  std::atomic<bool> checks_crcs_{false};          // it has said a body's CRC32C again
 };
 
 Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOptions& options);

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+
 #include "base/crc32c.h"
 #include "store/check.h"
 #include "store/harness.h"
@@ -134,7 +136,8 @@ class S3 : public testing::Test {
 
   void SetUp() override {
     if (!server_) GTEST_SKIP() << "s3: " << absent_;
-    server_->control(R"({"faults":[],"deny":[],"lifetime":3600,"clock":0,"locked":false,"clear":true})");
+    server_->control(
+        R"({"faults":[],"deny":[],"lifetime":3600,"clock":0,"locked":false,"checksums":"checked","clear":true})");
     for (const char* name :
          {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION",
           "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ENDPOINT_URL",
@@ -223,8 +226,77 @@ TEST_F(S3, AServerThatKnowsNoConditionsIsAskedWithout) {
   EXPECT_TRUE(another->get("unconditional/large").value_or("") == large);
 }
 
+/// What the requests with parts said of their bodies: hash or UNSIGNED-PAYLOAD, in their order.
+std::vector<std::string> hashes_of_puts(const std::string& report) {
+  static const std::regex line("PUT x-amz-content-sha256: ([^\"]*)");
+  std::vector<std::string> out;
+  for (std::sregex_iterator i(report.begin(), report.end(), line), end; i != end; ++i) out.push_back((*i)[1]);
+  return out;
+}
+size_t unsigned_ones(const std::vector<std::string>& hashes) {
+  return static_cast<size_t>(std::count(hashes.begin(), hashes.end(), "UNSIGNED-PAYLOAD"));
+}
+
+TEST_F(S3, PartsWhoseChecksumTheStoreHasShownToCheckGoWithoutAHash) {
+  OpenOptions how = with_keys();
+  how.s3_sign_payload = false;
+  const auto store = open(how);
+  const std::string large = noise(33 << 20, 4);
+  ASSERT_TRUE(store->put("sums/a", as_bytes(large), {}));
+  EXPECT_TRUE(store->get("sums/a").value_or("") == large);
+  EXPECT_EQ(unsigned_ones(hashes_of_puts(server_->report())), 2U) << "of three: the first shows it";
+  ASSERT_TRUE(store->put("sums/b", as_bytes(large), {}));
+  EXPECT_EQ(unsigned_ones(hashes_of_puts(server_->report())), 5U);
+}
+
+TEST_F(S3, PartsThatGoInTheClearHaveTheirHashSigned) {
+  const auto store = open(with_keys());
+  const std::string large = noise(33 << 20, 4);
+  ASSERT_TRUE(store->put("sums/clear", as_bytes(large), {}));
+  EXPECT_EQ(hashes_of_puts(server_->report()).size(), 3U);
+  EXPECT_EQ(unsigned_ones(hashes_of_puts(server_->report())), 0U);
+}
+
+TEST_F(S3, AStoreThatForgetsToCheckAPartGetsItSigned) {
+  OpenOptions how = with_keys();
+  how.s3_sign_payload = false;
+  const auto store = open(how);
+  ASSERT_TRUE(store->put("sums/shown", as_bytes(std::string_view("small")), {}));
+  server_->control(R"({"checksums":"forgotten"})");
+  const std::string large = noise(33 << 20, 4);
+  ASSERT_TRUE(store->put("sums/forgotten", as_bytes(large), {}));
+  EXPECT_TRUE(store->get("sums/forgotten").value_or("") == large);
+  const auto hashes = hashes_of_puts(server_->report());
+  ASSERT_EQ(hashes.size(), 5U) << "the small one; three parts, of which the first twice";
+  EXPECT_EQ(hashes[1], "UNSIGNED-PAYLOAD");
+  EXPECT_EQ(unsigned_ones(hashes), 1U);
+}
+
+TEST_F(S3, StoresThatKnowNoChecksumsAreAskedWithout) {
+  const std::string large = noise(33 << 20, 4);
+  for (const char* kind : {"unknown", "refused"}) {
+    SCOPED_TRACE(kind);
+    server_->control(std::string(R"({"clear":true,"checksums":")") + kind + R"("})");
+    OpenOptions how = with_keys();
+    how.s3_sign_payload = false;
+    const auto store = open(how);
+    PutOptions once;
+    once.only_if_absent = true;
+    for (const char* name : {"/one", "/two"}) {
+      const auto put = store->put(kind + std::string(name), as_bytes(large), once);
+      ASSERT_TRUE(put) << put.error().message;
+      const auto small = store->put(kind + std::string(name) + "-small", as_bytes(std::string_view("small")), once);
+      ASSERT_TRUE(small) << small.error().message;
+      EXPECT_EQ(store->put(kind + std::string(name), as_bytes(large), once).error().code, Code::kConflict);
+    }
+    EXPECT_TRUE(store->get(kind + std::string("/two")).value_or("") == large);
+    EXPECT_EQ(unsigned_ones(hashes_of_puts(server_->report())), 0U);
+    EXPECT_EQ(server_->requests("?uploads="), std::string_view(kind) == "refused" ? 3U : 2U) << "asked with it once";
+  }
+}
+
 TEST_F(S3, PartsHaveAnMd5WhereAnObjectLockAsksForIt) {
-  server_->control(R"({"locked":true,"clear":true})");
+  server_->control(R"({"locked":true,"checksums":"unknown","clear":true})");
   const auto store = open(with_keys());
   const std::string large = noise(33 << 20, 4);
   ASSERT_TRUE(store->put("locked/large", as_bytes(large), {}));
@@ -232,8 +304,13 @@ TEST_F(S3, PartsHaveAnMd5WhereAnObjectLockAsksForIt) {
   EXPECT_EQ(server_->requests("partNumber="), 4U) << "three, of which the first twice";
 }
 
-TEST_F(S3, AnUploadGoesOnInAnotherProcess) {
+/// With either kind of proof that a part is ours: its CRC32C, and its MD5 where the store keeps none.
+class S3Resumed : public S3, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Checksums, S3Resumed, testing::Values("checked", "unknown"));
+
+TEST_P(S3Resumed, AnUploadGoesOnInAnotherProcess) {
   const std::string content = noise((23 << 20) + 17, 3), path = scratch_.file("f", content);
+  server_->control(std::string(R"({"checksums":")") + GetParam() + R"("})");
   server_->control(R"({"faults":[{"match":"PUT .*partNumber=4","cut":"before"}]})");
   std::string session;
   PutOptions how;

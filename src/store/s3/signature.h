@@ -27,6 +27,8 @@ void sign(io::HttpRequest& request, const Keys& keys, const Scope& scope, std::s
           Timestamp now);
 
 /// The hash of no body.
+/// In its place, for a body that the signature says nothing of.
+inline constexpr std::string_view kUnsigned = "UNSIGNED-PAYLOAD";
 inline constexpr std::string_view kEmptySha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// The first two steps of signing, apart for tests.
