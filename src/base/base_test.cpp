@@ -129,6 +129,12 @@ TEST(Crc32c, matches_the_vectors_of_rfc_3720) {
   EXPECT_EQ(crc32c(as_bytes(zeros)), 0x8A9136AAu);
   EXPECT_EQ(crc32c(as_bytes("123456789")), 0xE3069283u);
   EXPECT_EQ(crc32c(as_bytes("6789"), crc32c(as_bytes("12345"))), 0xE3069283u);
+  std::string content(100'000, '\0');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * i >> 3);
+  const Bytes whole = as_bytes(content);
+  for (const size_t at : {size_t{0}, size_t{1}, size_t{4096}, size_t{99'999}, content.size()})
+    EXPECT_EQ(crc32c_of_both(crc32c(whole.first(at)), crc32c(whole.subspan(at)), content.size() - at), crc32c(whole))
+        << at;
 }
 
 TEST(Clock, prints_rfc_3339) {

@@ -9,11 +9,23 @@
 namespace baleen {
 namespace {
 
+constexpr uint32_t kPolynomial = 0x82F63B78;  // the highest power in the lowest bit
+
+/// One power more, modulo the polynomial.
+constexpr uint32_t times_x(uint32_t c) { return (c & 1) != 0 ? kPolynomial ^ (c >> 1) : c >> 1; }
+
+constexpr uint32_t product(uint32_t a, uint32_t b) {
+  uint32_t out = 0;
+  for (uint32_t bit = uint32_t{1} << 31; bit != 0; bit >>= 1, b = times_x(b))
+    if ((a & bit) != 0) out ^= b;
+  return out;
+}
+
 constexpr std::array<uint32_t, 256> make_table() {
   std::array<uint32_t, 256> table{};
   for (uint32_t i = 0; i < 256; ++i) {
     uint32_t c = i;
-    for (int bit = 0; bit < 8; ++bit) c = (c & 1) != 0 ? 0x82F63B78u ^ (c >> 1) : c >> 1;
+    for (int bit = 0; bit < 8; ++bit) c = times_x(c);
     table[i] = c;
   }
   return table;
@@ -47,6 +59,14 @@ uint32_t crc32c(Bytes bytes, uint32_t crc) {
   if (has_sse42) return ~with_sse42(bytes.data(), bytes.size(), crc);
 #endif
   return ~portable(bytes.data(), bytes.size(), crc);
+}
+
+uint32_t crc32c_of_both(uint32_t first, uint32_t second, uint64_t second_size) {
+  // The second piece moves the first one up by eight powers a byte: x^8 to its size, by squares.
+  uint32_t square = uint32_t{1} << 23;
+  for (; second_size != 0; second_size >>= 1, square = product(square, square))
+    if ((second_size & 1) != 0) first = product(first, square);
+  return first ^ second;
 }
 
 }  // namespace baleen

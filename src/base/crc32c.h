@@ -10,4 +10,7 @@ namespace baleen {
 /// where the processor has it. Google Cloud Storage and S3 check uploads with it.
 uint32_t crc32c(Bytes bytes, uint32_t crc = 0);
 
+/// That of what two pieces are together, out of those of both and the size of the second.
+uint32_t crc32c_of_both(uint32_t first, uint32_t second, uint64_t second_size);
+
 }  // namespace baleen

@@ -251,6 +251,18 @@ TEST_P(Conformance, FilesSmallAndLarge) {
   }
 }
 
+TEST_P(Conformance, AFileThatIsNotWhatItsSumSaysIsRefused) {
+  const std::string content = noise(20 << 20, 9), path = scratch().file("upload", content);
+  PutOptions options;
+  options.crc32c = 12345;
+  EXPECT_FALSE(store_->put_file(key("o"), path, options));
+  EXPECT_FALSE(store_->head(key("o")));
+  options.crc32c = crc32c(as_bytes(content));
+  const auto facts = store_->put_file(key("o"), path, options);
+  ASSERT_TRUE(facts) << facts.error().message;
+  EXPECT_EQ(facts->crc32c, options.crc32c);
+}
+
 TEST_P(Conformance, ACancelledUploadEnds) {
   const std::string path = scratch().file("upload", noise(20 << 20, 8));
   const std::atomic<bool> cancel = true;

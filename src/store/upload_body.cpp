@@ -54,8 +54,8 @@ Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32
   return FileSum{size, *crc32c};
 }
 
-Result<OpenBody> open_body(const std::string& path) {
-  BALEEN_TRY(const FileSum sum, sum_file(path));
+Result<OpenBody> open_body(const std::string& path, std::optional<uint32_t> crc32c) {
+  BALEEN_TRY(const FileSum sum, known_sum(path, crc32c));
   OpenBody out;
   out.file = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!out.file) return errno_error("open " + path, errno);

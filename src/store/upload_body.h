@@ -49,7 +49,8 @@ struct OpenBody {
   UniqueFd file;
   UploadBody body;
 };
-Result<OpenBody> open_body(const std::string& path);
+/// A sum that is said is taken for granted: who sends the file has to look at it.
+Result<OpenBody> open_body(const std::string& path, std::optional<uint32_t> crc32c = {});
 
 /// A file's size and sum; when the sum is said, the file is not read for it.
 Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c);

@@ -17,7 +17,7 @@ struct Part {
   uint32_t number = 0;
   uint64_t size = 0;
   std::string etag;
-  std::optional<uint32_t> crc32c{};  // that the store has checked
+  std::optional<uint32_t> crc32c{};  // that the store has checked, or ours
 };
 
 /// One page of ListParts; `next` is where the following one begins, zero at the last.

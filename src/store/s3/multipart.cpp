@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/crc32c.h"
 #include "io/crypto.h"
 #include "store/checksum.h"
 #include "store/json.h"
@@ -72,7 +73,7 @@ bool S3Store::signs_parts(const Session& session) const {
 }
 
 io::Digests S3Store::digests_of_parts(const Session& session) const {
-  return {.sha256 = signs_parts(session), .crc32c = session.checksums};
+  return {.sha256 = signs_parts(session), .crc32c = true};
 }
 
 Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::string& upload_id) {
@@ -125,7 +126,7 @@ Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, con
     return put_part(key, body, options, session, number, more, true);
   }
   Part part{number, length, plain_etag(answer.header("etag"))};
-  if (session.checksums) part.crc32c = digests.crc32c;
+  part.crc32c = digests.crc32c;
   if (part.etag.empty()) return Error{Code::kUnavailable, what("put", key) + ": the store gave a part no ETag"};
   return part;
 }
@@ -135,7 +136,7 @@ Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& bo
   std::string xml = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
   for (const Part& part : parts)
     xml += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>&quot;{}&quot;</ETag>{}</Part>", part.number, part.etag,
-                       part.crc32c ? "<ChecksumCRC32C>" + encode_crc32c(*part.crc32c) + "</ChecksumCRC32C>" : "");
+                       session.checksums ? "<ChecksumCRC32C>" + encode_crc32c(*part.crc32c) + "</ChecksumCRC32C>" : "");
   xml += "</CompleteMultipartUpload>";
   Request request{.method = "POST", .key = std::string(key)};
   request.query = "uploadId=" + io::percent_encode(session.upload_id);
@@ -160,14 +161,16 @@ Result<ObjectFacts> S3Store::complete(std::string_view key, const UploadBody& bo
   return object;
 }
 
-/// Whether a part that the store has is ours of that number.
-bool S3Store::has_part(const UploadBody& body, const Session& session, const Part& part) const {
+/// Whether a part that the store has is ours of that number; then it gets our CRC32C.
+bool S3Store::has_part(const UploadBody& body, const Session& session, Part& part) const {
   const uint64_t offset = (part.number - 1) * session.part_bytes;
   if (offset >= body.size || part.size != std::min(session.part_bytes, body.size - offset)) return false;
-  if (session.checksums && !part.crc32c) return false;  // the completion needs it
-  const auto ours = body.digests(offset, part.size, {.md5 = !part.crc32c, .crc32c = part.crc32c.has_value()});
+  if (session.checksums && !part.crc32c) return false;  // the completion needs the store to know it
+  const auto ours = body.digests(offset, part.size, {.md5 = !part.crc32c, .crc32c = true});
   if (!ours) return false;
-  return part.crc32c ? *part.crc32c == ours->crc32c : part.etag == io::to_hex(ours->md5);
+  const bool same = part.crc32c ? *part.crc32c == ours->crc32c : part.etag == io::to_hex(ours->md5);
+  part.crc32c = ours->crc32c;
+  return same;
 }
 
 void S3Store::abort(std::string_view key, const std::string& upload_id) {
@@ -231,6 +234,10 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
     parts.push_back(*std::move(part));
     if (options.on_progress) options.on_progress(offset + length);
   }
+  uint32_t whole = 0;
+  for (const Part& part : parts) whole = crc32c_of_both(whole, *part.crc32c, part.size);
+  if (whole != body.crc32c)
+    return give_up({Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"});
   auto object = complete(key, body, options, *session, parts);
   if (!object) return give_up(std::move(object).error());
   keep("");

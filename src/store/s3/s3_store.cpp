@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/crc32c.h"
 #include "base/log.h"
@@ -277,7 +278,10 @@ Result<ObjectFacts> S3Store::put(std::string_view key, Bytes content, const PutO
 }
 
 Result<ObjectFacts> S3Store::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
-  BALEEN_TRY(const OpenBody open, open_body(path));
+  // What goes by parts is summed with them, not twice.
+  std::error_code ignored;
+  const bool by_parts = std::filesystem::file_size(path, ignored) > kWholeLimit || !options.session.empty();
+  BALEEN_TRY(const OpenBody open, open_body(path, by_parts ? options.crc32c : std::nullopt));
   return put_body(key, open.body, options);
 }
 

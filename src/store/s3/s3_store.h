@@ -90,7 +90,7 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   Result<std::vector<Part>> list_parts(std::string_view key, const std::string& upload_id);
   Result<Part> put_part(std::string_view key, const UploadBody& body, const PutOptions& options, const Session& session,
                         uint32_t number, const io::PartDigests& digests, bool with_hash);
-  bool has_part(const UploadBody& body, const Session& session, const Part& part) const;
+  bool has_part(const UploadBody& body, const Session& session, Part& part) const;
   Result<ObjectFacts> complete(std::string_view key, const UploadBody& body, const PutOptions& options,
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
