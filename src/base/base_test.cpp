@@ -132,6 +132,9 @@ TEST(Crc32c, matches_the_vectors_of_rfc_3720) {
   std::string content(100'000, '\0');
   for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * i >> 3);
   const Bytes whole = as_bytes(content);
+  uint32_t by_bytes = 0;
+  for (const uint8_t& byte : whole) by_bytes = crc32c({&byte, 1}, by_bytes);
+  EXPECT_EQ(crc32c(whole), by_bytes);
   for (const size_t at : {size_t{0}, size_t{1}, size_t{4096}, size_t{99'999}, content.size()})
     EXPECT_EQ(crc32c_of_both(crc32c(whole.first(at)), crc32c(whole.subspan(at)), content.size() - at), crc32c(whole))
         << at;
