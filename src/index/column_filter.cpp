@@ -41,17 +41,25 @@ namespace {
 
 constexpr const char* kOfProtocol[] = {"protocol.name", "protocol.version", "protocol.abbr", "protocol.macro"};
 
-const Protocol* card_of(std::span<const Protocol* const> cards, std::string_view short_name,
-                        std::string_view abbreviation, std::string_view version) {
-  const auto found = std::find_if(cards.begin(), cards.end(), [&](const Protocol* card) {
-    return item::short_name(*card) == short_name && card->abbreviation == abbreviation && card->version == version;
-  });
-  return found == cards.end() ? nullptr : *found;
+/// Columns that tell a row's protocol, and what they have to be enough to tell: those that are read fastest first.
+constexpr std::string_view kName = "protocol", kAbbreviation = "protocol_abbr", kVersion = "protocol_version";
+const std::vector<std::string_view> kTellers[] = {
+    {kName}, {kAbbreviation}, {kName, kAbbreviation}, {kName, kAbbreviation, kVersion}};
+
+std::string_view cell_of(const Protocol& card, std::string_view column) {
+  if (column == kName) return item::short_name(card);
+  return column == kAbbreviation ? card.abbreviation : card.version;
 }
 
-const Protocol* card_of(std::span<const Protocol* const> cards, std::string_view short_name) {
-  const auto found = std::find_if(cards.begin(), cards.end(),
-                                  [&](const Protocol* card) { return item::short_name(*card) == short_name; });
+/// The first card that has these texts in the columns that tell the protocol.
+template <class Cell>
+const Protocol* card_of(std::span<const Protocol* const> cards, std::span<const std::string> columns,
+                        const Cell& cell) {
+  const auto found = std::find_if(cards.begin(), cards.end(), [&](const Protocol* card) {
+    for (size_t i = 0; i < columns.size(); ++i)
+      if (cell_of(*card, columns[i]) != cell(i)) return false;
+    return true;
+  });
   return found == cards.end() ? nullptr : *found;
 }
 
@@ -149,10 +157,11 @@ std::optional<ColumnFilter> ColumnFilter::of(const kfl::Filter& filter, std::spa
   const auto asked = kfl::fields_read(filter);
   if (!asked) return std::nullopt;
   ColumnFilter out(filter, cards);
-  out.columns_ = {"protocol", "protocol_abbr", "protocol_version"};
+  out.columns_.assign(std::rbegin(kTellers)->begin(), std::rbegin(kTellers)->end());
   for (const std::string& path : *asked) {
     if (std::find(std::begin(kOfProtocol), std::end(kOfProtocol), path) != std::end(kOfProtocol)) {
-      out.asks_for_card_ = out.asks_for_card_ || path == "protocol.version" || path == "protocol.abbr";
+      out.asks_for_abbreviation_ = out.asks_for_abbreviation_ || path == "protocol.abbr";
+      out.asks_for_version_ = out.asks_for_version_ || path == "protocol.version";
       continue;
     }
     const size_t known = out.fields_.size();
@@ -166,24 +175,42 @@ std::optional<ColumnFilter> ColumnFilter::of(const kfl::Filter& filter, std::spa
   return out;
 }
 
+/// Whether the filter says the same of items of two cards that have the same columns otherwise.
+bool ColumnFilter::same(const Protocol& a, const Protocol& b) const {
+  return item::short_name(a) == item::short_name(b) && a.name == b.name && a.macro == b.macro &&
+         status_of(a) == status_of(b) && (!asks_for_abbreviation_ || a.abbreviation == b.abbreviation) &&
+         (!asks_for_version_ || a.version == b.version);
+}
+
+/// Whether cards that have the same texts in these columns are the same to the filter.
+bool ColumnFilter::tell_apart(std::span<const std::string_view> columns, std::span<const Protocol* const> cards) const {
+  const auto alike = [&](const Protocol& a, const Protocol& b) {
+    return std::all_of(columns.begin(), columns.end(),
+                       [&](std::string_view column) { return cell_of(a, column) == cell_of(b, column); });
+  };
+  for (const Protocol* a : cards)
+    for (const Protocol* b : cards)
+      if (alike(*a, *b) && !same(*a, *b)) return false;
+  return true;
+}
+
 ColumnFilter ColumnFilter::for_protocols(const std::set<std::string>& protocols) const {
   ColumnFilter out(filter_, cards_);
-  out.asks_for_card_ = asks_for_card_;
-  out.by_name_ = !asks_for_card_;
+  out.asks_for_abbreviation_ = asks_for_abbreviation_;
+  out.asks_for_version_ = asks_for_version_;
   std::set<Status> statuses;
-  for (const std::string& protocol : protocols) {
-    const Protocol* first = nullptr;
-    for (const Protocol* card : cards_) {
-      if (item::short_name(*card) != protocol) continue;
-      statuses.insert(status_of(*card));
-      if (first == nullptr) first = card;
-      if (card->name != first->name || card->macro != first->macro || status_of(*card) != status_of(*first))
-        out.by_name_ = false;
-    }
-    if (first == nullptr) out.by_name_ = false;  // a version of ours to come has it
+  std::vector<const Protocol*> present;
+  std::set<std::string_view> known;
+  for (const Protocol* card : cards_) {
+    if (!protocols.contains(std::string(item::short_name(*card)))) continue;
+    present.push_back(card);
+    known.insert(item::short_name(*card));
+    statuses.insert(status_of(*card));
   }
-  out.columns_ = {"protocol"};
-  if (!out.by_name_) out.columns_ = {"protocol", "protocol_abbr", "protocol_version"};
+  const auto* teller = std::rbegin(kTellers).base() - 1;
+  if (known.size() == protocols.size())  // otherwise a version of ours to come has one
+    teller = std::find_if(std::begin(kTellers), teller, [&](const auto& all) { return tell_apart(all, present); });
+  out.columns_.assign(teller->begin(), teller->end());
   for (const Field* field : fields_) {
     if (field->form == Form::kStatus && !statuses.contains(Status::kNumber) && !statuses.contains(Status::kUnknown))
       continue;
@@ -197,7 +224,7 @@ ColumnFilter ColumnFilter::for_protocols(const std::set<std::string>& protocols)
 ColumnFilter::Answer ColumnFilter::matches(std::span<const std::optional<std::string>> cells) const {
   if (cells.size() != columns_.size()) return Answer::kUnknown;
   const auto text = [&](size_t i) { return cells[i] ? std::string_view(*cells[i]) : std::string_view(); };
-  const Protocol* const card = by_name_ ? card_of(cards_, text(0)) : card_of(cards_, text(0), text(1), text(2));
+  const Protocol* const card = card_of(cards_, std::span(columns_).first(protocol_columns()), text);
   return card == nullptr ? Answer::kUnknown : matches(*card, cells.last(fields_.size()));
 }
 
@@ -233,6 +260,13 @@ ColumnFilter::Answer ColumnFilter::matches(const Protocol& card,
   if (!empty_or_missing) return answer;
   root.put("response.status", "");
   return answer_of(filter_, root) == answer ? answer : Answer::kUnknown;
+}
+
+std::string ColumnFilter::short_name(std::span<const std::string> cells) const {
+  if (columns_.front() == kName) return cells.front();
+  const Protocol* const card = card_of(cards_, std::span(columns_).first(cells.size()),
+                                       [&](size_t i) -> const std::string& { return cells[i]; });
+  return card == nullptr ? std::string() : std::string(item::short_name(*card));
 }
 
 ColumnFilter::Answer ColumnFilter::matches_all_of(std::string_view protocol) const {

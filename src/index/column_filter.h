@@ -22,11 +22,13 @@ class ColumnFilter {
   /// Nothing when the filter asks for what no column has. `cards`: the protocols that are known; they must outlive it.
   static std::optional<ColumnFilter> of(const kfl::Filter& filter, std::span<const item::Protocol* const> cards);
 
-  /// What it needs of a row. The first one tells its protocol (short name); unless by_name(), the second and third tell
-  /// which of its cards (abbreviation, version).
+  /// What it needs of a row. The first ones, as many as protocol_columns(), tell its protocol.
   const std::vector<std::string>& columns() const { return columns_; }
-  bool by_name() const { return by_name_; }
-  /// The same for rows of these protocols (short names) only, without columns that say nothing of theirs.
+  size_t protocol_columns() const { return columns_.size() - fields_.size(); }
+  /// The short name of a row's protocol, out of these; empty when none is known that has them.
+  std::string short_name(std::span<const std::string> cells) const;
+  /// The same for rows of these protocols (short names) only, without columns that say nothing of theirs: each one has
+  /// to be read, and grouped by.
   ColumnFilter for_protocols(const std::set<std::string>& protocols) const;
   /// `cells`: the row's columns as texts, nothing for NULL.
   Answer matches(std::span<const std::optional<std::string>> cells) const;
@@ -36,14 +38,15 @@ class ColumnFilter {
  private:
   struct Field;
   Answer matches(const item::Protocol& card, std::span<const std::optional<std::string>> cells) const;
+  bool same(const item::Protocol& a, const item::Protocol& b) const;
+  bool tell_apart(std::span<const std::string_view> columns, std::span<const item::Protocol* const> cards) const;
   ColumnFilter(const kfl::Filter& filter, std::span<const item::Protocol* const> cards)
       : filter_(filter), cards_(cards) {}
   kfl::Filter filter_;
   std::span<const item::Protocol* const> cards_;
   std::vector<const Field*> fields_;  // of the columns after those of the protocol
   std::vector<std::string> columns_;
-  bool asks_for_card_ = false;  // for what the cards of one short name differ in
-  bool by_name_ = false;
+  bool asks_for_abbreviation_ = false, asks_for_version_ = false;
 };
 
 }  // namespace baleen::index

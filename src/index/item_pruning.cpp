@@ -153,12 +153,15 @@ ItemPruning::ItemPruning(const kfl::Filter& filter, Timestamp since, Timestamp u
     return c.column == "protocol.abbr" && c.op == Op::kEqual && c.text == "HTTP";
   });
   for (const kfl::Conjunct& c : conjuncts_) {
-    // The column is response.status for HTTP only: see status_allows().
+    // The column is response.status for HTTP only, where it is a number or not there: see status_allows().
     if (const char* sign = is_status(c) ? sign_of(c.op) : nullptr; sign != nullptr) {
       // Alone it lets DuckDB pass over the other columns of whole vectors.
-      const std::string compared = fmt::format("status IS NULL OR status {} {}", sign, c.number);
-      add(all_http ? "(" + compared + ")" : fmt::format("(protocol <> 'http' OR {})", compared),
-          {"protocol", "status"});
+      const std::string compared = fmt::format("status {} {}", sign, c.number);
+      if (all_http) {
+        add(compared, {"status"});
+      } else {
+        add(fmt::format("(protocol <> 'http' OR status IS NULL OR {})", compared), {"protocol", "status"});
+      }
     }
     if (const char* column = text_column(c); column != nullptr) {
       add(fmt::format("{} = {}", column, sql_text(c.text)), {column});

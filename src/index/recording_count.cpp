@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
+#include <vector>
 
 #include "base/arena.h"
 #include "index/column_filter.h"
@@ -22,8 +22,8 @@ using Counts = std::map<std::string, uint64_t>;
 /// that lie there anyway are asked many at a time.
 constexpr size_t kAtOnce = 64, kLocalAtOnce = 1024;
 
-/// Short name, abbreviation and version.
-using ProtocolKey = std::tuple<std::string, std::string, std::string>;
+/// The columns that tell a protocol.
+using ProtocolKey = std::vector<std::string>;
 
 struct Tally {
   uint64_t matches = 0;
@@ -38,16 +38,14 @@ std::string in_quotes(std::string_view text) {
 }
 
 /// SQL: the row is of a protocol of which it is not known whether its items match.
-std::string unknown_ones(const Tallies& tallies, bool by_name) {
+std::string unknown_ones(const Tallies& tallies, std::span<const std::string> columns) {
   std::string out;
   for (const auto& [protocol, tally] : tallies) {
     if (!tally.unknown) continue;
-    const auto& [name, abbreviation, version] = protocol;
-    out += fmt::format("{}(protocol = {}", out.empty() ? "" : " OR ", in_quotes(name));
-    if (!by_name)
-      out +=
-          fmt::format(" AND protocol_abbr = {} AND protocol_version = {}", in_quotes(abbreviation), in_quotes(version));
-    out += ")";
+    std::string all;
+    for (size_t i = 0; i < protocol.size(); ++i)
+      all += fmt::format("{}{} = {}", all.empty() ? "" : " AND ", columns[i], in_quotes(protocol[i]));
+    out += fmt::format("{}({})", out.empty() ? "" : " OR ", all);
   }
   return out;
 }
@@ -66,11 +64,10 @@ std::optional<std::set<std::string>> protocols_of(const std::vector<IndexedRecor
   return out;
 }
 
-ProtocolKey protocol_of(const item::Value& item) {
+std::string short_name_of(const item::Value& item) {
   const item::Value protocol = item["protocol"];
   const std::string_view macro = protocol["macro"].text(), name = protocol["name"].text();
-  return {std::string(macro.empty() ? name : macro), std::string(protocol["abbr"].text()),
-          std::string(protocol["version"].text())};
+  return std::string(macro.empty() ? name : macro);
 }
 
 }  // namespace
@@ -93,10 +90,10 @@ class RecordingReader::Count {
     BALEEN_TRY_DO(ask_columns(blocks));
     for (const auto& [protocol, tally] : tallies_) {
       if (tally.unknown || tally.matches == 0) continue;
-      counts_[std::get<0>(protocol)] += tally.matches;
+      counts_[columns_->short_name(protocol)] += tally.matches;
       reader_.statistics_.matches += tally.matches;
     }
-    if (const std::string unknown = unknown_ones(tallies_, columns_->by_name()); !unknown.empty())
+    if (const std::string unknown = unknown_ones(tallies_, columns_->columns()); !unknown.empty())
       BALEEN_TRY_DO(ask_items(blocks, unknown));
     return std::move(counts_);
   }
@@ -157,8 +154,8 @@ class RecordingReader::Count {
     uint64_t rows = 0;
     BALEEN_TRY_DO(count_rows(asked, columns_->columns(), [&](auto values, uint64_t n) {
       rows += n;
-      ProtocolKey protocol{values[0].value_or(""), "", ""};
-      if (!columns_->by_name()) protocol = {values[0].value_or(""), values[1].value_or(""), values[2].value_or("")};
+      ProtocolKey protocol;
+      for (size_t i = 0; i < columns_->protocol_columns(); ++i) protocol.push_back(values[i].value_or(""));
       Tally& tally = found[protocol];
       const auto answer = columns_->matches(values);
       if (answer == ColumnFilter::Answer::kYes) tally.matches += n;
@@ -181,7 +178,7 @@ class RecordingReader::Count {
     Arena arena;
     const EachItem count = [&](const StoredItem& item, const BlockRecord&) {
       arena.clear();
-      if (const auto root = item::parse_json(item.json, arena)) ++counts_[std::get<0>(protocol_of(*root))];
+      if (const auto root = item::parse_json(item.json, arena)) ++counts_[short_name_of(*root)];
       return true;
     };
     return reader_.items_of(blocks, query_, count, condition,

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -14,6 +15,7 @@
 #include "index/column_filter.h"
 #include "index/item_row.h"
 #include "item/json.h"
+#include "kfl/pushdown.h"
 
 namespace baleen::index {
 namespace {
@@ -36,6 +38,8 @@ constexpr const char* kFirstDialect[] = {
     "response.status != 200",
     "!(response.status == 404)",
     "http and response.status >= 400",
+    "http and response.status < 200",
+    "http and response.status <= 404",
     "response.status == \"OK\"",
     "response.status > 0 or src.name == \"\"",
     "elapsedTime > 1000",
@@ -57,6 +61,7 @@ constexpr const char* kSecondDialect[] = {
     "http && status_code == 200",
     "http && !(status_code in [200, 404])",
     "status_code == 0 && http",
+    "http && status_code < 300",
     "dns || redis || mysql",
     "gql || ws || grpc",
     "src.port > 1024 && dst.port < 1024",
@@ -128,6 +133,28 @@ std::optional<std::string> cell(const ItemRow& row, const std::string& column) {
   return found->second;
 }
 
+/// What pruning asks of the status column: an item that matches has it, when the filter wants HTTP.
+void expect_status(const kfl::Filter& filter, const ItemRow& row, const std::string& json) {
+  using Op = kfl::Conjunct::Op;
+  const auto conjuncts = kfl::pushdown(filter);
+  const bool http = std::any_of(conjuncts.begin(), conjuncts.end(), [](const kfl::Conjunct& c) {
+    return c.column == "protocol.abbr" && c.op == Op::kEqual && c.text == "HTTP";
+  });
+  for (const kfl::Conjunct& c : conjuncts) {
+    if (!http || c.column != "response.status" || c.type != item::Value::Type::kDouble) continue;
+    const auto status = static_cast<double>(row.status);
+    EXPECT_GE(row.status, 0) << filter.text() << "\n" << json;
+    EXPECT_TRUE(c.op == Op::kEqual          ? status == c.number
+                : c.op == Op::kLess         ? status < c.number
+                : c.op == Op::kLessEqual    ? status <= c.number
+                : c.op == Op::kGreater      ? status > c.number
+                : c.op == Op::kGreaterEqual ? status >= c.number
+                                            : status != c.number)
+        << filter.text() << "\n"
+        << json;
+  }
+}
+
 class Judge final : public dissect::EngineObserver {
  public:
   std::vector<Asked> filters = all_filters();
@@ -150,6 +177,7 @@ class Judge final : public dissect::EngineObserver {
       const auto answer = answer_of(asked.columns);
       EXPECT_EQ(answer_of(asked.narrow_for(row.protocol)), answer) << asked.filter.text() << "\n" << json;
       const bool truth = asked.filter.matches_json(*root);
+      if (truth) expect_status(asked.filter, row, json);
       if (answer == ColumnFilter::Answer::kUnknown) {
         ++asked.unknown;
         continue;
