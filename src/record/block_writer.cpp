@@ -344,9 +344,7 @@ Result<> BlockWriter::load_journals() {
       const uint32_t size = r.le32();
       if (size > r.remaining() || !index::read_row(r.text(size), row)) break;
       item_journal_.written = r.position();
-      first_ = std::min(first_, timestamp_from_ns(row.time_ns));
-      last_ = std::max(last_, timestamp_from_ns(row.time_ns));
-      ++items_;
+      note_row(row);
     }
     item_journal_.records = items_;
     BALEEN_TRY_DO(cut_off(item_journal_, text));
@@ -442,10 +440,15 @@ Result<> BlockWriter::add_item(const item::Item& item) { return add_row(index::r
 Result<> BlockWriter::add_row(const index::ItemRow& row) {
   BALEEN_TRY_DO(make_room(item_journal_));
   index::append_row(row, item_journal_.buffer);
+  note_row(row);
+  return {};
+}
+
+void BlockWriter::note_row(const index::ItemRow& row) {
   ++items_;
   first_ = std::min(first_, timestamp_from_ns(row.time_ns));
   last_ = std::max(last_, timestamp_from_ns(row.time_ns));
-  return {};
+  labels_.note(row);
 }
 
 Result<> BlockWriter::flush() {
@@ -521,7 +524,20 @@ Result<index::BlockRecord> BlockWriter::seal() {
   return record_;
 }
 
-/// Stream after stream, so that one range holds all of a stream's packets in this block.
+/// The kernel counts what it drops of all interfaces together: it stands with the first one, so that sums are right.
+void BlockWriter::write_statistics(codec::pcap::PcapngWriter& writer, std::span<const uint64_t> packets) const {
+  for (uint32_t i = 0; i < packets.size(); ++i) {
+    codec::pcap::InterfaceStatistics counted{.time = last_, .delivered = packets[i]};
+    if (capture_ && i == 0) {
+      counted.received = capture_->captured + capture_->dropped;
+      counted.os_dropped = capture_->dropped;
+    }
+    writer.statistics(i, counted);
+  }
+}
+
+/// Stream after stream, so that one range holds all of a stream's packets in this block. What no packet needs stands
+/// behind them: who asks for a stream does not read it.
 Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record) {
   BALEEN_TRY(const auto text, JournalText::open(*this, packet_journal_));
   ObjectFile file(key_ ? std::optional(index::ObjectCipher::fresh(key_->key, record.block, "packets")) : std::nullopt);
@@ -544,6 +560,7 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
   JournalPacket packet;
   uint32_t size = 0, id = 0;
   uint64_t last_pair = UINT64_MAX;
+  std::vector<uint64_t> packets_of(pairs.size());
   for (size_t stream = 0; stream < places_.size(); ++stream) {
     const uint64_t begin = writer.offset();
     const std::vector<Place>& places = places_[stream];
@@ -558,11 +575,15 @@ Result<> BlockWriter::write_packets(const std::vector<InterfaceName>& interfaces
         id = found->second;
       }
       packet.record.interface = id;
+      ++packets_of[id];
+      if (i == 0) packet.record.comment = labels_.comment(stream_names_[stream]);
       writer.packet(packet.record);
       if (buffer.size() >= kBuffer) BALEEN_TRY_DO(file.write(buffer));
     }
     record.streams.push_back({stream_names_[stream], begin, writer.offset() - begin, places.size()});
   }
+  labels_.write_names(writer);
+  write_statistics(writer, packets_of);
   BALEEN_TRY_DO(file.write(buffer, true));
   unsynced_.emplace_back(folder_ + "/packets.pcapng", file.finish(record.packets_object));
   return {};

@@ -15,6 +15,7 @@
 #include "index/item_row.h"
 #include "item/item.h"
 #include "record/flight_recorder.h"
+#include "record/packet_labels.h"
 
 namespace baleen::record {
 
@@ -55,6 +56,9 @@ class BlockWriter {
   Result<> add_item(const item::Item& item);
   /// The same for a row that is made already.
   Result<> add_row(const index::ItemRow& row);
+  /// What the capture counted since the block before this one, dropped ones not among the captured: the packets file
+  /// says it. Without it the file says only how many packets it has.
+  void set_capture(uint64_t captured, uint64_t dropped) { capture_ = {captured, dropped}; }
   /// What the block's record will say of redaction.
   void set_redactions(std::map<std::string, uint64_t> redactions) { redactions_ = std::move(redactions); }
   /// Secrets of the TLS session with that client random, as lines of a key log: the packets file carries them before
@@ -62,6 +66,7 @@ class BlockWriter {
   bool has_secrets(Bytes client_random) const { return sessions_.contains(std::string(as_text(client_random))); }
   Result<> add_secrets(Bytes client_random, std::string_view lines);
   static constexpr size_t kMostSecrets = 1 << 16;
+  uint64_t label_bytes() const { return labels_.bytes(); }
   uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
@@ -122,6 +127,8 @@ class BlockWriter {
   std::string framed(const Journal& journal) const;
   Result<> load_journals();
   Result<> write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record);
+  void note_row(const index::ItemRow& row);
+  void write_statistics(codec::pcap::PcapngWriter& writer, std::span<const uint64_t> packets) const;
   Result<> write_items(index::BlockRecord& record);
   Result<> write_rows(const std::string& path, index::BlockRecord& record);
 
@@ -141,6 +148,11 @@ class BlockWriter {
   std::unordered_map<uint64_t, uint32_t> interface_links_;  // by pair of both: its number in the packets file
   uint64_t last_interface_link_ = UINT64_MAX;
   std::map<std::string, uint64_t> redactions_;
+  PacketLabels labels_;
+  struct Capture {
+    uint64_t captured, dropped;
+  };
+  std::optional<Capture> capture_;
   index::BlockRecord record_;                               // of what was composed
   std::vector<std::pair<std::string, UniqueFd>> unsynced_;  // what was composed, and its names to be
   std::vector<std::vector<Place>> places_;                  // of each stream, in the packets journal

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/crc32c.h"
+#include "codec/pcap/reader.h"
 #include "index/parquet.h"
 #include "record/harness.h"
 
@@ -60,6 +61,11 @@ void expect_block(const std::string& folder, const index::BlockRecord& record, u
     const auto alone = read_pcapng(pcapng.substr(0, record.header_length) + pcapng.substr(place.offset, place.length));
     EXPECT_EQ(alone.size(), place.packets);
     for (const PacketRead& packet : alone) EXPECT_EQ(stream_file(name_of(packet.bytes).stream), place.stream);
+  }
+  // Behind the packets: names (4) and statistics (5), whose blocks begin with type and length.
+  while (at + 8 <= pcapng.size()) {
+    EXPECT_TRUE(load_le32(as_bytes(pcapng).data() + at) == 4 || load_le32(as_bytes(pcapng).data() + at) == 5);
+    at += load_le32(as_bytes(pcapng).data() + at + 4);
   }
   EXPECT_EQ(at, pcapng.size());
 
@@ -122,6 +128,107 @@ class BlockWriterTest : public testing::Test {
   item::ItemPool pool_;
   std::string owner_json_, packets_, items_;
 };
+
+/// What a packets file says beside its packets.
+struct Labels {
+  std::map<std::string, std::string> names;     // by address
+  std::map<std::string, std::string> comments;  // by what the packet's bytes say of its stream
+  std::vector<codec::pcap::InterfaceStatistics> statistics;
+};
+
+Labels labels_of(const std::string& pcapng) {
+  Labels out;
+  codec::pcap::Reader reader;
+  std::vector<codec::pcap::PacketRecord> records(64);
+  Bytes window = as_bytes(pcapng);
+  for (bool more = true; more;) {
+    const auto step = reader.read(window, records);
+    for (size_t i = 0; i < step.packets; ++i)
+      if (!records[i].comment.empty())
+        EXPECT_TRUE(out.comments
+                        .emplace(stream_file(name_of(std::string(as_text(records[i].bytes))).stream),
+                                 std::string(records[i].comment))
+                        .second)
+            << "one comment for a stream";
+    if (step.kind == codec::pcap::Reader::Kind::kNames)
+      reader.read_names(step.body, [&](const codec::pcap::Name& name) {
+        out.names.emplace(std::string(as_text(name.address)), std::string(name.name));
+      });
+    window = window.subspan(step.consumed);
+    EXPECT_NE(step.kind, codec::pcap::Reader::Kind::kFailed);
+    more = step.kind != codec::pcap::Reader::Kind::kNeed && step.kind != codec::pcap::Reader::Kind::kFailed;
+  }
+  for (const codec::pcap::Interface& interface : reader.interfaces()) out.statistics.push_back(interface.statistics);
+  return out;
+}
+
+/// A row as a cluster's item has it.
+index::ItemRow cluster_row(item::ItemPool& pool, uint64_t stream, uint64_t n) {
+  index::ItemRow row = index::row_from(*http_item(pool, stream, n));
+  row.src_ip = "10.0.0.1";
+  row.src_name = row.src_pod = "cart-7f9";
+  row.src_namespace = "shop";
+  row.dst_ip = "fd00::2";
+  row.dst_name = row.dst_service = "redis";
+  row.dst_namespace = "data";
+  return row;
+}
+
+TEST_F(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+  ASSERT_TRUE((*block)->add_row(cluster_row(pool_, 2, 0)));
+  index::ItemRow nameless = index::row_from(*http_item(pool_, 1, 1));
+  nameless.src_name = "a\nb";
+  nameless.dst_name = nameless.dst_ip;
+  ASSERT_TRUE((*block)->add_row(nameless));
+  // A crash in between: what it says comes from the journal then.
+  ASSERT_TRUE((*block)->sync());
+  *block = nullptr;
+  block = BlockWriter::recover(folder_ / "b");
+  ASSERT_TRUE(block);
+  const auto record = (*block)->finish({}, {});
+  ASSERT_TRUE(record) << record.error().message;
+  const Labels labels = labels_of(read_whole(folder_ / "b/packets.pcapng"));
+  EXPECT_EQ(labels.names,
+            (std::map<std::string, std::string>{{std::string("\x0A\0\0\x01", 4), "cart-7f9"},
+                                                {std::string("\xFD\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02", 16), "redis"}}));
+  EXPECT_EQ(labels.comments,
+            (std::map<std::string, std::string>{{stream_file(1), "shop/frontend-1 -> " + nameless.dst_ip},
+                                                {stream_file(2), "shop/cart-7f9 -> data/redis"}}));
+}
+
+TEST_F(BlockWriterTest, APacketsFileSaysWhatTheCaptureLost) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));  // of two interfaces by turns
+  (*block)->set_capture(1000, 7);
+  ASSERT_TRUE((*block)->finish({}, {}));
+  const auto statistics = labels_of(read_whole(folder_ / "b/packets.pcapng")).statistics;
+  ASSERT_EQ(statistics.size(), 2u);
+  EXPECT_EQ(statistics[0].received, 1007u);
+  EXPECT_EQ(statistics[0].os_dropped, 7u);
+  EXPECT_EQ(statistics[1].os_dropped, codec::pcap::kNotCounted) << "all of them are counted together";
+  EXPECT_EQ(statistics[0].delivered + statistics[1].delivered, kPackets);
+}
+
+TEST_F(BlockWriterTest, NamesBeyondTheirLimitAreLeftOut) {
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  index::ItemRow row = cluster_row(pool_, 1, 0);
+  for (uint64_t n = 0; (*block)->label_bytes() < PacketLabels::kMostBytes - 400 && n < 20'000; ++n) {
+    row.stream = stream_file(n + 1);
+    row.src_pod = std::string(200, 'p') + std::to_string(n);
+    ASSERT_TRUE((*block)->add_row(row));
+  }
+  const size_t full = (*block)->label_bytes();
+  EXPECT_GT(full, PacketLabels::kMostBytes / 2);
+  row.stream = "another";
+  row.src_pod = std::string(500, 'p');
+  ASSERT_TRUE((*block)->add_row(row));
+  EXPECT_EQ((*block)->label_bytes(), full);
+}
 
 TEST_F(BlockWriterTest, WhatIsFinishedReadsBack) {
   auto block = BlockWriter::create(folder_ / "b", owner());

@@ -62,7 +62,7 @@ void verify_streams(const index::BlockRecord& block, std::string_view pcapng) {
     EXPECT_EQ(streams.size(), 1u) << place.stream;
     for (const uint64_t stream : streams) EXPECT_EQ(place.stream, stream_file(stream));
   }
-  EXPECT_EQ(at, pcapng.size());
+  EXPECT_LE(at, pcapng.size()) << "behind the packets stand names and counts";
   EXPECT_EQ(packets, block.packets);
 }
 

@@ -276,7 +276,11 @@ class Recorder {
   bool spool_is_full_ = false;                 // in this turn; recorder thread
   std::map<std::string, Open> open_;           // by name; recorder thread
   std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread
-  std::map<std::string, LeftOver> left_;       // by name and destination, of recordings that are gone; recorder thread
+  struct Captured {
+    uint64_t packets = 0, dropped = 0;
+  };
+  std::map<std::string, Captured> captured_;  // likewise: when the last block was closed
+  std::map<std::string, LeftOver> left_;      // by name and destination, of recordings that are gone; recorder thread
   std::map<uint64_t, item::StreamKind> undissected_;  // the newest ones; recorder thread
   std::unordered_set<uint64_t> over_;                 // streams that have ended, the newest ones; recorder thread
   std::deque<uint64_t> over_order_;

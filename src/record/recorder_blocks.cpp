@@ -23,7 +23,7 @@ constexpr uint64_t kItemRoom = 64 << 10;       // most items' rows are shorter
 uint64_t cost_of(const BlockWriter& block) {
   return kBlockOverhead +
          2 * (block.packet_bytes() + block.secret_bytes() + block.packets() * kRecordOverhead + block.item_bytes()) +
-         block.streams() * kStreamOverhead + block.encryption_bytes();
+         block.label_bytes() + block.streams() * kStreamOverhead + block.encryption_bytes();
 }
 
 std::string name_of(uint64_t stream, item::StreamKind kind) {
@@ -255,7 +255,12 @@ void Recorder::close_block(Open& open) {
   open.block->set_redactions(open.redacted->rules);
   // Behind others its journals are all that there is for a while.
   if (finishing() > kFinishingWhileWaiting) sync_journals(*open.block);
-  finisher_.run([this, closed = Closed{std::move(open.block), ledger()}] {
+  const index::LossLedger now = ledger();
+  Captured& before = captured_[open.recording.name];
+  if (numbers_ != nullptr)
+    open.block->set_capture(now.packets_captured - before.packets, now.packets_dropped_kernel - before.dropped);
+  before = {now.packets_captured, now.packets_dropped_kernel};
+  finisher_.run([this, closed = Closed{std::move(open.block), now}] {
     closed_.push_back(closed);
     finish_blocks();
   });
