@@ -64,6 +64,8 @@ struct FlightRecorder::Chunk {
   uint64_t begin = 0;  // in the segment; records before it are in the file
   uint64_t capacity;
   std::unique_ptr<uint8_t[]> bytes;
+  /// A count of shared pointers would not say that what their owners read has been read.
+  mutable std::atomic<uint32_t> readers{0};
 };
 
 /// One segment that nobody writes over while this lives.
@@ -79,7 +81,9 @@ class FlightRecorder::Hold {
     segment_ = std::move(segment);
     if (segment_ == nullptr) return;
     used_ = segment_->used.load(std::memory_order_relaxed);
-    if (segment_ == recorder_.segments_.back()) chunk_ = recorder_.chunk_;
+    if (segment_ != recorder_.segments_.back()) return;
+    chunk_ = recorder_.chunk_;
+    chunk_->readers.fetch_add(1, std::memory_order_relaxed);
   }
   /// False when the segment with that position is gone.
   bool at(uint64_t position) {
@@ -102,6 +106,7 @@ class FlightRecorder::Hold {
 
  private:
   void release() {
+    if (chunk_) chunk_->readers.fetch_sub(1, std::memory_order_release);
     chunk_.reset();
     if (segment_) segment_->readers.fetch_sub(1, std::memory_order_release);
     segment_.reset();
@@ -168,7 +173,7 @@ bool FlightRecorder::next_segment() {
 
 /// REQUIRES: the mutex is held. What a reader looks at is left to it.
 void FlightRecorder::begin_chunk(uint64_t at) {
-  if (chunk_.use_count() != 1) chunk_ = std::make_shared<Chunk>(chunk_->capacity);
+  if (chunk_->readers.load(std::memory_order_acquire) != 0) chunk_ = std::make_shared<Chunk>(chunk_->capacity);
   chunk_->begin = at;
 }
 
