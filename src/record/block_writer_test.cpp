@@ -179,6 +179,10 @@ TEST_F(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
   ASSERT_TRUE(block);
   for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
   ASSERT_TRUE((*block)->add_row(cluster_row(pool_, 2, 0)));
+  index::ItemRow early = cluster_row(pool_, 3, 2);  // before anybody knew who that is
+  early.src_name = early.src_pod = early.src_namespace = early.dst_name = early.dst_service = early.dst_namespace = "";
+  ASSERT_TRUE((*block)->add_row(early));
+  ASSERT_TRUE((*block)->add_row(cluster_row(pool_, 3, 3)));
   index::ItemRow nameless = index::row_from(*http_item(pool_, 1, 1));
   nameless.src_name = "a\nb";
   nameless.dst_name = nameless.dst_ip;
@@ -196,7 +200,8 @@ TEST_F(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
                                                 {std::string("\xFD\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02", 16), "redis"}}));
   EXPECT_EQ(labels.comments,
             (std::map<std::string, std::string>{{stream_file(1), "shop/frontend-1 -> " + nameless.dst_ip},
-                                                {stream_file(2), "shop/cart-7f9 -> data/redis"}}));
+                                                {stream_file(2), "shop/cart-7f9 -> data/redis"},
+                                                {stream_file(3), "shop/cart-7f9 -> data/redis"}}));
 }
 
 TEST_F(BlockWriterTest, APacketsFileSaysWhatTheCaptureLost) {

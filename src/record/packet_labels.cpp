@@ -37,12 +37,13 @@ struct End {
 
 void PacketLabels::note(const index::ItemRow& row) {
   if (row.stream == last_stream_) return;  // its items have the same two ends
-  last_stream_ = row.stream;
   name(row.src_ip, row.src_name);
   name(row.dst_ip, row.dst_name);
   const End src{row.src_namespace, row.src_service, row.src_pod, row.src_name, row.src_ip};
   const End dst{row.dst_namespace, row.dst_service, row.dst_pod, row.dst_name, row.dst_ip};
-  if ((!src.known() && !dst.known()) || comments_.contains(row.stream)) return;
+  if (!src.known() && !dst.known()) return;  // a later item may know them
+  last_stream_ = row.stream;
+  if (comments_.contains(row.stream)) return;
   std::string text = src.text() + " -> " + dst.text();
   const size_t size = text.size() + row.stream.size() + kOverhead;
   if (!is_plain(text) || bytes_ + size > kMostBytes) return;

@@ -29,7 +29,7 @@ class PacketLabels {
 
   std::map<std::string, std::string> names_;  // by address, 4 or 16 bytes: the first that was heard
   std::unordered_map<std::string, std::string> comments_;
-  std::string last_stream_;  // of the last row, which had nothing new
+  std::string last_stream_;  // of the last row that knew its ends
   size_t bytes_ = 0;
 };
 

@@ -119,8 +119,9 @@ Result<Part> S3Store::put_part(std::string_view key, const UploadBody& body, con
     return put_part(key, body, options, session, number, digests, with_hash);
   }
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
-  checks_crcs_ = session.checksums && answer.header(kChecksumHeader) == crc;
-  if (!with_hash && !checks_crcs_) {  // taken unseen, behind an answer that said otherwise: once more, signed
+  const bool checked = session.checksums && answer.header(kChecksumHeader) == crc;
+  if (session.checksums) checks_crcs_ = checked;
+  if (!with_hash && !checked) {  // taken unseen, behind an answer that said otherwise: once more, signed
     BALEEN_TRY(io::PartDigests more, body.digests(offset, length, {.sha256 = true}));
     more.crc32c = digests.crc32c;
     return put_part(key, body, options, session, number, more, true);
