@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "bench" / "results.tsv"
 COLUMNS = ["commit", "benchmark", "million_items_s", "MB_s", "instructions_per_item", "allocations_per_item"]
 ALLOCATORS = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign"}
+CLONES = ("", " [clone .lto_priv.0]", " [clone .lto_priv.1]")  # what optimizing at link time calls a function of several files
 SKIPPED = ("idle_connection", "iterations:1")  # they measure memory, not speed
 
 
@@ -62,12 +63,12 @@ def counted(binary: pathlib.Path, name: str, seconds: float) -> tuple:
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "callgrind.out"
         run = subprocess.run(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--toggle-collect=*(benchmark::State&)",
-             binary, f"--benchmark_filter=^{re.escape(name)}$", f"--benchmark_min_time={seconds}", "--v=2"],
+            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}",
+             *(f"--toggle-collect=*(benchmark::State&){clone}" for clone in CLONES), binary, f"--benchmark_filter=^{re.escape(name)}$", f"--benchmark_min_time={seconds}", "--v=2"],
             capture_output=True, text=True, check=False)
         collected = re.search(r"Collected : (\d+)", run.stderr)
         iterations = sum(int(n) for n in re.findall(r"Running \S+ for (\d+)", run.stderr))
-        if run.returncode != 0 or collected is None or iterations == 0:
+        if run.returncode != 0 or collected is None or int(collected[1]) == 0 or iterations == 0:
             sys.exit(f"{binary.name} {name}: {run.stderr[-500:]}")
         return int(collected[1]), allocator_calls(out), iterations
 
