@@ -51,14 +51,8 @@ Result<S3Store::Session> S3Store::begin(std::string_view key, const UploadBody& 
   Request request{.method = "POST", .key = std::string(key), .query = "uploads="};
   describe(body, options, request);
   request.http.cancel = options.cancel;
-  Request without = request;
-  const bool asks = !knows_no_checksums_;
-  if (asks) request.http.headers.emplace_back("x-amz-checksum-algorithm", "CRC32C");
-  BALEEN_TRY(io::HttpAnswer answer, send(std::move(request)));
-  if (asks && may_refuse_checksums(answer)) {
-    BALEEN_TRY(answer, send(std::move(without)));
-    if (answer.ok()) knows_no_checksums_ = true;
-  }
+  BALEEN_TRY(const io::HttpAnswer answer, send_with_checksum(std::move(request), "x-amz-checksum-algorithm", "CRC32C",
+                                                             [this](Request r) { return send(std::move(r)); }));
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
   auto id = parse_upload_id(answer.body);
   if (!id) return std::move(id).error().in(what("put", key));

@@ -222,6 +222,19 @@ Result<io::HttpAnswer> S3Store::send_once_only(Request request, std::string_view
   return send(std::move(request));
 }
 
+/// With a header that some stores refuse: these are asked again without, and then always.
+Result<io::HttpAnswer> S3Store::send_with_checksum(Request request, const char* header, const std::string& value,
+                                                   const std::function<Result<io::HttpAnswer>(Request)>& send_it) {
+  if (knows_no_checksums_) return send_it(std::move(request));
+  Request without = request;
+  request.http.headers.emplace_back(header, value);
+  auto answer = send_it(std::move(request));
+  if (!answer || !may_refuse_checksums(*answer)) return answer;
+  answer = send_it(std::move(without));
+  if (answer && answer->ok()) knows_no_checksums_ = true;
+  return answer;
+}
+
 Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
   BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, {.sha256 = true}));
   Request request{.method = "PUT", .key = std::string(key)};
@@ -233,15 +246,8 @@ Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& b
   const auto send_it = [&](Request wanted) {
     return options.only_if_absent ? send_once_only(std::move(wanted), key) : send(std::move(wanted));
   };
-  Request without = request;
   const std::string crc = encode_crc32c(body.crc32c);
-  const bool with_crc = !knows_no_checksums_;
-  if (with_crc) request.http.headers.emplace_back(kChecksumHeader, crc);
-  BALEEN_TRY(io::HttpAnswer answer, send_it(std::move(request)));
-  if (with_crc && may_refuse_checksums(answer)) {
-    BALEEN_TRY(answer, send_it(std::move(without)));
-    if (answer.ok()) knows_no_checksums_ = true;
-  }
+  BALEEN_TRY(const io::HttpAnswer answer, send_with_checksum(std::move(request), kChecksumHeader, crc, send_it));
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
 
   ObjectFacts object = facts_of_headers(answer, key);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -95,6 +96,8 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
                                const Session& session, const std::vector<Part>& parts);
   void abort(std::string_view key, const std::string& upload_id);
   Result<io::HttpAnswer> send_once_only(Request request, std::string_view key);
+  Result<io::HttpAnswer> send_with_checksum(Request request, const char* header, const std::string& value,
+                                            const std::function<Result<io::HttpAnswer>(Request)>& send_it);
   void add_customer_key(Request& request) const;
   void describe(const UploadBody& body, const PutOptions& options, Request& request) const;
   Result<> absent(std::string_view key);
