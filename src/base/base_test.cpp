@@ -135,7 +135,16 @@ TEST(Crc32c, matches_the_vectors_of_rfc_3720) {
   uint32_t by_bytes = 0;
   for (const uint8_t& byte : whole) by_bytes = crc32c({&byte, 1}, by_bytes);
   EXPECT_EQ(crc32c(whole), by_bytes);
-  for (const size_t at : {size_t{0}, size_t{1}, size_t{4096}, size_t{99'999}, content.size()})
+  for (size_t size = 0; size < 2000; ++size) {  // around the lanes' ends
+    uint32_t one_by_one = 0;
+    for (const uint8_t& byte : whole.subspan(size, size)) one_by_one = crc32c({&byte, 1}, one_by_one);
+    ASSERT_EQ(crc32c(whole.subspan(size, size)), one_by_one) << size;
+  }
+  // Of every size below 1,000, and of some on both sides of 65,536.
+  std::vector<size_t> places{0, 1, 4096, content.size() - 65'537, content.size() - 65'536, content.size() - 65'535};
+  for (size_t size = 0; size < 1000; ++size) places.push_back(content.size() - size);
+  for (size_t at = 0; at < content.size(); at += 997) places.push_back(at);
+  for (const size_t at : places)
     EXPECT_EQ(crc32c_of_both(crc32c(whole.first(at)), crc32c(whole.subspan(at)), content.size() - at), crc32c(whole))
         << at;
 }

@@ -4,6 +4,7 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 #endif
 
 namespace baleen {
@@ -45,13 +46,56 @@ constexpr uint32_t shift_of(uint64_t size) {
   return out;
 }
 
-#if defined(__x86_64__)
-constexpr size_t kLane = 4096;  // bytes
-constexpr uint32_t kOneLane = shift_of(kLane), kTwoLanes = shift_of(2 * kLane);
+constexpr size_t kSteps = 256;
+/// By how far pieces of less than 65,536 bytes move a CRC up: x^(8 n), and x^(8 * 256 n).
+struct Shifts {
+  std::array<uint32_t, kSteps> low{}, high{};
+};
 
-__attribute__((target("sse4.2"))) uint32_t with_sse42(const uint8_t* p, size_t n, uint32_t crc) {
-  uint64_t c = crc;
-  // The instruction takes three cycles, and can begin in each: three lanes at a time.
+/// `n` powers less, modulo the polynomial.
+constexpr uint32_t over_x(uint32_t c, int n) {
+  for (; n > 0; --n) c = (c >> 31) != 0 ? (c ^ kPolynomial) << 1 | 1 : c << 1;
+  return c;
+}
+
+/// `less` powers of x less than that, as the processor's multiplication wants it.
+constexpr Shifts make_shifts(int less) {
+  Shifts out;
+  uint32_t low = over_x(uint32_t{1} << 31, less), high = low;
+  const uint32_t low_step = shift_of(1), high_step = shift_of(kSteps);
+  for (size_t n = 0; n < kSteps; ++n, low = product(low, low_step), high = product(high, high_step)) {
+    out.low[n] = low;
+    out.high[n] = high;
+  }
+  return out;
+}
+
+uint32_t moved(uint32_t crc, uint64_t size) {
+  static constexpr Shifts kShifts = make_shifts(0);
+  if (size >= kSteps * kSteps) return product(crc, shift_of(size));
+  if (size >= kSteps) crc = product(crc, kShifts.high[size / kSteps]);
+  return size % kSteps == 0 ? crc : product(crc, kShifts.low[size % kSteps]);
+}
+
+#if defined(__x86_64__)
+/// The CRC instruction divides: it takes what is multiplied by x^32 and, as bits lie, by x.
+__attribute__((target("sse4.2,pclmul"))) uint32_t quick_product(uint32_t a, uint32_t b_less) {
+  const __m128i both =
+      _mm_clmulepi64_si128(_mm_cvtsi32_si128(static_cast<int>(a)), _mm_cvtsi32_si128(static_cast<int>(b_less)), 0);
+  return static_cast<uint32_t>(_mm_crc32_u64(0, static_cast<uint64_t>(_mm_cvtsi128_si64(both))));
+}
+
+uint32_t quickly_moved(uint32_t crc, uint64_t size) {
+  static constexpr Shifts kShifts = make_shifts(33);
+  if (size >= kSteps * kSteps) return moved(crc, size);
+  if (size >= kSteps) crc = quick_product(crc, kShifts.high[size / kSteps]);
+  return size % kSteps == 0 ? crc : quick_product(crc, kShifts.low[size % kSteps]);
+}
+
+/// The instruction takes three cycles, and can begin in each: three lanes at a time, while there are whole ones.
+template <size_t kLane>
+__attribute__((target("sse4.2,pclmul"))) uint64_t by_lanes(const uint8_t*& p, size_t& n, uint64_t c) {
+  static constexpr uint32_t kOneLane = over_x(shift_of(kLane), 33), kTwoLanes = over_x(shift_of(2 * kLane), 33);
   for (; n >= 3 * kLane; p += 3 * kLane, n -= 3 * kLane) {
     uint64_t second = 0, third = 0;
     for (size_t i = 0; i < kLane; i += 8) {
@@ -59,15 +103,24 @@ __attribute__((target("sse4.2"))) uint32_t with_sse42(const uint8_t* p, size_t n
       second = _mm_crc32_u64(second, load_le64(p + kLane + i));
       third = _mm_crc32_u64(third, load_le64(p + 2 * kLane + i));
     }
-    c = product(static_cast<uint32_t>(c), kTwoLanes) ^ product(static_cast<uint32_t>(second), kOneLane) ^ third;
+    c = quick_product(static_cast<uint32_t>(c), kTwoLanes) ^ quick_product(static_cast<uint32_t>(second), kOneLane) ^
+        third;
   }
-  while (n >= 8) {
-    c = _mm_crc32_u64(c, load_le64(p));
-    p += 8;
-    n -= 8;
-  }
+  return c;
+}
+
+__attribute__((target("sse4.2,pclmul"))) uint32_t with_instructions(const uint8_t* p, size_t n, uint32_t crc) {
+  uint64_t c = by_lanes<4096>(p, n, crc);
+  c = by_lanes<256>(p, n, c);  // packets are shorter
+  c = by_lanes<64>(p, n, c);
+  for (; n >= 8; p += 8, n -= 8) c = _mm_crc32_u64(c, load_le64(p));
   while (n-- != 0) c = _mm_crc32_u8(static_cast<uint32_t>(c), *p++);
   return static_cast<uint32_t>(c);
+}
+
+bool has_instructions() {
+  static const bool has = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul");
+  return has;
 }
 #endif
 
@@ -76,14 +129,16 @@ __attribute__((target("sse4.2"))) uint32_t with_sse42(const uint8_t* p, size_t n
 uint32_t crc32c(Bytes bytes, uint32_t crc) {
   crc = ~crc;
 #if defined(__x86_64__)
-  static const bool has_sse42 = __builtin_cpu_supports("sse4.2");
-  if (has_sse42) return ~with_sse42(bytes.data(), bytes.size(), crc);
+  if (has_instructions()) return ~with_instructions(bytes.data(), bytes.size(), crc);
 #endif
   return ~portable(bytes.data(), bytes.size(), crc);
 }
 
 uint32_t crc32c_of_both(uint32_t first, uint32_t second, uint64_t second_size) {
-  return product(first, shift_of(second_size)) ^ second;
+#if defined(__x86_64__)
+  if (has_instructions()) return quickly_moved(first, second_size) ^ second;
+#endif
+  return moved(first, second_size) ^ second;
 }
 
 }  // namespace baleen
