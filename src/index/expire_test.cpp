@@ -20,9 +20,9 @@ using std::chrono::hours;
 class Watched : public store::ObjectStore {
  public:
   explicit Watched(std::unique_ptr<store::ObjectStore> inner) : inner_(std::move(inner)) {}
-  Result<store::ObjectFacts> put_file(std::string_view key, const std::string& path,
-                                      const store::PutOptions& options) override {
-    return inner_->put_file(key, path, options);
+  Result<store::ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                        const store::PutOptions& options) override {
+    return inner_->put_source(key, source, options);
   }
   Result<store::ObjectFacts> put(std::string_view key, Bytes content, const store::PutOptions& options) override {
     return inner_->put(key, content, options);

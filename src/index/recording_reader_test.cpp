@@ -53,8 +53,9 @@ class Remote final : public store::ObjectStore {
   Result<store::ObjectFacts> put(std::string_view key, Bytes content, const store::PutOptions& o) override {
     return inner_->put(key, content, o);
   }
-  Result<store::ObjectFacts> put_file(std::string_view key, const std::string& f, const store::PutOptions& o) override {
-    return inner_->put_file(key, f, o);
+  Result<store::ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                        const store::PutOptions& o) override {
+    return inner_->put_source(key, source, o);
   }
   Result<std::string> get(std::string_view key) override {
     if (gets_until_failure-- == 0) return Error{Code::kUnavailable, "not now"};
@@ -734,7 +735,7 @@ TEST(RecordingReader, ABucketThatDoesNotAnswerIsAnError) {
    public:
     explicit Away(store::ObjectStore& inner, Code code) : inner_(inner), error_{code, "away"} {}
     Result<store::ObjectFacts> put(std::string_view, Bytes, const store::PutOptions&) override { return error_; }
-    Result<store::ObjectFacts> put_file(std::string_view, const std::string&, const store::PutOptions&) override {
+    Result<store::ObjectFacts> put_source(std::string_view, const io::ByteSource&, const store::PutOptions&) override {
       return error_;
     }
     Result<std::string> get(std::string_view) override { return error_; }

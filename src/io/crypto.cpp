@@ -5,15 +5,14 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
 #include <vector>
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "io/byte_source.h"
 
 namespace baleen::io {
 namespace {
@@ -68,7 +67,7 @@ Md5 md5(Bytes bytes) {
   return out;
 }
 
-Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Digests wanted) {
+Result<PartDigests> digest_part(const ByteSource& source, uint64_t offset, uint64_t length, Digests wanted) {
   const auto begin = [](bool asked, const EVP_MD* kind) {
     DigestPtr context(asked ? EVP_MD_CTX_new() : nullptr);
     BALEEN_CHECK(!asked || (context && EVP_DigestInit_ex(context.get(), kind, nullptr) == 1));
@@ -79,11 +78,8 @@ Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Dige
   std::vector<uint8_t> buffer(std::min<uint64_t>(length, 256 * 1024));
   for (uint64_t done = 0; done < length;) {
     const size_t want = std::min<uint64_t>(buffer.size(), length - done);
-    const ssize_t n = ::pread(file, buffer.data(), want, static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error("read", errno);
-    if (n == 0) return Error{Code::kIo, "the file has become shorter"};
-    const Bytes piece(buffer.data(), static_cast<size_t>(n));
+    BALEEN_TRY(const size_t n, source.read(offset + done, {buffer.data(), want}));
+    const Bytes piece(buffer.data(), n);
     for (const DigestPtr* context : {&sha, &md})
       BALEEN_CHECK(!*context || EVP_DigestUpdate(context->get(), piece.data(), piece.size()) == 1);
     if (wanted.crc32c) out.crc32c = crc32c(piece, out.crc32c);

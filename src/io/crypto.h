@@ -12,6 +12,8 @@
 
 namespace baleen::io {
 
+class ByteSource;
+
 using Sha256 = std::array<uint8_t, 32>;
 using Md5 = std::array<uint8_t, 16>;
 
@@ -31,8 +33,8 @@ struct Digests {
   bool sha256 = false, md5 = false, crc32c = false;
   bool has(const Digests& all) const { return sha256 >= all.sha256 && md5 >= all.md5 && crc32c >= all.crc32c; }
 };
-/// Those of a part of a file, read once. kIo when the file ends before.
-Result<PartDigests> digest_part(int file, uint64_t offset, uint64_t length, Digests wanted);
+/// Those of a part of a source, read once.
+Result<PartDigests> digest_part(const ByteSource& source, uint64_t offset, uint64_t length, Digests wanted);
 /// Lower case.
 std::string to_hex(Bytes bytes);
 /// RFC 4648 4, with padding.

@@ -8,15 +8,16 @@
 #include "io/http_client.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 
 #include "io/bandwidth.h"
+#include "io/byte_source.h"
 #include "io/curl_library.h"
 
 namespace baleen::io {
@@ -50,9 +51,7 @@ struct Transfer {
   Clock::time_point last_progress = Clock::now();
   curl_off_t last_total = -1;
   enum class Stop { kNone, kCancelled, kIdle, kTooLong, kSink, kRead } stop = Stop::kNone;
-  int read_errno = 0;
-
-  uint64_t body_size() const { return request.body_file >= 0 ? request.body_length : request.body.size(); }
+  std::optional<Error> read_error{};
 };
 
 size_t on_header(char* data, size_t size, size_t count, void* user) {
@@ -102,21 +101,22 @@ size_t on_body(char* data, size_t size, size_t count, void* user) {
 size_t on_read(char* out, size_t size, size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const HttpRequest& request = transfer.request;
-  uint64_t n = std::min<uint64_t>(size * count, transfer.body_size() - transfer.sent);
+  uint64_t n = std::min<uint64_t>(size * count, transfer.request.body_size() - transfer.sent);
   if (n == 0) return 0;
   if (request.bandwidth != nullptr) {
     n = std::min(n, request.bandwidth->piece());
     request.bandwidth->take(n);
     transfer.last_progress = Clock::now();  // the wait was ours
   }
-  if (request.body_file >= 0) {
-    const ssize_t got = ::pread(request.body_file, out, n, static_cast<off_t>(request.body_offset + transfer.sent));
-    if (got <= 0) {  // an error, or a file that has become shorter
+  if (request.body_source != nullptr) {
+    const auto got = request.body_source->read(request.body_offset + transfer.sent,
+                                               {reinterpret_cast<uint8_t*>(out), static_cast<size_t>(n)});
+    if (!got) {
       transfer.stop = Transfer::Stop::kRead;
-      transfer.read_errno = got < 0 ? errno : 0;
+      transfer.read_error = got.error();
       return CURL_READFUNC_ABORT;
     }
-    n = static_cast<uint64_t>(got);
+    n = *got;
   } else {
     std::copy_n(request.body.data() + transfer.sent, n, out);
   }
@@ -128,7 +128,7 @@ size_t on_read(char* out, size_t size, size_t count, void* user) {
 /// libcurl sends a body again when a kept connection turns out to be dead.
 int on_seek(void* user, curl_off_t offset, int origin) {
   auto& transfer = *static_cast<Transfer*>(user);
-  if (origin != SEEK_SET || offset < 0 || static_cast<uint64_t>(offset) > transfer.body_size())
+  if (origin != SEEK_SET || offset < 0 || static_cast<uint64_t>(offset) > transfer.request.body_size())
     return CURL_SEEKFUNC_FAIL;
   transfer.sent = static_cast<uint64_t>(offset);
   return CURL_SEEKFUNC_OK;
@@ -180,9 +180,7 @@ Error transfer_error(const Transfer& transfer, CURLcode code, const char* detail
       return Error{Code::kInvalid,
                    fmt::format("{}: the answer is longer than {} bytes", where, transfer.request.max_body)};
     case Transfer::Stop::kSink: return Error{Code::kIo, where + ": the answer could not be stored"};
-    case Transfer::Stop::kRead:
-      if (transfer.read_errno != 0) return errno_error(where + ": read the body", transfer.read_errno);
-      return Error{Code::kIo, where + ": the file became shorter while it was sent"};
+    case Transfer::Stop::kRead: return Error(*transfer.read_error).in(where + ": the body");
     case Transfer::Stop::kNone: break;
   }
   return Error{code_of_curl(code), where + ": " + (detail[0] != 0 ? detail : curl_easy_strerror(code))};
@@ -217,7 +215,7 @@ void set_options(CURL* handle, const HttpRequest& request, const HttpOptions& op
   curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
 
-  const uint64_t size = transfer.body_size();
+  const uint64_t size = transfer.request.body_size();
   if (request.method == "HEAD") {
     curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
   } else if (size > 0 || request.method == "POST" || request.method == "PUT") {

@@ -18,6 +18,7 @@
 namespace baleen::io {
 
 class Bandwidth;
+class ByteSource;
 
 /// One HTTP request. Everything it points to outlives the call of HttpClient::send.
 struct HttpRequest {
@@ -25,10 +26,11 @@ struct HttpRequest {
   std::string url;                                             // http or https only
   std::vector<std::pair<std::string, std::string>> headers{};  // an empty value sends the header empty
 
-  /// The body: bytes, or `body_length` bytes of a file from `body_offset` when `body_file` is a descriptor.
+  /// The body: bytes, or `body_length` bytes of a source from `body_offset` when there is one.
   Bytes body{};
-  int body_file = -1;
+  const ByteSource* body_source = nullptr;
   uint64_t body_offset = 0, body_length = 0;
+  uint64_t body_size() const { return body_source != nullptr ? body_length : body.size(); }
 
   /// Pieces of a 2xx answer's body, instead of HttpAnswer::body. Returning false stops the transfer (kIo).
   std::function<bool(Bytes)> sink{};

@@ -24,8 +24,8 @@ class Gate : public store::ObjectStore {
   };
   Gate(std::unique_ptr<store::ObjectStore> inner, Orders& orders) : inner_(std::move(inner)), orders_(orders) {}
 
-  Result<store::ObjectFacts> put_file(std::string_view key, const std::string& path,
-                                      const store::PutOptions& options) override {
+  Result<store::ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                        const store::PutOptions& options) override {
     ++orders_.calls;
     const int now = ++orders_.now;
     for (int most = orders_.most; now > most && !orders_.most.compare_exchange_weak(most, now);) {
@@ -34,7 +34,7 @@ class Gate : public store::ObjectStore {
     while (orders_.hold && !*options.cancel) std::this_thread::sleep_for(milliseconds(1));
     Result<store::ObjectFacts> facts = Error{Code::kUnavailable, "the bucket is away"};
     const bool fails = orders_.away || (orders_.cursed && key.find("=cursed/") != std::string_view::npos);
-    if (!fails) facts = inner_->put_file(key, path, options);
+    if (!fails) facts = inner_->put_source(key, source, options);
     --orders_.now;
     return facts;
   }

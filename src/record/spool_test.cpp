@@ -50,8 +50,8 @@ class Trouble : public store::ObjectStore {
   };
   Trouble(std::unique_ptr<store::ObjectStore> inner, Orders& orders) : inner_(std::move(inner)), orders_(orders) {}
 
-  Result<store::ObjectFacts> put_file(std::string_view key, const std::string& path,
-                                      const store::PutOptions& options) override {
+  Result<store::ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                        const store::PutOptions& options) override {
     const int call = orders_.calls++;
     EXPECT_TRUE(options.only_if_absent);
     EXPECT_NE(options.cancel, nullptr);
@@ -61,7 +61,7 @@ class Trouble : public store::ObjectStore {
     const bool fails = orders_.fail_at >= 0 && call >= orders_.fail_at && call < orders_.fail_at + orders_.fail_times;
     if (fails && !orders_.fault.afterwards) return Error{orders_.fault.code, orders_.fault.what};
     if (call == orders_.die_at && !orders_.die_afterwards) ::_exit(9);
-    auto facts = inner_->put_file(key, path, options);
+    auto facts = inner_->put_source(key, source, options);
     if (call == orders_.die_at) ::_exit(9);
     if (facts) {
       const std::lock_guard lock(orders_.mutex);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/task_thread.h"
+#include "io/byte_source.h"
 #include "record/spool.h"
 #include "record/spool_parts.h"
 
@@ -267,7 +268,8 @@ Result<> Spool::upload(const std::string& folder, std::atomic<uint64_t>& sent, b
     options.session = session.read();
     options.on_session = [&](const std::string& text) { session.keep(text); };
     options.on_progress = [&sent, before = sent.load()](uint64_t acknowledged) { sent = before + acknowledged; };
-    const auto done = store::put_file_once(*store, prefix + key, folder + "/" + file, options);
+    BALEEN_TRY(const auto source, io::open_source(folder + "/" + file));
+    const auto done = store::put_source_once(*store, prefix + key, *source, options);
     if (done) return {};
     refused = done.error().code == Code::kConflict || done.error().code == Code::kInvalid;
     return refused ? Error(done.error()).in(folder) : done.error();

@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/crc32c.h"
+#include "io/byte_source.h"
 #include "store/check.h"
 #include "store/harness.h"
 #include "store/json.h"
@@ -247,7 +248,7 @@ TEST_P(Conformance, FilesSmallAndLarge) {
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_TRUE(*back == content);
     EXPECT_EQ(store_->head(key(name))->crc32c, crc32c(as_bytes(content)));
-    EXPECT_TRUE(put_file_once(*store_, key(name), path, {})) << "the same file again";
+    EXPECT_TRUE(put_source_once(*store_, key(name), **io::open_source(path), {})) << "the same file again";
   }
 }
 

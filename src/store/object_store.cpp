@@ -1,14 +1,8 @@
 #include "store/object_store.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <vector>
-
 #include "base/crc32c.h"
-#include "base/unique_fd.h"
+#include "io/byte_source.h"
+#include "io/crypto.h"
 #include "io/http_client.h"
 #include "store/upload_body.h"
 
@@ -56,18 +50,19 @@ Result<std::unique_ptr<ObjectStore>> open(const Location& location, const OpenOp
 }
 
 Result<FileSum> sum_file(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return errno_error("open " + path, errno);
-  FileSum sum;
-  std::vector<uint8_t> buffer(256 * 1024);
-  for (;;) {
-    const ssize_t n = ::read(fd.get(), buffer.data(), buffer.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error("read " + path, errno);
-    if (n == 0) return sum;
-    sum.crc32c = crc32c(Bytes(buffer.data(), static_cast<size_t>(n)), sum.crc32c);
-    sum.size += static_cast<uint64_t>(n);
-  }
+  BALEEN_TRY(const auto file, io::open_source(path));
+  BALEEN_TRY(const uint32_t crc, sum_of(*file));
+  return FileSum{file->size(), crc};
+}
+
+Result<uint32_t> sum_of(const io::ByteSource& source) {
+  BALEEN_TRY(const io::PartDigests all, io::digest_part(source, 0, source.size(), {.crc32c = true}));
+  return all.crc32c;
+}
+
+Result<ObjectFacts> ObjectStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
+  BALEEN_TRY(const auto file, io::open_source(path));
+  return put_source(key, *file, options);
 }
 
 namespace {
@@ -95,14 +90,15 @@ Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes con
   return accept_equal(store, key, FileSum{content.size(), *options.crc32c}, std::move(result).error());
 }
 
-Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path,
-                                  PutOptions options) {
+Result<ObjectFacts> put_source_once(ObjectStore& store, std::string_view key, const io::ByteSource& source,
+                                    PutOptions options) {
   options.only_if_absent = true;
-  BALEEN_TRY(const FileSum sum, known_sum(path, options.crc32c));  // what is said and is wrong, the store finds out
-  options.crc32c = sum.crc32c;
-  auto result = store.put_file(key, path, options);
+  if (!options.crc32c) {  // what is said and is wrong, the store finds out
+    BALEEN_TRY(options.crc32c, sum_of(source));
+  }
+  auto result = store.put_source(key, source, options);
   if (result || result.error().code != Code::kConflict) return result;
-  return accept_equal(store, key, sum, std::move(result).error());
+  return accept_equal(store, key, FileSum{source.size(), *options.crc32c}, std::move(result).error());
 }
 
 }  // namespace baleen::store

@@ -17,7 +17,8 @@
 
 namespace baleen::io {
 class Bandwidth;
-}
+class ByteSource;
+}  // namespace baleen::io
 
 namespace baleen::store {
 
@@ -105,8 +106,11 @@ class ObjectStore {
   virtual ~ObjectStore() = default;
 
   virtual Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) = 0;
-  /// Uploads a file by parts, resumably; the file's CRC32C is checked against the store's.
-  virtual Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) = 0;
+  /// Uploads by parts, resumably; the source's CRC32C is checked against the store's.
+  virtual Result<ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                         const PutOptions& options) = 0;
+  /// The same for a file.
+  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options);
   virtual Result<std::string> get(std::string_view key) = 0;
   /// `length` bytes from `offset`; fewer at the object's end.
   virtual Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) = 0;
@@ -127,11 +131,12 @@ class ObjectStore {
   virtual std::optional<std::chrono::seconds> clock_skew() const { return std::nullopt; }
 };
 
-/// put() and put_file() with only_if_absent where "it is there already, and it is this very content" is a success: what
-/// a writer needs that may have died between the upload and its note of it. kConflict when something else is there.
+/// put() and put_source() with only_if_absent where "it is there already, and it is this very content" is a success:
+/// what a writer needs that may have died between the upload and its note of it. kConflict when something else is
+/// there.
 Result<ObjectFacts> put_once(ObjectStore& store, std::string_view key, Bytes content, PutOptions options);
-Result<ObjectFacts> put_file_once(ObjectStore& store, std::string_view key, const std::string& path,
-                                  PutOptions options);
+Result<ObjectFacts> put_source_once(ObjectStore& store, std::string_view key, const io::ByteSource& source,
+                                    PutOptions options);
 
 /// The CRC-32C of a whole file, and its size.
 struct FileSum {
@@ -139,6 +144,8 @@ struct FileSum {
   uint32_t crc32c = 0;
 };
 Result<FileSum> sum_file(const std::string& path);
+/// The CRC-32C of a whole source.
+Result<uint32_t> sum_of(const io::ByteSource& source);
 
 /// Opens the store that a location names, with credentials from the environment unless `options` bring some.
 /// The location's prefix is not part of the store: keys are full names.

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "base/crc32c.h"
-#include "store/upload_body.h"
+#include "io/byte_source.h"
 
 namespace baleen::store {
 
@@ -94,11 +94,14 @@ Result<ObjectFacts> RetryingStore::put(std::string_view key, Bytes content, cons
   return retry_put(key, ours, content.size(), [&](const PutOptions& now) { return inner_->put(key, content, now); });
 }
 
-Result<ObjectFacts> RetryingStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
+Result<ObjectFacts> RetryingStore::put_source(std::string_view key, const io::ByteSource& source,
+                                              const PutOptions& options) {
   PutOptions ours = options;
-  BALEEN_TRY(const FileSum sum, known_sum(path, options.crc32c));
-  ours.crc32c = sum.crc32c;
-  return retry_put(key, ours, sum.size, [&](const PutOptions& now) { return inner_->put_file(key, path, now); });
+  if (!ours.crc32c) {
+    BALEEN_TRY(ours.crc32c, sum_of(source));
+  }
+  return retry_put(key, ours, source.size(),
+                   [&](const PutOptions& now) { return inner_->put_source(key, source, now); });
 }
 
 Result<std::string> RetryingStore::get(std::string_view key) {

@@ -34,7 +34,8 @@ class RetryingStore : public ObjectStore {
   RetryingStore(std::unique_ptr<ObjectStore> inner, RetryPolicy policy = {});
 
   Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
-  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override;
+  Result<ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                 const PutOptions& options) override;
   Result<std::string> get(std::string_view key) override;
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override;
   Result<ObjectFacts> head(std::string_view key) override;
@@ -71,8 +72,9 @@ class ThrottledStore : public ObjectStore {
   Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override {
     return inner_->put(key, content, limited(options));
   }
-  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override {
-    return inner_->put_file(key, path, limited(options));
+  Result<ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                 const PutOptions& options) override {
+    return inner_->put_source(key, source, limited(options));
   }
   Result<std::string> get(std::string_view key) override { return inner_->get(key); }
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override {

@@ -1,18 +1,14 @@
 #include "store/upload_body.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
 
 #include "base/crc32c.h"
 
 namespace baleen::store {
 
 void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t length) const {
-  if (file >= 0) {
-    request.body_file = file;
+  if (source != nullptr) {
+    request.body_source = source;
     request.body_offset = offset;
     request.body_length = length;
   } else {
@@ -21,7 +17,7 @@ void UploadBody::attach(io::HttpRequest& request, uint64_t offset, uint64_t leng
 }
 
 Result<io::PartDigests> UploadBody::digests(uint64_t offset, uint64_t length, io::Digests wanted) const {
-  if (file >= 0) return io::digest_part(file, offset, length, wanted);
+  if (source != nullptr) return io::digest_part(*source, offset, length, wanted);
   const Bytes part = bytes.subspan(offset, length);
   io::PartDigests out;
   if (wanted.sha256) out.sha256 = io::sha256(part);
@@ -46,21 +42,13 @@ Result<io::PartDigests> DigestsAhead::of(uint64_t offset, io::Digests wanted) {
   return out;
 }
 
-Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c) {
-  if (!crc32c) return sum_file(path);
-  std::error_code failed;
-  const uint64_t size = std::filesystem::file_size(path, failed);
-  if (failed) return errno_error("look at " + path, failed.value());
-  return FileSum{size, *crc32c};
-}
-
-Result<OpenBody> open_body(const std::string& path, std::optional<uint32_t> crc32c) {
-  BALEEN_TRY(const FileSum sum, known_sum(path, crc32c));
-  OpenBody out;
-  out.file = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!out.file) return errno_error("open " + path, errno);
-  out.body = UploadBody{{}, out.file.get(), sum.size, sum.crc32c};
-  return out;
+Result<UploadBody> body_of(const io::ByteSource& source, std::optional<uint32_t> crc32c) {
+  UploadBody body{{}, &source, source.size(), 0};
+  if (!crc32c) {
+    BALEEN_TRY(crc32c, sum_of(source));
+  }
+  body.crc32c = *crc32c;
+  return body;
 }
 
 uint64_t choose_part(uint64_t size, uint64_t wanted, uint64_t usual, uint64_t least, uint64_t most_parts) {

@@ -6,17 +6,17 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/unique_fd.h"
+#include "io/byte_source.h"
 #include "io/crypto.h"
 #include "io/http_client.h"
 #include "store/object_store.h"
 
 namespace baleen::store {
 
-/// What an upload sends: bytes in memory, or a file. Borrows both.
+/// What an upload sends: bytes in memory, or of a source. Borrows both.
 struct UploadBody {
   Bytes bytes;
-  int file = -1;
+  const io::ByteSource* source = nullptr;
   uint64_t size = 0;
   uint32_t crc32c = 0;
 
@@ -44,16 +44,9 @@ class DigestsAhead {
   std::future<Result<io::PartDigests>> ahead_{};  // its destructor waits
 };
 
-/// A file that is open for an upload, with its size and sum.
-struct OpenBody {
-  UniqueFd file;
-  UploadBody body;
-};
-/// A sum that is said is taken for granted: who sends the file has to look at it.
-Result<OpenBody> open_body(const std::string& path, std::optional<uint32_t> crc32c = {});
-
-/// A file's size and sum; when the sum is said, the file is not read for it.
-Result<FileSum> known_sum(const std::string& path, std::optional<uint32_t> crc32c);
+/// All of a source. A sum that is said is taken for granted, and the source is not read for it: who sends it has to
+/// look at that.
+Result<UploadBody> body_of(const io::ByteSource& source, std::optional<uint32_t> crc32c);
 
 /// Bytes of a part: at most `wanted`, or `usual` when that is zero, at least `least`, and so many that the parts are at
 /// most `most_parts`; whole MiB, and nearly the same for all parts.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/crc32c.h"
+#include "base/unique_fd.h"
 
 namespace baleen::store {
 namespace {
@@ -20,20 +21,23 @@ std::string content_of(size_t size) {
   return out;
 }
 
-/// A file without a name.
-UniqueFd file_of(const std::string& content) {
+/// A file without a name, of `then_size` bytes once it is open.
+std::unique_ptr<io::ByteSource> file_of(const std::string& content, size_t then_size) {
   std::string path = testing::TempDir() + "upload-body-XXXXXX";
-  UniqueFd fd(::mkstemp(path.data()));
-  ::unlink(path.c_str());
+  const UniqueFd fd(::mkstemp(path.data()));
   EXPECT_EQ(::write(fd.get(), content.data(), content.size()), static_cast<ssize_t>(content.size()));
-  return fd;
+  auto file = io::open_source(path);
+  if (then_size != content.size()) EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(then_size)), 0);
+  ::unlink(path.c_str());
+  EXPECT_TRUE(file);
+  return *std::move(file);
 }
 
 TEST(UploadBody, DigestsAheadAreThoseOfEachPart) {
   const std::string content = content_of(3 * kPart + 17);
-  const UniqueFd fd = file_of(content);
+  const auto file = file_of(content, content.size());
   for (const UploadBody& body :
-       {UploadBody{as_bytes(content), -1, content.size(), 0}, UploadBody{{}, fd.get(), content.size(), 0}}) {
+       {UploadBody{as_bytes(content), nullptr, content.size(), 0}, UploadBody{{}, file.get(), content.size(), 0}}) {
     for (const io::Digests wanted : {io::Digests{.md5 = true}, io::Digests{.sha256 = true}, io::Digests{.crc32c = true},
                                      io::Digests{.sha256 = true, .md5 = true, .crc32c = true}}) {
       DigestsAhead ahead(body, kPart);
@@ -62,7 +66,7 @@ TEST(UploadBody, PartsAreAlikeAndWithinTheirLimits) {
 
 TEST(UploadBody, PartsThatAreSkippedOrAskedForTwiceHaveTheirOwnDigests) {
   const std::string content = content_of(4 * kPart);
-  const UploadBody body{as_bytes(content), -1, content.size(), 0};
+  const UploadBody body{as_bytes(content), nullptr, content.size(), 0};
   DigestsAhead ahead(body, kPart);
   for (const uint64_t part : {0, 2, 2, 3, 1}) {
     const auto digests = ahead.of(part * kPart, {.md5 = true});
@@ -73,7 +77,7 @@ TEST(UploadBody, PartsThatAreSkippedOrAskedForTwiceHaveTheirOwnDigests) {
 
 TEST(UploadBody, DigestsThatWereNotReadAheadAreReadWhenTheyAreWanted) {
   const std::string content = content_of(3 * kPart);
-  const UploadBody body{as_bytes(content), -1, content.size(), 0};
+  const UploadBody body{as_bytes(content), nullptr, content.size(), 0};
   const auto part = [&](uint64_t n) { return as_bytes(content).subspan(n * kPart, kPart); };
   DigestsAhead ahead(body, kPart);
   EXPECT_EQ(ahead.of(0, {.crc32c = true})->crc32c, crc32c(part(0)));
@@ -83,9 +87,8 @@ TEST(UploadBody, DigestsThatWereNotReadAheadAreReadWhenTheyAreWanted) {
 
 TEST(UploadBody, AFileThatBecomesShorterIsAnErrorOfThePartThatIsMissing) {
   const std::string content = content_of(3 * kPart);
-  const UniqueFd fd = file_of(content);
-  const UploadBody body{{}, fd.get(), content.size(), 0};
-  ASSERT_EQ(::ftruncate(fd.get(), 2 * kPart + 1), 0);
+  const auto file = file_of(content, 2 * kPart + 1);
+  const UploadBody body{{}, file.get(), content.size(), 0};
   DigestsAhead ahead(body, kPart);
   EXPECT_TRUE(ahead.of(0, {.md5 = true}));
   EXPECT_TRUE(ahead.of(kPart, {.md5 = true}));

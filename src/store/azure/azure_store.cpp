@@ -245,12 +245,13 @@ Result<ObjectFacts> AzureStore::put_body(std::string_view key, const UploadBody&
 }
 
 Result<ObjectFacts> AzureStore::put(std::string_view key, Bytes content, const PutOptions& options) {
-  return put_body(key, UploadBody{content, -1, content.size(), crc32c(content)}, options);
+  return put_body(key, UploadBody{content, nullptr, content.size(), crc32c(content)}, options);
 }
 
-Result<ObjectFacts> AzureStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
-  BALEEN_TRY(const OpenBody open, open_body(path));
-  return put_body(key, open.body, options);
+Result<ObjectFacts> AzureStore::put_source(std::string_view key, const io::ByteSource& source,
+                                           const PutOptions& options) {
+  BALEEN_TRY(const UploadBody body, body_of(source, std::nullopt));
+  return put_body(key, body, options);
 }
 
 Result<std::string> AzureStore::get(std::string_view key) {

@@ -208,7 +208,7 @@ std::string string_to_sign(const io::HttpRequest& request, const std::string& ac
     const std::string key = lower(name);
     (key.starts_with("x-ms-") ? ours : headers)[key] = trimmed(value);
   }
-  const uint64_t length = request.body_file >= 0 ? request.body_length : request.body.size();
+  const uint64_t length = request.body_size();
   std::string out = request.method + "\n";
   for (const char* name : {"content-encoding", "content-language", "content-length", "content-md5", "content-type",
                            "date", "if-modified-since", "if-match", "if-none-match", "if-unmodified-since", "range"}) {

@@ -24,6 +24,7 @@
 
 #include "base/crc32c.h"
 #include "io/bandwidth.h"
+#include "io/byte_source.h"
 #include "io/crypto.h"
 #include "store/file/walk.h"
 
@@ -234,28 +235,24 @@ Result<ObjectFacts> FileStore::put(std::string_view key, Bytes content, const Pu
   });
 }
 
-Result<ObjectFacts> FileStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
-  const UniqueFd from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!from) return errno_error("open " + path, errno);
+Result<ObjectFacts> FileStore::put_source(std::string_view key, const io::ByteSource& source,
+                                          const PutOptions& options) {
   return put_with(key, options, [&](int fd, uint32_t& crc) -> Result<> {
     std::vector<uint8_t> buffer(kPiece);
-    uint64_t done = 0;
-    for (;;) {
+    for (uint64_t done = 0; done < source.size();) {
       if (options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed))
         return Error{Code::kIo, "cancelled"};
       const size_t piece =
           options.bandwidth == nullptr ? kPiece : std::min<uint64_t>(kPiece, options.bandwidth->piece());
-      const ssize_t n = ::read(from.get(), buffer.data(), piece);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return errno_error("read " + path, errno);
-      if (n == 0) return {};
-      const Bytes bytes(buffer.data(), static_cast<size_t>(n));
+      BALEEN_TRY(const size_t n, source.read(done, {buffer.data(), std::min<uint64_t>(piece, source.size() - done)}));
+      const Bytes bytes(buffer.data(), n);
       if (options.bandwidth != nullptr) options.bandwidth->take(bytes.size());
       crc = crc32c(bytes, crc);
       BALEEN_TRY_DO(write_all(fd, bytes));
       done += bytes.size();
       if (options.on_progress) options.on_progress(done);
     }
+    return {};
   });
 }
 

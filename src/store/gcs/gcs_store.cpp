@@ -1,16 +1,11 @@
 #include "store/gcs/gcs_store.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 
 #include "base/crc32c.h"
-#include "base/unique_fd.h"
 #include "io/crypto.h"
 #include "store/checksum.h"
 #include "store/gcs/answers.h"
@@ -25,7 +20,7 @@ constexpr uint64_t kPartUnit = 256 * 1024;  // parts but the last are multiples 
 constexpr uint64_t kGetLimit = uint64_t{4} << 30;
 constexpr uint64_t kMaxAnswer = 64 << 20;
 
-nlohmann::json object_resource(std::string_view key, const Body& body, const PutOptions& options) {
+nlohmann::json object_resource(std::string_view key, const UploadBody& body, const PutOptions& options) {
   nlohmann::json resource{{"name", key}, {"contentType", options.content_type}, {"crc32c", encode_crc32c(body.crc32c)}};
   for (const auto& [name, value] : options.metadata) resource["metadata"][name] = value;
   if (!options.storage_class.empty()) resource["storageClass"] = options.storage_class;
@@ -106,7 +101,7 @@ Result<io::HttpAnswer> GcsStore::send(io::HttpRequest request) {
 }
 
 /// The store's own account of what it has now, against ours.
-Result<ObjectFacts> GcsStore::finish(const io::HttpAnswer& answer, std::string_view key, const Body& body) {
+Result<ObjectFacts> GcsStore::finish(const io::HttpAnswer& answer, std::string_view key, const UploadBody& body) {
   auto object = parse_object(answer.body);
   if (!object) return std::move(object).error().in(what("put", key));
   if (object->size == body.size && (!object->crc32c || *object->crc32c == body.crc32c)) return object;
@@ -120,7 +115,7 @@ Result<ObjectFacts> GcsStore::finish(const io::HttpAnswer& answer, std::string_v
                            gone ? "removed" : "not removed")};
 }
 
-Result<ObjectFacts> GcsStore::put_multipart(std::string_view key, const Body& body, const PutOptions& options) {
+Result<ObjectFacts> GcsStore::put_multipart(std::string_view key, const UploadBody& body, const PutOptions& options) {
   const std::string boundary = "baleen-" + io::random_hex(16);
   std::string content =
       fmt::format("--{}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{}\r\n--{}\r\nContent-Type: {}\r\n\r\n",
@@ -141,7 +136,7 @@ Result<ObjectFacts> GcsStore::put_multipart(std::string_view key, const Body& bo
   return finish(answer, key, body);
 }
 
-Result<std::string> GcsStore::begin_session(std::string_view key, const Body& body, const PutOptions& options) {
+Result<std::string> GcsStore::begin_session(std::string_view key, const UploadBody& body, const PutOptions& options) {
   const std::string resource = dump_json(object_resource(key, body, options));
   io::HttpRequest request{.method = "POST",
                           .url = upload_url("resumable", options) + "&name=" + io::percent_encode(key)};
@@ -159,7 +154,8 @@ Result<std::string> GcsStore::begin_session(std::string_view key, const Body& bo
 }
 
 /// How far is it? 308 with a Range, or 200 when it is all there.
-Result<io::HttpAnswer> GcsStore::ask_session(const std::string& session, const Body& body, const PutOptions& options) {
+Result<io::HttpAnswer> GcsStore::ask_session(const std::string& session, const UploadBody& body,
+                                             const PutOptions& options) {
   io::HttpRequest request{.method = "PUT", .url = session};
   request.headers = {{"Content-Range", fmt::format("bytes */{}", body.size)}};
   add_customer_key(request);
@@ -169,7 +165,7 @@ Result<io::HttpAnswer> GcsStore::ask_session(const std::string& session, const B
 
 /// cloud.google.com/storage/docs/performing-resumable-uploads. An interrupted request is an error that the caller may
 /// try again with the session: it then asks first how much had arrived.
-Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& body, const PutOptions& options) {
+Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const UploadBody& body, const PutOptions& options) {
   const auto keep = [&](const std::string& session) {
     if (options.on_session) options.on_session(session);
   };
@@ -209,13 +205,7 @@ Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& bo
     request.headers = {{"Content-Range", n == 0 ? fmt::format("bytes */{}", body.size)
                                                 : fmt::format("bytes {}-{}/{}", sent, sent + n - 1, body.size)}};
     add_customer_key(request);
-    if (body.file >= 0) {
-      request.body_file = body.file;
-      request.body_offset = sent;
-      request.body_length = n;
-    } else {
-      request.body = body.bytes.subspan(sent, n);
-    }
+    body.attach(request, sent, n);
     request.max_body = kMaxAnswer;
     request.cancel = options.cancel;
     request.bandwidth = options.bandwidth;
@@ -244,42 +234,34 @@ Result<ObjectFacts> GcsStore::put_resumable(std::string_view key, const Body& bo
   }
 }
 
-Result<ObjectFacts> GcsStore::put_body(std::string_view key, const Body& body, const PutOptions& asked) {
+Result<ObjectFacts> GcsStore::put_body(std::string_view key, const UploadBody& body, const PutOptions& asked) {
   BALEEN_TRY_DO(check_key(key));
   const PutOptions options = settings_.objects.fill(asked);
   if (options.crc32c && *options.crc32c != body.crc32c)
     return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
-  if (body.file < 0 && body.size <= kMultipartLimit) return put_multipart(key, body, options);
+  if (body.source == nullptr && body.size <= kMultipartLimit) return put_multipart(key, body, options);
   return put_resumable(key, body, options);
 }
 
 Result<ObjectFacts> GcsStore::put(std::string_view key, Bytes content, const PutOptions& options) {
-  return put_body(key, Body{content, -1, content.size(), crc32c(content)}, options);
+  return put_body(key, UploadBody{content, nullptr, content.size(), crc32c(content)}, options);
 }
 
-Result<ObjectFacts> GcsStore::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
-  // A sum that is known goes to the store, which checks it; a file that is not what it says is found out afterwards.
-  BALEEN_TRY(const FileSum sum, known_sum(path, options.crc32c));
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return errno_error("open " + path, errno);
-  if (sum.size > kMultipartLimit || !options.session.empty()) {
-    auto object = put_body(key, Body{{}, fd.get(), sum.size, sum.crc32c}, options);
-    if (object || !options.crc32c || object.error().code != Code::kUnavailable) return object;
-    // Perhaps it arrived as it left, and is not what was said of it: no later try would help.
-    if (const auto real = sum_file(path); real && real->crc32c != sum.crc32c)
-      return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
-    return object;
+Result<ObjectFacts> GcsStore::put_source(std::string_view key, const io::ByteSource& source,
+                                         const PutOptions& options) {
+  if (source.size() <= kMultipartLimit && options.session.empty()) {
+    std::vector<uint8_t> content(source.size());
+    BALEEN_TRY_DO(io::read_all(source, 0, content));
+    return put(key, content, options);
   }
-  std::string content(sum.size, '\0');
-  size_t have = 0;
-  for (ssize_t n = 1; have < content.size() && n != 0; have += static_cast<size_t>(n)) {
-    n = ::pread(fd.get(), content.data() + have, content.size() - have, static_cast<off_t>(have));
-    if (n < 0) return errno_error("read " + path, errno);
-  }
-  content.resize(have);
-  PutOptions checked = options;
-  if (!checked.crc32c) checked.crc32c = sum.crc32c;
-  return put(key, as_bytes(content), checked);
+  // A sum that is known goes to the store, which checks it; content that is not what it says is found out afterwards.
+  BALEEN_TRY(const UploadBody body, body_of(source, options.crc32c));
+  auto object = put_body(key, body, options);
+  if (object || !options.crc32c || object.error().code != Code::kUnavailable) return object;
+  // Perhaps it arrived as it left, and is not what was said of it: no later try would help.
+  if (const auto real = sum_of(source); real && *real != body.crc32c)
+    return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
+  return object;
 }
 
 Result<std::string> GcsStore::get(std::string_view key) {

@@ -7,16 +7,9 @@
 #include "store/gcs/credentials.h"
 #include "store/lifecycle.h"
 #include "store/object_store.h"
+#include "store/upload_body.h"
 
 namespace baleen::store::gcs {
-
-/// What the upload functions send: bytes in memory, or a file.
-struct Body {
-  Bytes bytes;
-  int file = -1;
-  uint64_t size = 0;
-  uint32_t crc32c = 0;
-};
 
 /// A bucket of Google Cloud Storage through its JSON API. Any thread.
 ///
@@ -36,7 +29,8 @@ class GcsStore : public ObjectStore, public LifecycleKeeper {
            std::function<Timestamp()> now);
 
   Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
-  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override;
+  Result<ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                 const PutOptions& options) override;
   Result<std::string> get(std::string_view key) override;
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override;
   Result<ObjectFacts> head(std::string_view key) override;
@@ -52,12 +46,12 @@ class GcsStore : public ObjectStore, public LifecycleKeeper {
  private:
   Result<io::HttpAnswer> send(io::HttpRequest request);
   void add_customer_key(io::HttpRequest& request) const;
-  Result<ObjectFacts> put_body(std::string_view key, const Body& body, const PutOptions& options);
-  Result<ObjectFacts> put_multipart(std::string_view key, const Body& body, const PutOptions& options);
-  Result<ObjectFacts> put_resumable(std::string_view key, const Body& body, const PutOptions& options);
-  Result<std::string> begin_session(std::string_view key, const Body& body, const PutOptions& options);
-  Result<io::HttpAnswer> ask_session(const std::string& session, const Body& body, const PutOptions& options);
-  Result<ObjectFacts> finish(const io::HttpAnswer& answer, std::string_view key, const Body& body);
+  Result<ObjectFacts> put_body(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<ObjectFacts> put_multipart(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<ObjectFacts> put_resumable(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<std::string> begin_session(std::string_view key, const UploadBody& body, const PutOptions& options);
+  Result<io::HttpAnswer> ask_session(const std::string& session, const UploadBody& body, const PutOptions& options);
+  Result<ObjectFacts> finish(const io::HttpAnswer& answer, std::string_view key, const UploadBody& body);
   std::string upload_url(const char* type, const PutOptions& options) const;
   std::string bucket_url(std::string_view query) const;
   std::string object_url(std::string_view key, std::string_view query) const;

@@ -280,15 +280,14 @@ Result<ObjectFacts> S3Store::put_body(std::string_view key, const UploadBody& bo
 }
 
 Result<ObjectFacts> S3Store::put(std::string_view key, Bytes content, const PutOptions& options) {
-  return put_body(key, UploadBody{content, -1, content.size(), crc32c(content)}, options);
+  return put_body(key, UploadBody{content, nullptr, content.size(), crc32c(content)}, options);
 }
 
-Result<ObjectFacts> S3Store::put_file(std::string_view key, const std::string& path, const PutOptions& options) {
+Result<ObjectFacts> S3Store::put_source(std::string_view key, const io::ByteSource& source, const PutOptions& options) {
   // What goes by parts is summed with them, not twice.
-  std::error_code ignored;
-  const bool by_parts = std::filesystem::file_size(path, ignored) > kWholeLimit || !options.session.empty();
-  BALEEN_TRY(const OpenBody open, open_body(path, by_parts ? options.crc32c : std::nullopt));
-  return put_body(key, open.body, options);
+  const bool by_parts = source.size() > kWholeLimit || !options.session.empty();
+  BALEEN_TRY(const UploadBody body, body_of(source, by_parts ? options.crc32c : std::nullopt));
+  return put_body(key, body, options);
 }
 
 Result<std::string> S3Store::get(std::string_view key) {

@@ -42,7 +42,8 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
           std::function<Timestamp()> now);
 
   Result<ObjectFacts> put(std::string_view key, Bytes content, const PutOptions& options) override;
-  Result<ObjectFacts> put_file(std::string_view key, const std::string& path, const PutOptions& options) override;
+  Result<ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
+                                 const PutOptions& options) override;
   Result<std::string> get(std::string_view key) override;
   Result<std::string> get_range(std::string_view key, uint64_t offset, uint64_t length) override;
   Result<ObjectFacts> head(std::string_view key) override;
