@@ -254,7 +254,11 @@ class Spool:
         if not blocks:
             sys.exit(f"no block was made: {done.stderr}")
         self.block = blocks[0]
-        self.size = sum(f.stat().st_size for f in self.block.glob("*"))
+        # The same packets as one file, which curl sends; ours sends them out of the journal.
+        subprocess.run([options.baleen, "tap", "-q", "--pcap", capture.path, "--record", "http", "--to", scratch / "plain", "--data-dir",
+                        scratch / "made-plain"], check=True)
+        self.packets = next((scratch / "plain").rglob("*.pcapng"))
+        self.size = sum(f.stat().st_size for f in (self.packets, self.block / "items.parquet", self.block / "block.json"))
         self.files = []
 
     def fill(self, folder, url):
@@ -267,11 +271,14 @@ class Spool:
         for n in range(self.options.blocks):
             place = folder / "spool/ready" / f"{n:03}"
             place.mkdir(parents=True)
-            for file in ("packets.pcapng", "items.parquet"):
+            for file in ("packets.journal", "packets.order", "items.parquet"):
                 shutil.copy(self.block / file, place / file)
             (place / "block.json").write_text(record.replace(name, f"{name}-{n:03}"))
             (place / "owner.json").write_text(json.dumps(owner))
-            self.files.append(str(place / "packets.pcapng"))
+            plain = folder / "plain" / f"{n:03}.pcapng"
+            plain.parent.mkdir(exist_ok=True)
+            shutil.copy(self.packets, plain)
+            self.files.append(str(plain))
 
     def ours(self, server, url, data):
         settings = ["upload.spread=0s", f"upload.parallel={self.options.parallel}", *server.settings]

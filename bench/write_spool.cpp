@@ -15,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/task_thread.h"
 #include "record/block_writer.h"
@@ -24,7 +25,7 @@ namespace {
 using namespace baleen;
 namespace fs = std::filesystem;
 
-constexpr uint64_t kBlock = 64 << 20, kFlush = 4 << 20, kStreams = 64;
+constexpr uint64_t kBlock = 64 << 20, kFlush = 4 << 20, kOrder = 8 << 20, kStreams = 64;
 constexpr size_t kFinishing = 2;
 
 [[noreturn]] void fail(const Error& error) {
@@ -45,31 +46,35 @@ int main(int argc, char** argv) {
   const auto wanted = static_cast<uint64_t>(std::atof(argv[2]) * 1e9);
   const std::string content(argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 1514, 'x');
   const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::string> streams;  // their names, which a recorder has at hand
+  for (uint64_t n = 0; n < kStreams; ++n) streams.push_back(fmt::format("{:012}.pcap", n));
   uint64_t written = 0, number = 0;
   {
-    TaskThread sealer("seal"), finisher("compose");
+    TaskThread syncer("sync"), sealer("seal"), finisher("compose");
     while (written < wanted) {
       const std::string place = fmt::format("{}/open/{:06}", folder, ++number);
       auto made = record::BlockWriter::create(place, {"bench", "", "file:///nowhere", "node", "", "00000001", number});
       if (!made) fail(made.error());
       const std::shared_ptr<record::BlockWriter> block = *std::move(made);
-      uint64_t flushed = 0;
+      uint64_t flushed = 0, ordered = 0;
       for (uint64_t n = 0; block->packet_bytes() < kBlock; ++n) {
-        const std::string stream = fmt::format("{:012}.pcap", n % kStreams);
         record::RecordedPacket packet;
         packet.time = timestamp_from_ns(static_cast<int64_t>(1'700'000'000'000'000'000 + n * 1000));
         packet.bytes = as_bytes(content);
         packet.wire_length = static_cast<uint32_t>(content.size());
-        if (const auto added = block->add_packet(stream, packet); !added) fail(added.error());
+        if (const auto added = block->add_packet(streams[n % kStreams], packet); !added) fail(added.error());
         if (block->packet_bytes() - flushed < kFlush) continue;
         flushed = block->packet_bytes();
         if (const auto done = block->flush(); !done) fail(done.error());
+        if (block->flushed_bytes() - ordered < kOrder) continue;
+        ordered = block->flushed_bytes();
+        syncer.run([journals = block->syncer()] { journals->order(); });
       }
       written += block->packet_bytes();
       while (finisher.unfinished() + sealer.unfinished() > kFinishing)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       finisher.run([&sealer, block, place] {
-        if (const auto done = block->compose({}, {}); !done) fail(done.error());
+        if (const auto done = block->compose({}, {}, record::PacketsAs::kOrder); !done) fail(done.error());
         sealer.run([block, place] {
           if (const auto done = block->seal(); !done) fail(done.error());
           fs::remove_all(place);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstdio>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,7 +15,10 @@
 #include "index/item_row.h"
 #include "item/item.h"
 #include "record/flight_recorder.h"
+#include "record/journal.h"
 #include "record/packet_labels.h"
+#include "record/packets_journal.h"
+#include "record/packets_order.h"
 
 namespace baleen::record {
 
@@ -35,6 +38,12 @@ struct Encryption {
 struct InterfaceName {
   std::string name;
   net::LinkType link = net::LinkType::kEthernet;
+};
+
+/// What becomes of a block's packets when it is finished.
+enum class PacketsAs {
+  kOrder,  // packets.journal and packets.order, which open_packets() reads; with a key, or after an error, as kFile
+  kFile,   // packets.pcapng
 };
 
 /// A block while it is written: two journals (packets, items) in a folder of the spool, appended and synced, so that
@@ -70,20 +79,34 @@ class BlockWriter {
   uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
+  bool encrypted() const { return key_.has_value(); }
   /// What encryption adds to the journals, and to the objects that are made from them; 0 without it.
   uint64_t encryption_bytes() const;
   /// flush(), and the disk has it: it survives the machine.
   Result<> sync();
-  /// The journals once more, for a thread that syncs them while this one goes on. Empty when there are no descriptors.
-  std::vector<UniqueFd> journals() const;
+  /// The journals once more, for a thread that syncs them while this one goes on. Without descriptors it does nothing.
+  class Syncer {
+   public:
+    /// The disk has what flush() had brought to the journals when this was made. After an error nobody knows what of
+    /// them it has, and no later sync tells: the block's packets become a file of their own.
+    Result<> sync() const;
+    /// The disk begins with it, and nobody waits.
+    void order() const { order_writing(files_); }
+
+   private:
+    friend class BlockWriter;
+    std::vector<UniqueFd> files_;
+    std::shared_ptr<std::atomic<bool>> failed_;
+  };
+  std::shared_ptr<const Syncer> syncer() const;
 
   uint64_t packet_bytes() const { return packet_bytes_; }
-  uint64_t item_bytes() const { return item_journal_.written + item_journal_.buffer.size(); }
+  uint64_t item_bytes() const { return item_journal_.size(); }
   /// What flush() has brought to the journals' files.
-  uint64_t flushed_bytes() const { return packet_journal_.on_disk + item_journal_.on_disk; }
+  uint64_t flushed_bytes() const { return packet_journal_.on_disk() + item_journal_.on_disk(); }
   /// What was added and no flush() has brought to the disk: lost, if the block goes now.
-  uint64_t unwritten_packets() const { return packets_ - packet_journal_.records; }
-  uint64_t unwritten_items() const { return items_ - item_journal_.records; }
+  uint64_t unwritten_packets() const { return packet_journal_.unwritten(); }
+  uint64_t unwritten_items() const { return item_journal_.unwritten(); }
   uint64_t packets() const { return packets_; }
   uint64_t items() const { return items_; }
   bool empty() const { return packets_ == 0 && items_ == 0; }
@@ -96,39 +119,37 @@ class BlockWriter {
   /// What seal() puts into the record beside the ledger: blocks that were dropped before this one.
   void tell_dropped(std::vector<index::DroppedBlocks> dropped) { dropped_ = std::move(dropped); }
 
-  /// Writes packets.pcapng, items.parquet and block.json into the folder and syncs them; the journals go. Returns the
-  /// record. It is compose() and seal(), which two threads may do, one after the other, so that one block is composed
-  /// while the disk takes another: nothing is finished before seal() has done its work. What fails may begin anew.
-  Result<index::BlockRecord> finish(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger);
-  Result<> compose(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger);
+  /// Writes what becomes of the packets, items.parquet and block.json into the folder and syncs them; journals that are
+  /// not part of it go. Returns the record. It is compose() and seal(), which two threads may do, one after the other,
+  /// so that one block is composed while the disk takes another: nothing is finished before seal() has done its work.
+  /// What fails may begin anew.
+  Result<index::BlockRecord> finish(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger,
+                                    PacketsAs packets = PacketsAs::kFile);
+  Result<> compose(const std::vector<InterfaceName>& interfaces, const index::LossLedger& ledger, PacketsAs packets);
   Result<index::BlockRecord> seal();
 
  private:
-  struct Place {
-    uint64_t offset;
-    uint32_t size;
-  };
   BlockWriter(std::string folder, BlockOwner owner)
       : folder_(std::move(folder)), owner_(std::move(owner)), opened_(std::chrono::steady_clock::now()) {}
-  /// Records, as they are appended. Encrypted: in frames of a size (32 bits), a nonce, the sealed records.
-  struct Journal {
-    const char* name;
-    UniqueFd fd{};
-    std::string buffer{};  // not yet written
-    uint64_t written = 0;  // bytes of records on the disk
-    uint64_t on_disk = 0;  // what they take there
-    uint64_t records = 0;  // packets, or items, among them
-  };
-  class JournalText;
-  void note_packet(const RecordedPacket& packet, const std::string& stream, Place place);
+  const io::Key256* key() const { return key_ ? &key_->key : nullptr; }
   Result<> open_journals();
-  Result<> write_out(Journal& journal);
-  Result<> make_room(Journal& journal);
-  std::string framed(const Journal& journal) const;
   Result<> load_journals();
-  Result<> write_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record);
+  Result<> load_packets();
+  Result<> load_items();
+  Result<> rewrite_old_journal(Bytes old);
+  bool note_record(const JournalRecord& record);
+  uint32_t stream_number(const std::string& stream);
+  uint32_t interface_number(uint32_t interface, net::LinkType link);
+  PacketPlace append(uint32_t number, std::string_view content);
+  void note_packet(uint32_t stream, const codec::pcap::PacketRecord& packet, const PacketPlace& place);
   void note_row(const index::ItemRow& row);
-  void write_statistics(codec::pcap::PcapngWriter& writer, std::span<const uint64_t> packets) const;
+
+  Result<> order_packets(const std::vector<InterfaceName>& interfaces, index::BlockRecord& record, PacketsOrder& order);
+  Result<> order_first(Bytes journal, const PacketPlace& place, std::string_view comment, PacketsOrder& order) const;
+  std::string packets_head(const std::vector<InterfaceName>& interfaces) const;
+  std::string packets_tail() const;
+  Result<> write_packets(const PacketsOrder& order, index::BlockRecord& record);
+  Result<> write_order(const PacketsOrder& order, index::BlockRecord& record);
   Result<> write_items(index::BlockRecord& record);
   Result<> write_rows(const std::string& path, index::BlockRecord& record);
 
@@ -139,23 +160,29 @@ class BlockWriter {
   bool encrypt_items_ = false;          // in the bucket, too; journals always, when there is a key
   Journal packet_journal_{"packets.journal"}, item_journal_{"items.journal"};
   std::vector<index::DroppedBlocks> dropped_;
-  bool disk_full_ = false;  // the last write failed
-  uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, truncated_ = 0;
+  uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0;
   std::string secrets_;                       // lines of a key log
   std::unordered_set<std::string> sessions_;  // client randoms of those lines
   std::vector<std::string> stream_names_;     // by number in this block, in the order of their first packet
   std::unordered_map<std::string, uint32_t> stream_numbers_;
-  std::unordered_map<uint64_t, uint32_t> interface_links_;  // by pair of both: its number in the packets file
-  uint64_t last_interface_link_ = UINT64_MAX;
+  struct InterfaceOf {
+    uint32_t interface;  // the capture's
+    net::LinkType link;
+    uint64_t packets = 0;
+  };
+  std::vector<InterfaceOf> interfaces_;  // by number in the packets file
+  uint32_t last_interface_ = 0;
   std::map<std::string, uint64_t> redactions_;
   PacketLabels labels_;
   struct Capture {
     uint64_t captured, dropped;
   };
   std::optional<Capture> capture_;
-  index::BlockRecord record_;                               // of what was composed
+  index::BlockRecord record_;   // of what was composed
+  bool keeps_journal_ = false;  // which is part of what was composed
+  std::shared_ptr<std::atomic<bool>> sync_failed_ = std::make_shared<std::atomic<bool>>(false);  // of a journal
   std::vector<std::pair<std::string, UniqueFd>> unsynced_;  // what was composed, and its names to be
-  std::vector<std::vector<Place>> places_;                  // of each stream, in the packets journal
+  std::vector<std::vector<PacketPlace>> places_;            // of each stream, in the packets journal
   Timestamp first_ = Timestamp::max(), last_ = Timestamp::min();
 };
 

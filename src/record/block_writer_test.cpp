@@ -1,6 +1,7 @@
 #include "record/block_writer.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -38,10 +39,10 @@ void expect_block(const std::string& folder, const index::BlockRecord& record, u
   const auto written = index::BlockRecord::from_json(read_whole(folder + "/block.json"));
   ASSERT_TRUE(written);
   EXPECT_EQ(written->to_json(), record.to_json());
-  EXPECT_TRUE(files_below(folder, ".journal").empty());
+  EXPECT_EQ(files_below(folder, ".journal").size(), fs::exists(folder + "/packets.order") ? 1u : 0u);
   EXPECT_TRUE(files_below(folder, ".part").empty());
 
-  const std::string pcapng = read_whole(folder + "/packets.pcapng");
+  const std::string pcapng = packets_of(folder);
   EXPECT_EQ(record.packets_object.size, pcapng.size());
   EXPECT_EQ(record.packets_object.crc32c, crc32c(as_bytes(pcapng)));
   std::vector<PacketName> expected, found;
@@ -86,20 +87,43 @@ void expect_block(const std::string& folder, const index::BlockRecord& record, u
 }
 
 /// The ends of a journal's records, the beginning included.
-std::vector<size_t> record_ends(const std::string& journal, bool size_counts_itself) {
-  std::vector<size_t> ends = {0};
-  while (ends.back() < journal.size()) {
-    const uint32_t size = load_le32(as_bytes(journal).data() + ends.back());
-    ends.push_back(ends.back() + size + (size_counts_itself ? 0 : 4));
-  }
+struct RecordEnd {
+  size_t at;
+  bool counts;  // as a packet, or as an item
+};
+
+std::vector<RecordEnd> packet_record_ends(const std::string& journal) {
+  std::vector<RecordEnd> ends = {{0, false}, {kPacketsMagic.size(), false}};
+  JournalRecord record;
+  for (uint64_t at = kPacketsMagic.size(); next_record(as_bytes(journal), at, record);)
+    ends.push_back({at, record.number < kStreamName});
+  EXPECT_EQ(ends.back().at, journal.size());
   return ends;
 }
 
-uint64_t whole_records(const std::vector<size_t>& ends, size_t cut) {
-  return static_cast<uint64_t>(std::upper_bound(ends.begin(), ends.end(), cut) - ends.begin()) - 1;
+std::vector<RecordEnd> item_record_ends(const std::string& journal) {
+  std::vector<RecordEnd> ends = {{0, false}};
+  while (ends.back().at < journal.size())
+    ends.push_back({ends.back().at + 4 + load_le32(as_bytes(journal).data() + ends.back().at), true});
+  return ends;
 }
 
-class BlockWriterTest : public testing::Test {
+/// How many of those that count lie whole before `cut`, and where the last whole record ends.
+std::pair<uint64_t, size_t> whole_before(const std::vector<RecordEnd>& ends, size_t cut) {
+  std::pair<uint64_t, size_t> out;
+  for (const RecordEnd& end : ends)
+    if (end.at <= cut) out = {out.first + end.counts, end.at};
+  return out;
+}
+
+/// Where the n-th that counts ends; of none, the begin.
+size_t end_of(const std::vector<RecordEnd>& ends, uint64_t n) {
+  for (const RecordEnd& end : ends)
+    if (n == 0 || (end.counts && --n == 0)) return end.at;
+  return ends.back().at;
+}
+
+class BlockWriterTest : public testing::TestWithParam<PacketsAs> {
  protected:
   /// An open block's folder as a killed process leaves it.
   void write_block() {
@@ -144,12 +168,13 @@ Labels labels_of(const std::string& pcapng) {
   for (bool more = true; more;) {
     const auto step = reader.read(window, records);
     for (size_t i = 0; i < step.packets; ++i)
-      if (!records[i].comment.empty())
+      if (!records[i].comment.empty()) {
         EXPECT_TRUE(out.comments
                         .emplace(stream_file(name_of(std::string(as_text(records[i].bytes))).stream),
                                  std::string(records[i].comment))
                         .second)
             << "one comment for a stream";
+      }
     if (step.kind == codec::pcap::Reader::Kind::kNames)
       reader.read_names(step.body, [&](const codec::pcap::Name& name) {
         out.names.emplace(std::string(as_text(name.address)), std::string(name.name));
@@ -174,7 +199,7 @@ index::ItemRow cluster_row(item::ItemPool& pool, uint64_t stream, uint64_t n) {
   return row;
 }
 
-TEST_F(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
+TEST_P(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
@@ -192,9 +217,9 @@ TEST_F(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
   *block = nullptr;
   block = BlockWriter::recover(folder_ / "b");
   ASSERT_TRUE(block);
-  const auto record = (*block)->finish({}, {});
+  const auto record = (*block)->finish({}, {}, GetParam());
   ASSERT_TRUE(record) << record.error().message;
-  const Labels labels = labels_of(read_whole(folder_ / "b/packets.pcapng"));
+  const Labels labels = labels_of(packets_of(folder_ / "b"));
   EXPECT_EQ(labels.names,
             (std::map<std::string, std::string>{{std::string("\x0A\0\0\x01", 4), "cart-7f9"},
                                                 {std::string("\xFD\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02", 16), "redis"}}));
@@ -204,13 +229,13 @@ TEST_F(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
                                                 {stream_file(3), "shop/cart-7f9 -> data/redis"}}));
 }
 
-TEST_F(BlockWriterTest, APacketsFileSaysWhatTheCaptureLost) {
+TEST_P(BlockWriterTest, APacketsFileSaysWhatTheCaptureLost) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));  // of two interfaces by turns
   (*block)->set_capture(1000, 7);
-  ASSERT_TRUE((*block)->finish({}, {}));
-  const auto statistics = labels_of(read_whole(folder_ / "b/packets.pcapng")).statistics;
+  ASSERT_TRUE((*block)->finish({}, {}, GetParam()));
+  const auto statistics = labels_of(packets_of(folder_ / "b")).statistics;
   ASSERT_EQ(statistics.size(), 2u);
   EXPECT_EQ(statistics[0].received, 1007u);
   EXPECT_EQ(statistics[0].os_dropped, 7u);
@@ -218,7 +243,7 @@ TEST_F(BlockWriterTest, APacketsFileSaysWhatTheCaptureLost) {
   EXPECT_EQ(statistics[0].delivered + statistics[1].delivered, kPackets);
 }
 
-TEST_F(BlockWriterTest, NamesBeyondTheirLimitAreLeftOut) {
+TEST_P(BlockWriterTest, NamesBeyondTheirLimitAreLeftOut) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   index::ItemRow row = cluster_row(pool_, 1, 0);
@@ -235,7 +260,7 @@ TEST_F(BlockWriterTest, NamesBeyondTheirLimitAreLeftOut) {
   EXPECT_EQ((*block)->label_bytes(), full);
 }
 
-TEST_F(BlockWriterTest, WhatIsFinishedReadsBack) {
+TEST_P(BlockWriterTest, WhatIsFinishedReadsBack) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   EXPECT_TRUE((*block)->empty());
@@ -261,23 +286,23 @@ TEST_F(BlockWriterTest, WhatIsFinishedReadsBack) {
   EXPECT_EQ(record->status_classes, std::set<std::string>{"2xx"});
   EXPECT_EQ(record->streams.size(), kStreams);
   EXPECT_TRUE(record->zone_map_complete);
-  for (const PacketRead& packet : read_pcapng(read_whole(folder_ / "b/packets.pcapng")))
+  for (const PacketRead& packet : read_pcapng(packets_of(folder_ / "b")))
     EXPECT_EQ(packet.interface, name_of(packet.bytes).number % 2 == 0 ? "eth0" : "eth1");
 }
 
-TEST_F(BlockWriterTest, PacketsWithoutItemsAndItemsWithoutPackets) {
+TEST_P(BlockWriterTest, PacketsWithoutItemsAndItemsWithoutPackets) {
   for (const bool packets : {true, false}) {
     const std::string folder = folder_ / (packets ? "p" : "i");
     auto block = BlockWriter::create(folder, owner());
     ASSERT_TRUE(block);
     ASSERT_TRUE(packets ? add_packet(**block, 0) : add_item(**block, pool_, 0));
-    const auto record = (*block)->finish({}, {});
+    const auto record = (*block)->finish({}, {}, GetParam());
     ASSERT_TRUE(record) << record.error().message;
     expect_block(folder, *record, packets ? 1 : 0, packets ? 0 : 1);
   }
 }
 
-TEST_F(BlockWriterTest, APacketIsKeptAsItWasCaptured) {
+TEST_P(BlockWriterTest, APacketIsKeptAsItWasCaptured) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   net::OwnedPacket cut = named_packet({1, 0}), raw = named_packet({1, 1}), empty = named_packet({1, 2});
@@ -288,7 +313,7 @@ TEST_F(BlockWriterTest, APacketIsKeptAsItWasCaptured) {
     ASSERT_TRUE((*block)->add_packet(stream_file(1), recorded(*packet, 3)));
   const auto record = (*block)->finish({{"eth0"}}, {});
   ASSERT_TRUE(record) << record.error().message;
-  const auto read = read_pcapng(read_whole(folder_ / "b/packets.pcapng"));
+  const auto read = read_pcapng(packets_of(folder_ / "b"));
   ASSERT_EQ(read.size(), 3u);
   EXPECT_EQ(read[0].wire_length, 9000u);
   EXPECT_EQ(read[0].bytes, cut.bytes);
@@ -298,38 +323,40 @@ TEST_F(BlockWriterTest, APacketIsKeptAsItWasCaptured) {
   EXPECT_EQ(read[2].bytes, "");
 }
 
-TEST_F(BlockWriterTest, JournalsCutAtEveryByte) {
+TEST_P(BlockWriterTest, JournalsCutAtEveryByte) {
   write_block();
-  const auto packet_ends = record_ends(packets_, true), item_ends = record_ends(items_, false);
-  ASSERT_EQ(packet_ends.size(), kPackets + 1);
-  ASSERT_EQ(item_ends.size(), kItems + 1);
+  const auto packet_ends = packet_record_ends(packets_), item_ends = item_record_ends(items_);
+  ASSERT_EQ(whole_before(packet_ends, packets_.size()).first, kPackets);
+  ASSERT_EQ(whole_before(item_ends, items_.size()).first, kItems);
   for (size_t cut = 0; cut <= packets_.size(); ++cut) {
     const auto block = BlockWriter::recover(folder_with(packets_.substr(0, cut), items_));
     ASSERT_TRUE(block) << cut;
-    ASSERT_EQ((*block)->packets(), whole_records(packet_ends, cut)) << cut;
+    const auto [packets, end] = whole_before(packet_ends, cut);
+    ASSERT_EQ((*block)->packets(), packets) << cut;
     ASSERT_EQ((*block)->items(), kItems);
-    ASSERT_EQ(fs::file_size(folder_ / "cut/packets.journal"), packet_ends[(*block)->packets()]);
+    ASSERT_EQ(fs::file_size(folder_ / "cut/packets.journal"), end) << cut;
   }
   for (size_t cut = 0; cut <= items_.size(); ++cut) {
     const auto block = BlockWriter::recover(folder_with(packets_, items_.substr(0, cut)));
     ASSERT_TRUE(block) << cut;
-    ASSERT_EQ((*block)->items(), whole_records(item_ends, cut)) << cut;
+    const auto [items, end] = whole_before(item_ends, cut);
+    ASSERT_EQ((*block)->items(), items) << cut;
     ASSERT_EQ((*block)->packets(), kPackets);
-    ASSERT_EQ(fs::file_size(folder_ / "cut/items.journal"), item_ends[(*block)->items()]);
+    ASSERT_EQ(fs::file_size(folder_ / "cut/items.journal"), end);
   }
 }
 
-TEST_F(BlockWriterTest, WhatIsRecoveredIsFinishedWithTheRightCounts) {
+TEST_P(BlockWriterTest, WhatIsRecoveredIsFinishedWithTheRightCounts) {
   write_block();
-  const auto packet_ends = record_ends(packets_, true), item_ends = record_ends(items_, false);
+  const auto packet_ends = packet_record_ends(packets_), item_ends = item_record_ends(items_);
   for (uint64_t n = 0; n <= kPackets; n += 3) {
-    for (const size_t cut : {packet_ends[n], packet_ends[n] + 1, packet_ends[n] + 27}) {
+    for (const size_t cut : {end_of(packet_ends, n), end_of(packet_ends, n) + 1, end_of(packet_ends, n) + 27}) {
       const uint64_t items = n % (kItems + 1);
-      const std::string folder = folder_with(packets_.substr(0, cut), items_.substr(0, item_ends[items] + 5));
+      const std::string folder = folder_with(packets_.substr(0, cut), items_.substr(0, end_of(item_ends, items) + 5));
       auto block = BlockWriter::recover(folder);
       ASSERT_TRUE(block);
       if ((*block)->empty()) continue;
-      const auto record = (*block)->finish({}, {});
+      const auto record = (*block)->finish({}, {}, GetParam());
       ASSERT_TRUE(record) << record.error().message;
       expect_block(folder, *record, n, items);
       EXPECT_EQ(record->run, owner().run);
@@ -338,7 +365,7 @@ TEST_F(BlockWriterTest, WhatIsRecoveredIsFinishedWithTheRightCounts) {
   }
 }
 
-TEST_F(BlockWriterTest, TailsThatAPowerCutLeavesAreCutOff) {
+TEST_P(BlockWriterTest, TailsThatAPowerCutLeavesAreCutOff) {
   write_block();
   for (const std::string& tail : {std::string(1, '\0'), std::string(4096, '\0'), std::string(100, '\xff'),
                                   std::string("\x1c\0\0\0", 4), std::string("\x08\0\0\0xxxxxxxx", 12)}) {
@@ -352,36 +379,132 @@ TEST_F(BlockWriterTest, TailsThatAPowerCutLeavesAreCutOff) {
   }
 }
 
-TEST_F(BlockWriterTest, ARecoveredBlockIsWrittenOn) {
+TEST_P(BlockWriterTest, APieceThatAPowerCutLeftEmptyEndsTheJournal) {
   write_block();
-  const auto packet_ends = record_ends(packets_, true), item_ends = record_ends(items_, false);
-  const std::string folder = folder_with(packets_.substr(0, packet_ends[5] + 9), items_.substr(0, item_ends[2] + 1));
+  const auto ends = packet_record_ends(packets_);
+  std::string torn = packets_;  // its size came to the disk, and not all of its pages
+  torn.replace(end_of(ends, 3) + kRecordHead + 40, 8, 8, '\0');
+  auto block = BlockWriter::recover(folder_with(torn, items_));
+  ASSERT_TRUE(block);
+  EXPECT_EQ((*block)->packets(), 3u) << "a packet that is not what was written is none";
+}
+
+/// A journal of the first version, whose records had no sums.
+std::string old_record(const std::string& stream, const RecordedPacket& packet, bool secrets = false) {
+  std::string out;
+  put(out, static_cast<uint32_t>(24 + stream.size() + packet.bytes.size()));
+  put(out, to_ns(packet.time));
+  put(out, packet.wire_length);
+  put(out, packet.interface);
+  put(out, static_cast<uint16_t>(secrets ? 0xFFFF : static_cast<uint16_t>(packet.link)));
+  put(out, static_cast<uint16_t>(stream.size()));
+  return out + stream + std::string(as_text(packet.bytes));
+}
+
+TEST_P(BlockWriterTest, AJournalOfTheFirstVersionIsTakenUp) {
+  write_block();
+  const std::string lines = "CLIENT_RANDOM 72 01\n";
+  RecordedPacket secrets;
+  secrets.bytes = as_bytes(lines);
+  std::string old = old_record({}, secrets, true);
+  for (uint64_t n = 0; n < kPackets; ++n) {
+    const PacketName name = packet_at(n);
+    const net::OwnedPacket packet = named_packet(name, 20 + name.number % 5);
+    old += old_record(stream_file(name.stream), recorded(packet));
+  }
+  const std::string folder = folder_with(old + old.substr(0, 30), items_);
+  for (const bool again : {false, true}) {
+    auto block = BlockWriter::recover(folder);
+    ASSERT_TRUE(block) << block.error().message;
+    EXPECT_EQ((*block)->packets(), kPackets);
+    EXPECT_TRUE(read_whole(folder + "/packets.journal").starts_with(kPacketsMagic));
+    if (!again) continue;  // the process dies once more
+    const auto record = (*block)->finish({}, {}, GetParam());
+    ASSERT_TRUE(record) << record.error().message;
+    expect_block(folder, *record, kPackets, kItems);
+    EXPECT_LT(packets_of(folder).find(lines), record->header_length);
+  }
+}
+
+/// While it lives, this process's descriptors of a file are those of a pipe, which cannot be synced.
+class Unsyncable {
+ public:
+  explicit Unsyncable(const std::string& file) {
+    int pipe[2];
+    EXPECT_EQ(::pipe(pipe), 0);
+    for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      if (fs::read_symlink(entry, gone) != file) continue;
+      const int fd = std::stoi(entry.path().filename());
+      saved_.emplace_back(fd, ::dup(fd));
+      EXPECT_EQ(::dup2(pipe[1], fd), fd);
+    }
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+    EXPECT_FALSE(saved_.empty());
+  }
+  ~Unsyncable() {
+    for (const auto& [fd, saved] : saved_) {
+      ::dup2(saved, fd);
+      ::close(saved);
+    }
+  }
+
+ private:
+  std::vector<std::pair<int, int>> saved_;
+};
+
+TEST_P(BlockWriterTest, AJournalThatCouldNotBeSyncedOnceIsNotTrusted) {
+  for (const bool by_another_thread : {false, true}) {
+    const std::string folder = folder_ / (by_another_thread ? "a" : "b");
+    auto block = BlockWriter::create(folder, owner());
+    ASSERT_TRUE(block);
+    for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+    ASSERT_TRUE((*block)->flush());
+    {
+      const Unsyncable journal(folder + "/packets.journal");
+      EXPECT_FALSE(by_another_thread ? (*block)->syncer()->sync() : (*block)->sync());
+    }
+    ASSERT_TRUE((*block)->sync()) << "which says nothing of what failed before";
+    const auto record = (*block)->finish({}, {}, GetParam());
+    ASSERT_TRUE(record) << record.error().message;
+    expect_block(folder, *record, kPackets, 0);
+    EXPECT_TRUE(fs::exists(folder + "/packets.pcapng"));
+    EXPECT_FALSE(fs::exists(folder + "/packets.order"));
+  }
+}
+
+TEST_P(BlockWriterTest, ARecoveredBlockIsWrittenOn) {
+  write_block();
+  const auto packet_ends = packet_record_ends(packets_), item_ends = item_record_ends(items_);
+  const std::string folder =
+      folder_with(packets_.substr(0, end_of(packet_ends, 5) + 9), items_.substr(0, end_of(item_ends, 2) + 1));
   auto block = BlockWriter::recover(folder);
   ASSERT_TRUE(block);
   for (uint64_t n = 5; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
   for (uint64_t n = 2; n < kItems; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
-  const auto record = (*block)->finish({}, {});
+  const auto record = (*block)->finish({}, {}, GetParam());
   ASSERT_TRUE(record) << record.error().message;
   expect_block(folder, *record, kPackets, kItems);
 }
 
-TEST_F(BlockWriterTest, RecoveringTwiceMakesTheSameBlock) {
+TEST_P(BlockWriterTest, RecoveringTwiceMakesTheSameBlock) {
   write_block();
   std::string names[2], objects[2];
   for (int turn = 0; turn < 2; ++turn) {
     const std::string folder = folder_with(packets_, items_);
     auto block = BlockWriter::recover(folder);
     ASSERT_TRUE(block);
-    const auto record = (*block)->finish({}, {});
+    const auto record = (*block)->finish({}, {}, GetParam());
     ASSERT_TRUE(record);
     names[turn] = record->block;
-    objects[turn] = read_whole(folder + "/packets.pcapng") + read_whole(folder + "/items.parquet");
+    objects[turn] = packets_of(folder) + read_whole(folder + "/items.parquet");
   }
   EXPECT_EQ(names[0], names[1]);
   EXPECT_EQ(objects[0], objects[1]) << "what is uploaded twice must be the same bytes";
 }
 
-TEST_F(BlockWriterTest, DamagedOwnersAreErrors) {
+TEST_P(BlockWriterTest, DamagedOwnersAreErrors) {
   write_block();
   const auto recover_with = [&](std::string_view text) {
     const std::string folder = folder_with(packets_, items_);
@@ -411,7 +534,7 @@ TEST_F(BlockWriterTest, DamagedOwnersAreErrors) {
   EXPECT_EQ(fs::file_size(folder + "/packets.journal"), packets_.size()) << "nobody's journals are left alone";
 }
 
-TEST_F(BlockWriterTest, AFullDiskTearsNothingAndIsTriedAgain) {
+TEST_P(BlockWriterTest, AFullDiskTearsNothingAndIsTriedAgain) {
   write_block();
   for (size_t limit = 0; limit < packets_.size(); limit += 61) {
     const std::string folder = folder_ / ("full" + std::to_string(limit));
@@ -439,7 +562,7 @@ TEST_F(BlockWriterTest, AFullDiskTearsNothingAndIsTriedAgain) {
     for (uint64_t n = 2; n < kItems; ++n) ASSERT_TRUE(add_item(**block, pool_, n));
     ASSERT_TRUE((*block)->sync());
     if (limit % 4 == 0) {
-      const auto record = (*block)->finish({}, {});
+      const auto record = (*block)->finish({}, {}, GetParam());
       ASSERT_TRUE(record) << record.error().message;
       expect_block(folder, *record, kPackets, kItems);
     } else {
@@ -449,7 +572,7 @@ TEST_F(BlockWriterTest, AFullDiskTearsNothingAndIsTriedAgain) {
   }
 }
 
-TEST_F(BlockWriterTest, FinishingOnAFullDiskIsTriedAgain) {
+TEST_P(BlockWriterTest, FinishingOnAFullDiskIsTriedAgain) {
   const std::string folder = folder_ / "b";
   auto block = BlockWriter::create(folder, owner());
   ASSERT_TRUE(block);
@@ -458,7 +581,7 @@ TEST_F(BlockWriterTest, FinishingOnAFullDiskIsTriedAgain) {
   ASSERT_TRUE((*block)->sync());
   for (const uint64_t limit : {0, 100, 1000, 2000, 5000}) {
     const FileSizeLimit full(limit);
-    const auto record = (*block)->finish({}, {});
+    const auto record = (*block)->finish({}, {}, GetParam());
     ASSERT_FALSE(record) << limit;
     EXPECT_FALSE(BlockWriter::is_finished(folder));
     EXPECT_EQ(files_below(folder, ".journal").size(), 2u);
@@ -475,25 +598,25 @@ TEST_F(BlockWriterTest, FinishingOnAFullDiskIsTriedAgain) {
       ASSERT_TRUE(recovered);
       block = std::move(recovered);
     }
-    const auto record = (*block)->finish({}, {});
+    const auto record = (*block)->finish({}, {}, GetParam());
     ASSERT_TRUE(record) << record.error().message;
     expect_block(at, *record, kPackets, kItems);
   }
 }
 
-TEST_F(BlockWriterTest, BuffersThatFillUpAreWrittenAsTheyCome) {
+TEST_P(BlockWriterTest, BuffersThatFillUpAreWrittenAsTheyCome) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   constexpr uint64_t kMany = 3000;
   for (uint64_t n = 0; n < kMany; ++n) ASSERT_TRUE(add_packet(**block, n, 1000));
   EXPECT_GT(fs::file_size(folder_ / "b/packets.journal"), uint64_t{2} << 20) << "before anybody asks for it";
-  const auto record = (*block)->finish({}, {});
+  const auto record = (*block)->finish({}, {}, GetParam());
   ASSERT_TRUE(record) << record.error().message;
   EXPECT_EQ(record->packets, kMany);
-  EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), kMany);
+  EXPECT_EQ(read_pcapng(packets_of(folder_ / "b")).size(), kMany);
 }
 
-TEST_F(BlockWriterTest, MemoryHasALimitWhileTheDiskTakesNothing) {
+TEST_P(BlockWriterTest, MemoryHasALimitWhileTheDiskTakesNothing) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   uint64_t added = 0, refused = 0, items = 0, refused_items = 0;
@@ -518,14 +641,14 @@ TEST_F(BlockWriterTest, MemoryHasALimitWhileTheDiskTakesNothing) {
   }
   ASSERT_TRUE((*block)->flush());
   ASSERT_TRUE(add_packet(**block, added++, 1000)) << "there is room again";
-  const auto record = (*block)->finish({}, {});
+  const auto record = (*block)->finish({}, {}, GetParam());
   ASSERT_TRUE(record) << record.error().message;
   EXPECT_EQ(record->packets, added);
   EXPECT_EQ(record->items, items);
-  EXPECT_EQ(read_pcapng(read_whole(folder_ / "b/packets.pcapng")).size(), added);
+  EXPECT_EQ(read_pcapng(packets_of(folder_ / "b")).size(), added);
 }
 
-TEST_F(BlockWriterTest, OneJournalWithoutTheOtherIsTakenUp) {
+TEST_P(BlockWriterTest, OneJournalWithoutTheOtherIsTakenUp) {
   write_block();
   for (const char* missing : {"packets.journal", "items.journal"}) {
     const std::string folder = folder_with(packets_, items_);
@@ -533,13 +656,13 @@ TEST_F(BlockWriterTest, OneJournalWithoutTheOtherIsTakenUp) {
     auto block = BlockWriter::recover(folder);
     ASSERT_TRUE(block) << block.error().message;
     const bool packets = std::string_view(missing) != "packets.journal";
-    const auto record = (*block)->finish({}, {});
+    const auto record = (*block)->finish({}, {}, GetParam());
     ASSERT_TRUE(record) << record.error().message;
     expect_block(folder, *record, packets ? kPackets : 0, packets ? 0 : kItems);
   }
 }
 
-TEST_F(BlockWriterTest, SecretsStandBeforeThePacketsAlsoAfterACrash) {
+TEST_P(BlockWriterTest, SecretsStandBeforeThePacketsAlsoAfterACrash) {
   const std::string random(32, 'r'), other(32, 'o');
   const std::string lines = "CLIENT_RANDOM 72 01\nSERVER_TRAFFIC_SECRET_0 72 02\n", more = "CLIENT_RANDOM 6f 03\n";
   {
@@ -556,26 +679,29 @@ TEST_F(BlockWriterTest, SecretsStandBeforeThePacketsAlsoAfterACrash) {
   }  // and the process dies
   auto block = BlockWriter::recover(folder_ / "b");
   ASSERT_TRUE(block) << block.error().message;
-  const auto record = (*block)->finish({}, {});
+  const auto record = (*block)->finish({}, {}, GetParam());
   ASSERT_TRUE(record) << record.error().message;
   expect_block(folder_ / "b", *record, 2, 0);
-  const std::string file = read_whole(folder_ / "b/packets.pcapng");
+  const std::string file = packets_of(folder_ / "b");
   const size_t at = file.find(lines + more);
   ASSERT_NE(at, std::string::npos);
   EXPECT_LT(at, record->header_length);
 }
 
-TEST_F(BlockWriterTest, NamesOfABlockAreDecidedByItsContent) {
+TEST_P(BlockWriterTest, NamesOfABlockAreDecidedByItsContent) {
   auto block = BlockWriter::create(folder_ / "b", owner());
   ASSERT_TRUE(block);
   ASSERT_TRUE(add_packet(**block, 0));
-  const auto record = (*block)->finish({}, {});
+  const auto record = (*block)->finish({}, {}, GetParam());
   ASSERT_TRUE(record);
   const index::BlockKeys keys = index::block_keys("shop", record->first, record->block);
   EXPECT_EQ(record->packets_object.key, keys.packets);
   EXPECT_EQ(record->items_object.key, keys.items);
   EXPECT_EQ(record->block, index::block_id(record->first, "node-1", "0a1b2c3d", 7));
 }
+
+INSTANTIATE_TEST_SUITE_P(, BlockWriterTest, testing::Values(PacketsAs::kOrder, PacketsAs::kFile),
+                         [](const auto& info) { return info.param == PacketsAs::kOrder ? "Order" : "File"; });
 
 }  // namespace
 }  // namespace baleen::record

@@ -155,7 +155,7 @@ TEST_P(EncryptionTest, WhatACrashLeftIsRecoveredAtEveryCut) {
   EXPECT_FALSE(BlockWriter::recover(whole, {ring({kSecond}), false}));
   const std::string packets = read_whole(whole + "/packets.journal");
   uint64_t before = 0;
-  for (size_t cut = 0; cut <= packets.size(); cut += 7) {
+  for (size_t cut = 0; cut < packets.size(); cut += 7) {
     const std::string copy = folder_ / "copy";
     std::filesystem::remove_all(copy);
     std::filesystem::copy(whole, copy);

@@ -17,6 +17,7 @@
 #include "index/parquet.h"
 #include "item/json.h"
 #include "kfl/sample_items.h"
+#include "record/packets_order.h"
 
 namespace baleen::record {
 
@@ -87,6 +88,16 @@ std::string read_whole(const std::string& path) {
   std::ostringstream out;
   out << in.rdbuf();
   return out.str();
+}
+
+std::string packets_of(const std::string& folder) {
+  const auto record = index::BlockRecord::from_json(read_whole(folder + "/block.json"));
+  EXPECT_TRUE(record) << record.error().message;
+  const auto packets = open_packets(folder, record->packets_object.size);
+  EXPECT_TRUE(packets) << packets.error().message;
+  std::string out((*packets)->size(), '\0');
+  EXPECT_TRUE(io::read_all(**packets, 0, {reinterpret_cast<uint8_t*>(out.data()), out.size()}));
+  return out;
 }
 
 void write_whole(const std::string& path, std::string_view content) {

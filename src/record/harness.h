@@ -35,6 +35,8 @@ class ScratchFolder {
 };
 
 std::string read_whole(const std::string& path);
+/// The packets file of a finished block's folder, put together if it has to be.
+std::string packets_of(const std::string& folder);
 void write_whole(const std::string& path, std::string_view content);
 /// Files below `folder` (whole paths, sorted) whose names end so.
 std::vector<std::string> files_below(const std::string& folder, std::string_view ending = {});

@@ -181,6 +181,7 @@ class Recorder {
     std::array<uint64_t, 3> counted{};                                              // of `redacted`, in the ledger
     uint64_t reserved = 0;  // of the spool's limit, for the block
     uint64_t synced = 0;    // of the block's flushed bytes: those whose sync has been ordered
+    uint64_t ordered = 0;   // those, and those that the disk has been told to begin with
     std::optional<std::chrono::steady_clock::time_point> unsynced;  // since when there are others
     std::map<uint64_t, Followed> streams;
     Cursors ended;

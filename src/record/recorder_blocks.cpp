@@ -14,16 +14,19 @@ namespace baleen::record {
 namespace {
 
 constexpr auto kSyncAfter = std::chrono::seconds(1);
-constexpr uint64_t kRecordOverhead = 48;       // of a packet in a journal: header and the stream's name
-constexpr uint64_t kStreamOverhead = 96;       // of a stream in a block's record
+constexpr uint64_t kOrderAfter = 8 << 20;      // bytes of journals that the disk has not begun with
+constexpr uint64_t kRecordOverhead = 48;       // of a packet in its journal: the record's head, and its block's frame
+constexpr uint64_t kOrderOverhead = 12;        // of a packet in the order of packets
+constexpr uint64_t kStreamOverhead = 144;      // of a stream in the journal and in a block's record
 constexpr uint64_t kBlockOverhead = 64 << 10;  // of a block: metadata of its Parquet file, and its record
 constexpr uint64_t kItemRoom = 64 << 10;       // most items' rows are shorter
 
 /// What a block takes of the spool at most, until it is finished: journals, and the files that are made from them.
 uint64_t cost_of(const BlockWriter& block) {
-  return kBlockOverhead +
-         2 * (block.packet_bytes() + block.secret_bytes() + block.packets() * kRecordOverhead + block.item_bytes()) +
-         block.label_bytes() + block.streams() * kStreamOverhead + block.encryption_bytes();
+  const uint64_t packets = block.packet_bytes() + block.packets() * kRecordOverhead;
+  return kBlockOverhead + packets + (block.encrypted() ? packets : block.packets() * kOrderOverhead) +
+         2 * (block.secret_bytes() + block.item_bytes()) + block.label_bytes() + block.streams() * kStreamOverhead +
+         block.encryption_bytes();
 }
 
 std::string name_of(uint64_t stream, item::StreamKind kind) {
@@ -83,7 +86,7 @@ BlockWriter* Recorder::block_of(Open& open, bool& refused) {
     return nullptr;
   }
   open.reserved = kBlockOverhead;
-  open.synced = 0;
+  open.synced = open.ordered = 0;
   open.unsynced.reset();
   open.block = *std::move(block);
   return open.block.get();
@@ -224,24 +227,26 @@ bool Recorder::is_full(const BlockWriter& block) const {
 }
 
 /// A disk takes as long as it takes: one sync at a time, never on the thread that takes in items. What was written
-/// waits for a second: the journals of a block that fills up before never reach the disk, only what is made of them
-/// does, so that at high rates every packet is written once.
+/// waits for a second, but the disk begins with it before, where much comes: finishing a block waits for little then.
 void Recorder::sync_later(Open& open) {
   const uint64_t flushed = open.block->flushed_bytes();
   if (flushed == open.synced) return;
   const auto now = std::chrono::steady_clock::now();
   if (!open.unsynced) open.unsynced = now;
-  if (now - *open.unsynced < kSyncAfter || syncer_.unfinished() > open_.size()) return;
-  open.synced = flushed;
-  open.unsynced.reset();
-  sync_journals(*open.block);
+  if (syncer_.unfinished() > open_.size()) return;
+  if (now - *open.unsynced >= kSyncAfter) {
+    open.synced = open.ordered = flushed;
+    open.unsynced.reset();
+    sync_journals(*open.block);
+  } else if (flushed - open.ordered >= kOrderAfter) {
+    open.ordered = flushed;
+    syncer_.run([journals = open.block->syncer()] { journals->order(); });
+  }
 }
 
 void Recorder::sync_journals(const BlockWriter& block) {
-  auto journals = std::make_shared<std::vector<UniqueFd>>(block.journals());
-  syncer_.run([this, journals] {
-    for (const UniqueFd& fd : *journals)
-      if (::fdatasync(fd.get()) != 0) failed(errno_error("syncing a journal of the spool", errno));
+  syncer_.run([this, journals = block.syncer()] {
+    if (const auto synced = journals->sync(); !synced) failed(synced.error());
   });
 }
 
@@ -316,7 +321,7 @@ Result<> Recorder::compose_block(const Closed& closed) {
     const std::lock_guard lock(mutex_);
     interfaces = interfaces_;
   }
-  return closed.block->compose(interfaces, closed.ledger);
+  return closed.block->compose(interfaces, closed.ledger, PacketsAs::kOrder);
 }
 
 /// Sealer's thread: one block after the other, so that what was dropped is told by one of them only.

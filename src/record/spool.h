@@ -81,7 +81,8 @@ struct Tombstone {
 /// one.
 ///
 ///   open/<block>/   being written: owner.json, packets.journal, items.journal
-///   ready/<block>/  finished: owner.json, packets.pcapng, items.parquet, block.json
+///   ready/<block>/  finished: owner.json, packets.journal and packets.order, or packets.pcapng (see open_packets()),
+///                   items.parquet, block.json
 ///   done/<block>/   uploaded or dropped, on its way out
 ///   dropped.json    tombstones: what was dropped and that no later block has told yet
 ///

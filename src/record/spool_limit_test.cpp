@@ -252,7 +252,7 @@ TEST_F(SpoolLimit, ABlockThatIsBeingUploadedIsNotDropped) {
     auto block = BlockWriter::create(folders.back(), {"a", "http", "file://" + bucket(), "n", "", "r", n});
     ASSERT_TRUE(block);
     ASSERT_TRUE((*block)->add_item(*http_item(pool, n, 0)));
-    ASSERT_TRUE((*block)->finish({}, {}));
+    ASSERT_TRUE((*block)->finish({}, {}, PacketsAs::kOrder));
     ASSERT_TRUE((*spool)->ready(folders.back()));
     if (n == 0) std::this_thread::sleep_for(milliseconds(50));  // it is taken up
   }
@@ -281,7 +281,7 @@ TEST_F(SpoolLimit, WhatATombstoneGrewByIsToldByItself) {
       auto block = BlockWriter::create(folder, {"a", "http", "file://" + bucket(), "n", "", "r", made});
       ASSERT_TRUE(block);
       ASSERT_TRUE((*block)->add_item(*http_item(pool, made++, 0)));
-      ASSERT_TRUE((*block)->finish({}, {}));
+      ASSERT_TRUE((*block)->finish({}, {}, PacketsAs::kOrder));
       ASSERT_TRUE((*spool)->ready(folder));
       const std::string open = (*spool)->new_folder();
       (void)(*spool)->reserve(open, kLimit - (*spool)->progress().waiting_bytes + 1);

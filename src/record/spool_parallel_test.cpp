@@ -85,7 +85,7 @@ class SpoolParallel : public testing::Test {
     const net::OwnedPacket packet = named_packet({n, 0}, size);
     ASSERT_TRUE((*block)->add_packet(stream_file(n), recorded(packet)));
     ASSERT_TRUE((*block)->add_item(*http_item(pool_, n, 0)));
-    ASSERT_TRUE((*block)->finish({}, {}));
+    ASSERT_TRUE((*block)->finish({}, {}, PacketsAs::kOrder));
     ASSERT_TRUE(spool.ready(folder));
   }
   void expect_once(const std::string& to, uint64_t blocks) {

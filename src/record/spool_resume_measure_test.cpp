@@ -69,10 +69,13 @@ class SpoolResume : public testing::TestWithParam<Kind> {
       ASSERT_TRUE((*block)->add_packet(stream_file(1), recorded(packet)));
     }
     ASSERT_TRUE((*block)->add_item(*http_item(pool_, 1, 0)));
-    ASSERT_TRUE((*block)->finish({}, {}));
+    ASSERT_TRUE((*block)->finish({}, {}, PacketsAs::kOrder));
     ASSERT_TRUE((*spool)->ready(folder));
   }
-  std::string packets_file() const { return files_below(folder_ / "spool/ready", "packets.pcapng").at(0); }
+  std::string block_folder() const {
+    return std::filesystem::path(files_below(folder_ / "spool/ready", "block.json").at(0)).parent_path();
+  }
+  std::string session_file() const { return block_folder() + "/packets.pcapng.session"; }
   uint64_t received() const { return nlohmann::json::parse(server_->report())["received"].get<uint64_t>(); }
 
   /// A process of its own that uploads until it is killed, in the third part.
@@ -84,7 +87,7 @@ class SpoolResume : public testing::TestWithParam<Kind> {
       (*spool)->start();
       for (;;) ::pause();
     }
-    const uint64_t two_parts = std::filesystem::file_size(packets_file()) / 3 * 2;
+    const uint64_t two_parts = packets_of(block_folder()).size() / 3 * 2;
     const bool stuck = eventually(
         [&] { return received() >= two_parts && nlohmann::json::parse(server_->report())["faults"].get<int>() > 0; });
     ::kill(child, SIGKILL);
@@ -124,11 +127,11 @@ class SpoolResume : public testing::TestWithParam<Kind> {
 
 TEST_P(SpoolResume, TheNextProcessGoesOnWhereTheKilledOneStood) {
   make_block();
-  const std::string packets = read_whole(packets_file());
+  const std::string packets = packets_of(block_folder());
   ASSERT_GT(packets.size(), 2 * kPart);
   server_->control(GetParam().fault);
   upload_and_die();
-  const std::string session = packets_file() + ".session";
+  const std::string session = session_file();
   struct stat facts{};
   ASSERT_EQ(::stat(session.c_str(), &facts), 0) << "what the next process goes on with";
   EXPECT_EQ(facts.st_mode & 0777, 0600u) << "it opens the upload to whoever reads it";
@@ -140,8 +143,8 @@ TEST_P(SpoolResume, TheNextProcessGoesOnWhereTheKilledOneStood) {
 
 TEST_P(SpoolResume, ASessionThatIsNoneBeginsAnew) {
   make_block();
-  const std::string packets = read_whole(packets_file());
-  write_whole(packets_file() + ".session", "no session of anybody's");
+  const std::string packets = packets_of(block_folder());
+  write_whole(session_file(), "no session of anybody's");
   finish(packets);
 }
 

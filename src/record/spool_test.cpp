@@ -110,7 +110,7 @@ class SpoolTest : public testing::Test {
     const net::OwnedPacket packet = named_packet({n + 1, 0});
     EXPECT_TRUE((*block)->add_packet(stream_file(n + 1), recorded(packet)));
     EXPECT_TRUE((*block)->add_item(*http_item(pool_, n + 1, 0)));
-    EXPECT_TRUE((*block)->finish({}, {}));
+    EXPECT_TRUE((*block)->finish({}, {}, PacketsAs::kOrder));
     return folder;
   }
 
@@ -361,7 +361,10 @@ TEST_F(SpoolTest, DamagedBlocksAreKeptAndHoldUpNoOther) {
                                                          {"owner.json", R"({"destination": "nonsense://x"})"},
                                                          {"block.json", "{"},
                                                          {"block.json", R"({"schema_version": 99})"},
-                                                         {"packets.pcapng", "not what its checksum says"},
+                                                         {"packets.order", ""},
+                                                         {"packets.order", "BLNORDR1\x02?"},
+                                                         {"packets.journal", ""},
+                                                         {"packets.journal", "not what its checksum says"},
                                                          {"items.parquet", ""}};
   for (const auto& [file, content] : damages) {
     SCOPED_TRACE(std::string(file) + " " + content);

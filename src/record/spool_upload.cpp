@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "base/task_thread.h"
-#include "io/byte_source.h"
+#include "record/packets_order.h"
 #include "record/spool.h"
 #include "record/spool_parts.h"
 
@@ -260,25 +260,29 @@ Result<> Spool::upload(const std::string& folder, std::atomic<uint64_t>& sent, b
   options.bandwidth = options_.bandwidth.get();
   options.part_bytes = options_.part_bytes;
   const std::string prefix = location.key_prefix();
-  const auto put = [&](const std::string& key, const char* file, const char* type,
-                       std::optional<uint32_t> crc) -> Result<> {
+  const auto put = [&](const std::string& key, const char* file, const char* type, std::optional<uint32_t> crc,
+                       const Result<std::unique_ptr<io::ByteSource>>& source) -> Result<> {
     options.crc32c = crc;
     options.content_type = type;
     const UploadSession session(folder + "/" + file + ".session");
     options.session = session.read();
     options.on_session = [&](const std::string& text) { session.keep(text); };
     options.on_progress = [&sent, before = sent.load()](uint64_t acknowledged) { sent = before + acknowledged; };
-    BALEEN_TRY(const auto source, io::open_source(folder + "/" + file));
-    const auto done = store::put_source_once(*store, prefix + key, *source, options);
+    const auto done = source ? store::put_source_once(*store, prefix + key, **source, options)
+                             : Result<store::ObjectFacts>(source.error());
     if (done) return {};
-    refused = done.error().code == Code::kConflict || done.error().code == Code::kInvalid;
+    const Code code = done.error().code;
+    refused = code == Code::kConflict || code == Code::kInvalid || (!source && code == Code::kNotFound);
     return refused ? Error(done.error()).in(folder) : done.error();
   };
   const index::ObjectRecord &packets = record.packets_object, &items = record.items_object;
-  BALEEN_TRY_DO(put(packets.key, "packets.pcapng", "application/x-pcapng", packets.crc32c));
-  BALEEN_TRY_DO(put(items.key, "items.parquet", "application/vnd.apache.parquet", items.crc32c));
+  BALEEN_TRY_DO(
+      put(packets.key, "packets.pcapng", "application/x-pcapng", packets.crc32c, open_packets(folder, packets.size)));
+  BALEEN_TRY_DO(put(items.key, "items.parquet", "application/vnd.apache.parquet", items.crc32c,
+                    io::open_source(folder + "/items.parquet")));
   const index::BlockKeys keys = index::block_keys(record.recording, record.first, record.block);
-  BALEEN_TRY_DO(put(keys.record, "block.json", "application/json", std::nullopt));
+  BALEEN_TRY_DO(
+      put(keys.record, "block.json", "application/json", std::nullopt, io::open_source(folder + "/block.json")));
   // Out of the way in one step, then removed: a crash in between leaves no half folder to be uploaded again.
   const std::string done = folder_ + "/done/" + fs::path(folder).filename().string();
   if (::rename(folder.c_str(), done.c_str()) != 0) return errno_error(done, errno);

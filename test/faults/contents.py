@@ -93,13 +93,16 @@ def pcapng_packets(data):
 
 def journal_packets(data):
     """Whole records of a packets journal (docs/design/recording-format.md), as a process that dies leaves them."""
-    at, out = 0, []
-    while at + 24 <= len(data):
-        size, _, _, _, link, name = struct.unpack_from("<IqIIHH", data, at)
-        if size < 24 + name or at + size > len(data):
+    if not data.startswith(b"BLNPKTS2"):
+        return []
+    at, out = 8, []
+    while at + 12 <= len(data):
+        size, number, _ = struct.unpack_from("<III", data, at)
+        if size < 12 or at + size > len(data):
             break
-        if link != 0xFFFF:
-            out.append(data[at + 24 + name:at + size])
+        if number < 0xFFFFFF00:  # a packet: its Enhanced Packet Block follows
+            length = struct.unpack_from("<I", data, at + 12 + 20)[0]
+            out.append(data[at + 12 + 28:at + 12 + 28 + length])
         at += size
     return out
 

@@ -61,14 +61,18 @@ def synced_before_named(trace, temporary, name):
 
 
 def spool_order(trace):
-    names = [synced_before_named(trace, f"{n}.part", f"/{n}\"") for n in ("owner.json", "packets.pcapng", "items.parquet", "block.json")]
+    names = [synced_before_named(trace, f"{n}.part", f"/{n}\"") for n in ("owner.json", "packets.order", "items.parquet", "block.json")]
+    written = trace.last(WRITE, "packets.journal", before=names[-1])
+    synced = trace.last(SYNC, "packets.journal", before=names[-1])
+    check("packets are on the disk before the record is named", written is not None and synced is not None and written < synced)
     check("the record is named last", names == sorted(names))
     moved = trace.at(RENAME, "/spool/open/", "/spool/ready/")
     folder = trace.at(("fsync",), "/spool/open/", ">)", after=names[-1], before=moved)
     check("the block's folder is synced before it moves", moved is not None and folder is not None)
-    for journal in ("packets.journal", "items.journal"):
-        gone = trace.at(UNLINK, journal)
-        check(f"{journal} goes after that", gone is not None and gone > folder)
+    gone = trace.at(UNLINK, "items.journal")
+    check("the items' journal goes after that", gone is not None and gone > folder)
+    gone = trace.at(UNLINK, "packets.journal")
+    check("that of packets stays", gone is None or gone > moved)
     check("and the move is synced before its upload begins", (n := trace.at(("fsync",), "/spool/ready>", after=moved)) is not None)
     return n
 

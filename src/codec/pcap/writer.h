@@ -40,8 +40,10 @@ constexpr size_t pcap_record_size(size_t length) { return 16 + length; }
 ///   const uint64_t at = writer.packet({.time = t, .bytes = b, .wire_length = 60, .interface = eth0});
 class PcapngWriter {
  public:
-  /// Borrows `out` for its own life. `offset` is where the first block will lie in the file.
-  explicit PcapngWriter(std::string& out, uint64_t offset = 0) : out_(&out), offset_(offset) {}
+  /// Borrows `out` for its own life. `offset` is where the first block will lie in the file. `interfaces`: goes on with
+  /// a section that has so many.
+  explicit PcapngWriter(std::string& out, uint64_t offset = 0, uint32_t interfaces = 0)
+      : out_(&out), offset_(offset), interfaces_(interfaces) {}
 
   /// Section Header Block; interface ids start from 0 again.
   uint64_t section(const Section& section);
@@ -71,7 +73,7 @@ class PcapngWriter {
 
   std::string* out_;
   uint64_t offset_;
-  uint32_t interfaces_ = 0;
+  uint32_t interfaces_;
 };
 
 /// Bytes that packet() of PcapngWriter adds for a packet of `length` bytes without options.
