@@ -134,6 +134,8 @@ class Output {
   /// What that direction holds back (its session answered kNeed to bytes that it had no use for yet) is to be shown to
   /// the session again after this step.
   virtual void wake(Direction) {}
+  /// Whether what that direction has said was seen from its first byte on, for all that one packet can tell.
+  virtual bool saw_begin(Direction) const { return false; }
   /// What the conversation in hand carries in this direction: a conversation of its own, whose protocol is found like
   /// any other's. Its items say `tls`, and by which secrets (the ClientHello's random). False when nobody wants any of
   /// it.

@@ -131,7 +131,12 @@ class Engine final : private Output {
   void finish(item::Item* item) override;
   uint64_t next_index() const override;
   void drop(item::Item* item) override;
-  void wake(Direction direction) override { flow_->half[half_of(*flow_, direction)].stalled = false; }
+  void wake(Direction direction) override {
+    Half& half = flow_->half[half_of(*flow_, direction)];
+    half.stalled = false;
+    half.need = 0;
+  }
+  bool saw_begin(Direction direction) const override { return flow_->isn_known[half_of(*flow_, direction)]; }
   bool pass_inner(Direction direction, Bytes plaintext, Timestamp time, Bytes client_random) override;
   void lose_inner(Direction direction) override;
   void await_secrets() override;

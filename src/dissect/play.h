@@ -56,6 +56,7 @@ class Collected final : public Output {
   const Settings& settings() const override { return limits; }
   const net::Endpoint& client() const override { return client_; }
   const net::Endpoint& server() const override { return server_; }
+  bool saw_begin(Direction) const override { return true; }
   uint64_t counted(Counter c) const { return counters[static_cast<size_t>(c)]; }
   int held() const { return held_; }
 

@@ -56,6 +56,7 @@ class TestConversation final : public Output {
     session_.reset();
   }
   const item::Item& item(size_t i) const { return *items.at(i); }
+  bool joined_in_the_middle = false;
 
   item::Item* begin(const item::Protocol& protocol) override {
     item::Item* item = pool_.take();
@@ -64,6 +65,8 @@ class TestConversation final : public Output {
     return item;
   }
   uint64_t next_index() const override { return items.size(); }
+  void wake(Direction d) override { sides_[static_cast<size_t>(d)].need = 0; }
+  bool saw_begin(Direction) const override { return !joined_in_the_middle; }
   void finish(item::Item* item) override {
     item->index = items.size();
     items.emplace_back(item);

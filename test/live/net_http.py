@@ -83,8 +83,9 @@ exchange([bytes([b]) for b in get(b"/error?drip", b"Connection: close\r\n")], pa
 exchange(b"POST /put/chunks HTTP/1.1\r\n" + host + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: t\r\n\r\n")
 # What nginx calls an error of the client.
 exchange(b"GET /no-host HTTP/1.1\r\n\r\n")
-# Its end is on the wire before nginx, whose buffers take 8 KiB, can answer.
+# nginx, whose buffers take 8 KiB, answers when it has read as much, whether the rest is on the wire by then or not.
 exchange(get(b"/long", b"X: " + b"y" * 9000 + b"\r\n"))
+exchange(get(b"/longer", b"X: " + b"y" * 40000 + b"\r\n"))
 exchange(b"POST /put/large HTTP/1.1\r\n" + host + b"Content-Length: 9999999\r\n\r\n")
 # Left before the answer, and in the middle of it.
 with socket.create_connection((SERVER, port)) as s:

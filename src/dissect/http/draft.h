@@ -48,6 +48,14 @@ struct Draft {
   void keep(Bytes bytes, uint64_t expected, size_t cap);
 };
 
+/// An item that was answered before its request's head was whole; in that item's arena.
+struct Early {
+  item::Item* item = nullptr;
+  std::string_view lines;  // of the head, as far as they had come by then: whole ones, or the beginning of the first
+  uint64_t wire_size = 0;
+  Timestamp time{};  // when they came; before that, when the answer did
+};
+
 /// What stands in Item::match_key while an HTTP item is in the making.
 enum Mark : uint64_t { kRequestDone = 1, kResponseDone = 2, kHeadMethod = 4, kConnect = 8, kUpgrade = 16 };
 

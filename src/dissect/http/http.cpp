@@ -147,7 +147,7 @@ Step Http::head(Side& side, const Input& in, Output& out) {
   const std::string_view text = as_text(bytes);
   const size_t from = std::exchange(side.scanned, 0);
   if (from == 0 && !(is_request ? may_become_request_line(text) : may_become_status_line(text)))
-    return is_request ? broken_request(side, in, bytes, out) : refuse(side);
+    return is_request ? broken_request(side, in, bytes, out) : refuse(side, out);
 
   LineEnds lines;
   const size_t size = find_head_end(bytes, from, lines);
@@ -156,10 +156,11 @@ Step Http::head(Side& side, const Input& in, Output& out) {
     if (lines.count > 0 && from <= text.find('\n')) {
       const std::string_view line = first_line(text);
       if (!(is_request ? parse_request_line(line).ok : parse_status_line(line).ok))
-        return is_request ? broken_request(side, in, bytes, out) : refuse(side);
+        return is_request ? broken_request(side, in, bytes, out) : refuse(side, out);
     }
-    if (in.bytes.size() >= cap) return out.count(Counter::kMessageTooLong), refuse(side);
+    if (in.bytes.size() >= cap) return out.count(Counter::kMessageTooLong), refuse(side, out);
     side.scanned = static_cast<uint32_t>(bytes.size());
+    if (is_request && early_ != nullptr) note_early(in);
     return Step::need(bytes.size() + 1);
   }
   const size_t line_end = from == 0 ? lines.at[0] : text.find('\n');
@@ -175,7 +176,7 @@ Step Http::broken_request(Side& side, const Input& in, Bytes bytes, Output& out)
   const Probe probe = probe_broken_head(text);
   if (probe == Probe::kUnsure && !in.end_of_stream && bytes.size() < out.settings().header_cap)
     return Step::need(bytes.size() + 1);
-  if (probe != Probe::kYes) return refuse(side);
+  if (probe != Probe::kYes) return refuse(side, out);
   LineEnds lines;
   const size_t size = find_head_end(bytes, 0, lines);
   const size_t line_end = lines.at[0];
@@ -183,14 +184,16 @@ Step Http::broken_request(Side& side, const Input& in, Bytes bytes, Output& out)
   return request(side, in, head, guess_request_line(head.line), out);
 }
 
-Step Http::refuse(Side& side) {
+Step Http::refuse(Side& side, Output& out) {
+  if (&side == &side_of(Direction::kToServer)) end_early("malformed head", out);
   side.state = State::kRefused;
   return Step::lost();
 }
 
 Step Http::request(Side& side, const Input& in, const Head& head, const RequestLine& line, Output& out) {
   Draft draft;
-  draft.item = out.begin(line.version == "HTTP/1.0" ? kProtocol10 : kProtocol);
+  Item* const answered = take_early();
+  draft.item = answered != nullptr ? answered : out.begin(line.version == "HTTP/1.0" ? kProtocol10 : kProtocol);
   draft.time = in.time;
   draft.wire_size = head.text.size();
   const std::string_view copy = draft.arena().copy(head.text);
@@ -202,11 +205,13 @@ Step Http::request(Side& side, const Input& in, const Head& head, const RequestL
   if (!line.ok) draft.error = "malformed request line";
 
   uint64_t& marks = draft.item->match_key;
-  marks = line.method == "HEAD" ? uint64_t{kHeadMethod} : line.method == "CONNECT" ? uint64_t{kConnect} : 0;
+  const bool bare = line.method == "HEAD";
+  marks = answered != nullptr ? marks & (kResponseDone | (bare ? kMaybeBare : 0)) : 0;
+  marks |= bare ? uint64_t{kHeadMethod} : line.method == "CONNECT" ? uint64_t{kConnect} : 0;
   // RFC 9110 7.8: Upgrade asks for another protocol, if Connection names it.
   if (fields.has(Known::kUpgrade) && list_has(fields[Known::kConnection], "upgrade")) marks |= kUpgrade;
-  hold_ = (marks & (kConnect | kUpgrade)) != 0;
-  waiting_.push(draft.item, out);
+  hold_ = answered == nullptr && (marks & (kConnect | kUpgrade)) != 0;
+  if (answered == nullptr) waiting_.push(draft.item, out);
 
   // RFC 9112 6.3. Items 3, 4: Transfer-Encoding overrides Content-Length; in a request it must end in "chunked".
   if (fields.has(Known::kTransferEncoding)) {
@@ -228,15 +233,20 @@ Step Http::request(Side& side, const Input& in, const Head& head, const RequestL
 
 Step Http::response(Side& side, const Input& in, const Head& head, Output& out) {
   const StatusLine line = parse_status_line(head.line);
-  if (!line.ok) return refuse(side);
+  if (!line.ok) return refuse(side, out);
   Draft fresh;
   Draft& draft = side.draft != nullptr ? *side.draft : fresh;  // there is one after 1xx
   if (draft.item == nullptr) {
     draft.item = waiting_.pop();
     if (draft.item == nullptr) {
-      draft.item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
-      draft.item->outcome = Outcome::kNoRequest;
-      draft.item->match_key = kRequestDone | (announces_body(head.text) ? kMaybeBare : 0);
+      if (answers_early(line, out)) {
+        draft.item = begin_early(line, in.time, out);
+      } else {
+        draft.item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
+        draft.item->outcome = Outcome::kNoRequest;
+        draft.item->match_key = kRequestDone;
+      }
+      if (announces_body(head.text)) draft.item->match_key |= kMaybeBare;
     }
   }
   draft.time = in.time;
@@ -307,6 +317,7 @@ Step Http::interim(Side& side, Draft& draft, const StatusLine& line, const Field
 }
 
 Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out) {
+  end_early("the connection was handed over", out);
   give_up(Direction::kToServer, "the connection was handed over", out);
   Item* const opening = complete(draft, out);
   while (Item* item = waiting_.pop()) finish_unanswered(item, out);
@@ -478,6 +489,10 @@ bool Http::gap(Direction direction, uint64_t bytes, Output& out) {
   }
   give_up(direction, "bytes of the message were lost", out);
   side.lost = true;
+  if (direction == Direction::kToServer) {
+    end_early("bytes of the head were lost", out);
+    unsure_ = true;
+  }
   if (direction == Direction::kToClient) {
     // How many answers lay in there nobody knows; a wrong pair is worse than none.
     while (Item* item = waiting_.pop()) finish_unanswered(item, out);
@@ -487,6 +502,7 @@ bool Http::gap(Direction direction, uint64_t bytes, Output& out) {
 }
 
 void Http::expire(Timestamp before, Output& out) {
+  if (early_ != nullptr && early_->time < before) end_early("the end of the head never came", out);
   while (Item* item = waiting_.front()) {
     if ((item->match_key & kRequestDone) == 0 || item->time() >= before) break;
     finish_unanswered(waiting_.pop(), out);
@@ -496,6 +512,7 @@ void Http::expire(Timestamp before, Output& out) {
 
 void Http::close(bool reset, Output& out) {
   const char* const why = reset ? "connection reset" : "unexpected EOF";
+  end_early(why, out);
   give_up(Direction::kToServer, why, out);
   Side& answers = side_of(Direction::kToClient);
   // RFC 9112 8: a body that ends with the connection is complete, unless the connection broke.

@@ -6,6 +6,7 @@
 namespace baleen::dissect::http {
 
 struct Draft;
+struct Early;
 struct Fields;
 struct Head;
 struct RequestLine;
@@ -54,11 +55,11 @@ class Http final : public Session {
   };
 
   Step head(Side& side, const Input& in, Output& out);
-  static Step refuse(Side& side);
+  Step refuse(Side& side, Output& out);
   Step broken_request(Side& side, const Input& in, Bytes bytes, Output& out);
   Step request(Side& side, const Input& in, const Head& head, const RequestLine& line, Output& out);
   Step response(Side& side, const Input& in, const Head& head, Output& out);
-  void cut_request(const Input& in, std::string_view lines, Output& out);
+  void cut_request(std::string_view lines, uint64_t wire_size, Timestamp time, const char* why, Output& out);
   void cut_response(const Input& in, std::string_view lines, Output& out);
   Step maybe_bare(Side& side, const Input& in, Output& out);
   Step interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size);
@@ -70,12 +71,19 @@ class Http final : public Session {
   item::Item* complete(Draft& draft, Output& out);
   static void finish_unanswered(item::Item* item, Output& out);
   void give_up(Direction direction, const char* why, Output& out);
+  bool answers_early(const StatusLine& line, const Output& out) const;
+  item::Item* begin_early(const StatusLine& line, Timestamp time, Output& out);
+  void note_early(const Input& in);
+  item::Item* take_early();
+  void end_early(const char* why, Output& out);
   Side& side_of(Direction d) { return sides_[static_cast<size_t>(d)]; }
 
   Side sides_[2];
   InOrderMatcher waiting_;
-  bool hold_ =
-      false;  // CONNECT or an upgrade waits for its answer: what follows in that direction may be another protocol
+  Early* early_ = nullptr;
+  // CONNECT or an upgrade waits for its answer: what follows in that direction may be another protocol.
+  bool hold_ = false;
+  bool unsure_ = false;  // requests were lost: an answer that nothing waits for may be theirs
 };
 static_assert(sizeof(Http) <= 128);
 

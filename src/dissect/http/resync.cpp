@@ -128,29 +128,32 @@ void Http::cut_off(const Input& in, Output& out) {
   if (side.state != State::kHead || hold_ || text.empty()) return;
   const size_t end = text.rfind('\n');
   const std::string_view lines = end == std::string_view::npos ? text : text.substr(0, end + 1);
-  at.direction == Direction::kToServer ? cut_request(at, lines, out) : cut_response(at, lines, out);
+  at.direction == Direction::kToServer ? cut_request(lines, at.bytes.size(), at.time, kCutOff, out)
+                                       : cut_response(at, lines, out);
   if (lost) gap(in.direction, 0, out);  // which nobody else will say
 }
 
-/// It waits for its answer like any other. `lines`: whole ones, or the beginning of the first.
-void Http::cut_request(const Input& in, std::string_view lines, Output& out) {
+/// It waits for its answer like any other, if it has none yet. `lines`: whole ones, or the beginning of the first.
+void Http::cut_request(std::string_view lines, uint64_t wire_size, Timestamp time, const char* why, Output& out) {
   const bool whole_line = lines.ends_with('\n');
   const std::string_view first = line_at(lines, 0);
   const RequestLine seen = whole_line ? parse_request_line(first) : guess_request_line(first);
   if (whole_line ? !seen.ok : !is_cut_request_line(first)) return;
   Draft draft;
-  draft.item = out.begin(seen.version == "HTTP/1.0" ? kProtocol10 : kProtocol);
-  draft.time = in.time;
-  draft.wire_size = in.bytes.size();
+  item::Item* const answered = take_early();
+  draft.item = answered != nullptr ? answered : out.begin(seen.version == "HTTP/1.0" ? kProtocol10 : kProtocol);
+  draft.time = time;
+  draft.wire_size = wire_size;
   const std::string_view copy = draft.arena().copy(lines);
   const RequestLine line = whole_line ? parse_request_line(line_at(copy, 0)) : guess_request_line(copy);
   const Fields fields = fields_in(copy, draft.arena());
   start_request(draft, {line.method, line.target, line.version, true}, fields, copy);
   draft.add("truncated", true);
   draft.holed = true;
-  draft.error = kCutOff;
-  draft.item->match_key = line.method == "HEAD" ? uint64_t{kHeadMethod} : 0;
-  waiting_.push(draft.item, out);
+  draft.error = why;
+  draft.item->match_key = answered != nullptr ? draft.item->match_key & kResponseDone : 0;
+  draft.item->match_key |= line.method == "HEAD" ? uint64_t{kHeadMethod} : 0;
+  if (answered == nullptr) waiting_.push(draft.item, out);
   finish(draft, out);
 }
 
