@@ -13,6 +13,7 @@
 #include "cmd/printing.h"
 #include "store/retrying_store.h"
 #include "worker/key_log_file.h"
+#include "worker/machine.h"
 #include "worker/worker.h"
 
 namespace baleen::cmd {

@@ -12,6 +12,7 @@
 #include "cmd/redissect_command.h"
 #include "index/expire.h"
 #include "index/recording_reader.h"
+#include "worker/machine.h"
 #include "worker/worker.h"
 
 namespace baleen::cmd {

@@ -22,6 +22,7 @@
 #include "worker/key_log_file.h"
 #include "worker/packet_dump.h"
 #include "worker/packet_files.h"
+#include "worker/recording_config.h"
 
 namespace baleen::worker {
 
@@ -51,15 +52,8 @@ struct WorkerStatus {
   }
 };
 
-/// Where the worker keeps its files when the configuration says so, or nothing: absolute.
-std::string data_folder_of(const std::string& configured);
-/// A recording's pattern with the configuration's macros; all diagnostics in the error.
-Result<kfl::Filter> compile_pattern(const std::string& pattern, const Config& config);
-/// What the configuration asks for.
-std::vector<record::Definition> definitions_of(const Config& config);
-/// The recordings of a data folder, with the state that is there. `apply` may be empty: no recorder runs.
-record::Recordings::Options recordings_options(const Config& config, const std::string& data_folder,
-                                               std::function<void(std::vector<record::Recording>)> apply);
+/// The environment of scripts, as JSON.
+std::string env_json(const ScriptingConfig& scripting);
 
 /// The node agent: sources, shards, recorder and scripts, wired. The only folder that knows all of them.
 class Worker {
@@ -89,6 +83,11 @@ class Worker {
   class Shard;
   explicit Worker(WorkerOptions options);
   Result<> prepare();
+  Result<> open_recordings(bool scripts_wanted);
+  void choose_dissectors();
+  /// The flight recorders of the shards, when packets are kept.
+  Result<std::vector<const record::FlightRecorder*>> make_shards(
+      std::vector<std::unique_ptr<capture::PacketSource>> sources, bool keep_packets);
   Result<std::vector<std::unique_ptr<capture::PacketSource>>> open_sources();
   Result<> open_key_logs();
   Result<> start_scripts();
