@@ -5,6 +5,10 @@
 #include <algorithm>
 
 #include "dissect/build.h"
+#include "dissect/memcached/binary.h"
+#include "dissect/memcached/datagrams.h"
+#include "dissect/memcached/reply.h"
+#include "dissect/memcached/text.h"
 
 namespace baleen::dissect::memcached {
 
@@ -13,21 +17,6 @@ using item::Item;
 using item::Outcome;
 using item::Value;
 using enum item::FieldType;
-
-/// A reply of several parts: values, or lines of statistics.
-struct Reply {
-  Item* item;
-  ListOf values;
-  MapOf stats;
-  uint64_t size = 0, bytes = 0;
-  Timestamp time{};
-  bool capped = false;
-  Reply(Item* i) : item(i), values(i->arena), stats(i->arena) {}
-};
-
-struct DatagramHead {
-  uint16_t request, part, parts;
-};
 
 namespace {
 
@@ -54,261 +43,7 @@ constexpr Field kFields[] = {
     {"response.error", "", kString, "The error message."},
 };
 
-constexpr size_t kMaxLine = 8192, kBinaryHead = 24;
-constexpr uint8_t kBinaryStat = 0x10;
-constexpr uint64_t kMaxValue = 128 << 20;
-
-enum class Shape : uint8_t { kKeys, kStore, kCas, kCount, kKeyOnly, kPlain, kTouchGet, kMetaStore, kMeta };
-struct Verb {
-  std::string_view text;
-  Shape shape;
-};
-constexpr Verb kVerbs[] = {
-    {"get", Shape::kKeys},        {"gets", Shape::kKeys},     {"set", Shape::kStore},
-    {"add", Shape::kStore},       {"replace", Shape::kStore}, {"append", Shape::kStore},
-    {"prepend", Shape::kStore},   {"cas", Shape::kCas},       {"delete", Shape::kKeyOnly},
-    {"incr", Shape::kCount},      {"decr", Shape::kCount},    {"touch", Shape::kCount},
-    {"gat", Shape::kTouchGet},    {"gats", Shape::kTouchGet}, {"stats", Shape::kPlain},
-    {"flush_all", Shape::kPlain}, {"version", Shape::kPlain}, {"verbosity", Shape::kPlain},
-    {"quit", Shape::kPlain},      {"slabs", Shape::kPlain},   {"lru_crawler", Shape::kPlain},
-    {"mg", Shape::kMeta},         {"ms", Shape::kMetaStore},  {"md", Shape::kMeta},
-    {"ma", Shape::kMeta},         {"me", Shape::kMeta},       {"mn", Shape::kMeta},
-};
-
-const Verb* verb_of(std::string_view word) {
-  for (const Verb& v : kVerbs)
-    if (v.text == word) return &v;
-  return nullptr;
-}
-
-/// Whether the first word, as far as it is there, is a verb, or begins a reply that is like no other protocol's.
-bool may_begin_line(std::string_view t, Direction d) {
-  const FirstWord word(t, 11);
-  const auto is = [&](std::string_view other) {
-    return word.whole ? other == word.text : other.starts_with(word.text);
-  };
-  if (d == Direction::kToServer)
-    return std::any_of(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& v) { return is(v.text); });
-  for (const std::string_view reply :
-       {"VALUE", "STORED", "NOT_STORED", "NOT_FOUND", "DELETED", "TOUCHED", "STAT", "ITEM", "EXISTS", "END"})
-    if (is(reply)) return true;
-  return false;
-}
-
-struct Command {
-  const Verb* verb = nullptr;
-  bool ok = false, no_reply = false;
-  std::string_view key, rest;
-  std::optional<uint64_t> flags, expiry, cas, delta;
-  uint64_t value = 0;  // bytes
-  bool has_value = false;
-};
-
-Command read_command(std::string_view line) {
-  Command c;
-  std::string_view rest = without_end(line);
-  c.verb = verb_of(next_word(rest));
-  if (c.verb == nullptr) return c;
-  c.rest = trimmed(rest);
-  c.no_reply = c.rest == "noreply" || c.rest.ends_with(" noreply");
-  c.ok = true;
-  switch (c.verb->shape) {
-    case Shape::kStore:
-    case Shape::kCas: {
-      c.key = next_word(rest);
-      c.flags = number_of(next_word(rest));
-      std::string_view expiry = next_word(rest);
-      if (expiry.starts_with('-')) expiry.remove_prefix(1);
-      c.expiry = number_of(expiry);
-      const auto size = number_of(next_word(rest));
-      if (c.verb->shape == Shape::kCas) c.cas = number_of(next_word(rest));
-      c.ok = c.flags && c.expiry && size && *size <= kMaxValue && (c.verb->shape != Shape::kCas || c.cas);
-      c.value = size.value_or(0);
-      c.has_value = true;
-      break;
-    }
-    case Shape::kMetaStore: {
-      c.key = next_word(rest);
-      const auto size = number_of(next_word(rest));
-      c.ok = size && *size <= kMaxValue;
-      c.value = size.value_or(0);
-      c.has_value = true;
-      break;
-    }
-    case Shape::kCount: {
-      c.key = next_word(rest);
-      std::string_view number = next_word(rest);
-      if (number.starts_with('-')) number.remove_prefix(1);
-      c.delta = number_of(number);
-      c.ok = c.delta.has_value();
-      break;
-    }
-    case Shape::kTouchGet:
-      c.expiry = number_of(next_word(rest));
-      c.key = next_word(rest);
-      c.ok = c.expiry.has_value();
-      break;
-    case Shape::kPlain: return c;
-    default: c.key = next_word(rest); break;
-  }
-  if (c.key.size() > 250 || (c.key.empty() && c.verb->text != "mn")) c.ok = false;
-  return c;
-}
-
-/// A reply line's kind by its first word.
-enum class Got : uint8_t { kNone, kValue, kEnd, kStat, kStatus, kError, kNumber, kVersion, kMeta, kMetaValue };
-Got reply_kind(std::string_view line, uint64_t& value) {
-  std::string_view rest = without_end(line);
-  const std::string_view word = next_word(rest);
-  value = 0;
-  if (word == "VALUE") {
-    next_word(rest);
-    const auto flags = number_of(next_word(rest)), size = number_of(next_word(rest));
-    value = size.value_or(0);
-    return flags && size && *size <= kMaxValue ? Got::kValue : Got::kNone;
-  }
-  if (word == "VA") {
-    const auto size = number_of(next_word(rest));
-    value = size.value_or(0);
-    return size && *size <= kMaxValue ? Got::kMetaValue : Got::kNone;
-  }
-  if (word == "END") return Got::kEnd;
-  if (word == "STAT" || word == "ITEM") return Got::kStat;
-  for (const std::string_view s :
-       {"STORED", "NOT_STORED", "EXISTS", "NOT_FOUND", "DELETED", "TOUCHED", "OK", "RESET", "BUSY"})
-    if (word == s) return Got::kStatus;
-  if (word == "ERROR" || word == "CLIENT_ERROR" || word == "SERVER_ERROR") return Got::kError;
-  if (word == "VERSION") return Got::kVersion;
-  for (const std::string_view s : {"HD", "EN", "NF", "NS", "EX", "MN", "ME"})
-    if (word == s) return Got::kMeta;
-  return number_of(word) ? Got::kNumber : Got::kNone;
-}
-
-constexpr Name kOpcodes[] = {
-    {0x00, "get"},       {0x01, "set"},       {0x02, "add"},      {0x03, "replace"},
-    {0x04, "delete"},    {0x05, "incr"},      {0x06, "decr"},     {0x07, "quit"},
-    {0x08, "flush_all"}, {0x09, "getq"},      {0x0A, "noop"},     {0x0B, "version"},
-    {0x0C, "getk"},      {0x0D, "getkq"},     {0x0E, "append"},   {0x0F, "prepend"},
-    {0x10, "stats"},     {0x11, "setq"},      {0x12, "addq"},     {0x13, "replaceq"},
-    {0x14, "deleteq"},   {0x15, "incrq"},     {0x16, "decrq"},    {0x17, "quitq"},
-    {0x18, "flushq"},    {0x19, "appendq"},   {0x1A, "prependq"}, {0x1B, "verbosity"},
-    {0x1C, "touch"},     {0x1D, "gat"},       {0x1E, "gatq"},     {0x20, "sasl list mechs"},
-    {0x21, "sasl auth"}, {0x22, "sasl step"},
-};
-constexpr Name kStatuses[] = {
-    {0, "OK"},
-    {1, "NOT_FOUND"},
-    {2, "EXISTS"},
-    {3, "TOO_LARGE"},
-    {4, "INVALID_ARGUMENTS"},
-    {5, "NOT_STORED"},
-    {6, "NON_NUMERIC"},
-    {0x20, "AUTH_ERROR"},
-    {0x21, "AUTH_CONTINUE"},
-    {0x81, "UNKNOWN_COMMAND"},
-    {0x82, "OUT_OF_MEMORY"},
-};
-
-bool is_quiet(uint8_t opcode) {
-  return opcode == 0x09 || opcode == 0x0D || (opcode >= 0x11 && opcode <= 0x1A) || opcode == 0x1E;
-}
-
-/// What the parts of a request must be (protocol-binary.txt, section 4): bytes of extras, whether there is a key,
-/// whether there may be a value.
-struct BinaryForm {
-  uint8_t extras;
-  bool key, value;
-};
-BinaryForm form_of(uint8_t opcode) {
-  switch (opcode) {
-    case 0x01:  // set, add, replace: flags and expiry
-    case 0x02:
-    case 0x03:
-    case 0x11:
-    case 0x12:
-    case 0x13: return {8, true, true};
-    case 0x05:  // incr, decr: delta, initial value, expiry
-    case 0x06:
-    case 0x15:
-    case 0x16: return {20, true, false};
-    case 0x07:  // quit, noop, version
-    case 0x0A:
-    case 0x0B:
-    case 0x17:
-    case 0x20: return {0, false, false};
-    case 0x08:  // flush: perhaps an expiry
-    case 0x18:
-    case 0x1B: return {4, false, false};
-    case 0x0E:  // append, prepend, SASL
-    case 0x0F:
-    case 0x19:
-    case 0x1A:
-    case 0x21:
-    case 0x22: return {0, true, true};
-    case 0x1C:  // touch, get and touch
-    case 0x1D:
-    case 0x1E: return {4, true, false};
-    default: return {0, true, false};
-  }
-}
-
-Probe binary_at(Direction d, Bytes b) {
-  if (b[0] != (d == Direction::kToServer ? 0x80 : 0x81)) return Probe::kNo;
-  if (b.size() < kBinaryHead) return Probe::kUnsure;
-  const uint8_t opcode = b[1];
-  const uint32_t key = load_be16(&b[2]), extras = b[4], body = load_be32(&b[8]);
-  if (name_in(kOpcodes, opcode).empty() || b[5] != 0 || key > 250 || key + extras > body || body > kMaxValue)
-    return Probe::kNo;
-  if (d == Direction::kToClient) {  // extras are flags
-    const uint16_t status = load_be16(&b[6]);
-    return (extras == 0 || extras == 4) && (status == 0 || !name_in(kStatuses, status).empty()) ? Probe::kYes
-                                                                                                : Probe::kNo;
-  }
-  if (load_be16(&b[6]) > 2047) return Probe::kNo;  // the virtual bucket
-  const BinaryForm form = form_of(opcode);
-  const bool may_lack_key = opcode == 0x10, may_lack_extras = opcode == 0x08 || opcode == 0x18;
-  if (extras != form.extras && !(may_lack_extras && extras == 0)) return Probe::kNo;
-  if (key == 0 ? form.key && !may_lack_key : !form.key) return Probe::kNo;
-  return form.value || key + extras == body ? Probe::kYes : Probe::kNo;
-}
-
-/// The head of a datagram (protocol.txt, "UDP protocol").
-constexpr size_t kDatagramHead = 8;
-constexpr size_t kPartOverhead = 64;  // bytes that a part takes beside its own
-std::optional<DatagramHead> datagram_at(Bytes b) {
-  if (b.size() <= kDatagramHead || load_be16(&b[6]) != 0) return std::nullopt;
-  const DatagramHead head{load_be16(&b[0]), load_be16(&b[2]), load_be16(&b[4])};
-  return head.part < head.parts ? std::optional(head) : std::nullopt;
-}
-
 constexpr uint64_t kQuietMeta = 1ull << 48;  // Item::match_key: a meta command that does not want all answers
-
-/// The words of a meta command or its answer that begin with a flag's letter: "q", "Oabc".
-std::string_view flag_of(std::string_view words, char flag) {
-  for (std::string_view word = next_word(words); !word.empty(); word = next_word(words))
-    if (word[0] == flag) return word;
-  return {};
-}
-
-/// Whether a reply can be the one to a quiet meta command, which does not get the usual ones (protocol.txt, "The "q"
-/// flag will hide the return line").
-bool answers_quiet(const Item* item, std::string_view line) {
-  const item::Value& request = item->request.payload;
-  const std::string_view command = request["command"].text(), key = request["key"].text();
-  std::string_view words = without_end(line), asked = request["args"].text();
-  const std::string_view word = next_word(words);
-  next_word(asked);
-  if (word == "MN") return false;
-  if (word == "EN") return false;
-  // A plain ms always stores; whether md and ma hide what they did not find depends on the server's version.
-  if (word == "NF") return command == "md" || command == "ma" || !flag_of(asked, 'M').empty();
-  if (word == "HD" && command != "mg") return false;
-  if (word == "VA") next_word(words);
-  if (!flag_of(asked, 'k').empty() && flag_of(words, 'k').substr(0, 1) == "k" && flag_of(words, 'k').substr(1) != key)
-    return false;
-  const std::string_view opaque = flag_of(asked, 'O');
-  return opaque.empty() || flag_of(words, 'O').empty() || flag_of(words, 'O') == opaque;
-}
 
 }  // namespace
 
@@ -381,84 +116,6 @@ Probe Memcached::probe(const Input& in) {
 
 Step Memcached::dissect(const Input& in, Output& out) {
   return in.datagram ? datagram(in, out) : Framed::dissect(in, out);
-}
-
-Step Memcached::datagram(const Input& in, Output& out) {
-  const auto head = datagram_at(in.bytes);
-  if (!head) return Step::lost();
-  const Input behind{in.direction, in.bytes.subspan(kDatagramHead), in.time, true, true, in.missing};
-  if (in.direction == Direction::kToClient && head->parts > 1) {
-    join(*head, behind, out);
-  } else if (head->part == 0) {
-    messages(head->request, behind, out);
-  } else {  // a request has one datagram (protocol.txt, "UDP protocol")
-    out.count(Counter::kSkippedBytes, in.bytes.size());
-  }
-  return Step::took(in.bytes.size());
-}
-
-/// The messages of a datagram, or of several that belong together.
-void Memcached::messages(uint16_t request, const Input& in, Output& out) {
-  request_ = request;
-  lines_ = {};
-  for (Bytes rest = in.bytes; !rest.empty();) {
-    const Step step = Framed::dissect({in.direction, rest, in.time, true}, out);
-    if (step.kind != Step::Kind::kTook && step.kind != Step::Kind::kSkip) break;
-    rest = rest.subspan(static_cast<size_t>(std::min<uint64_t>(step.bytes, rest.size())));
-  }
-  if (reply_ != nullptr) {
-    reply_->capped = true;
-    finish_reply(reply_->values.empty() ? "OK" : "HIT", out);
-  }
-  request_.reset();
-}
-
-/// One datagram of an answer that has several.
-void Memcached::join(const DatagramHead& head, const Input& in, Output& out) {
-  if (joins_ == nullptr) joins_ = std::make_unique<Joins>();
-  auto& answers = joins_->answers;
-  auto at = std::find_if(answers.begin(), answers.end(), [&](const auto& a) { return a.request == head.request; });
-  if (at != answers.end() && at->parts != head.parts) {  // the number is in use again
-    read_joined(at, out);
-    at = answers.end();
-  }
-  if (at == answers.end()) {
-    if (answers.size() >= Joins::kMost) {
-      out.count(Counter::kTooManyPending);
-      read_joined(answers.begin(), out);
-    }
-    at = answers.insert(answers.end(), {.request = head.request, .parts = head.parts, .time = in.time});
-  }
-  if (!at->here.try_emplace(head.part, in.bytes.begin(), in.bytes.end()).second) return;  // it came twice
-  if (in.missing > 0) at->whole = std::min<uint32_t>(at->whole, head.part + 1u);
-  at->bytes += in.bytes.size() + kPartOverhead;
-  joins_->bytes += in.bytes.size() + kPartOverhead;
-  if (at->here.size() == at->parts) return read_joined(at, out);
-  while (joins_->bytes > out.settings().header_cap) {
-    out.count(Counter::kBodyCapped);
-    read_joined(answers.begin(), out);
-  }
-}
-
-/// Reads an answer as far as it is there from its beginning, and forgets it.
-void Memcached::read_joined(std::list<Joins::Answer>::iterator answer, Output& out) {
-  std::vector<uint8_t> front;
-  uint32_t next = 0;
-  size_t skipped = 0;
-  for (const auto& [part, bytes] : answer->here) {
-    if (part == next && next < answer->whole) {
-      front.insert(front.end(), bytes.begin(), bytes.end());
-      ++next;
-    } else {
-      skipped += bytes.size();
-    }
-  }
-  const uint16_t request = answer->request;
-  const Timestamp time = answer->time;
-  joins_->bytes -= answer->bytes;
-  joins_->answers.erase(answer);
-  if (skipped > 0) out.count(Counter::kSkippedBytes, skipped);
-  if (!front.empty()) messages(request, {Direction::kToClient, front, time, true}, out);
 }
 
 void Memcached::expire(Timestamp before, Output& out) {
@@ -706,10 +363,10 @@ Step Memcached::binary(const Frame& frame, Output& out) {
   const bool sasl = opcode >= 0x20 && opcode <= 0x22;
   if (asks) {
     map.add("protocol", "binary");
-    const std::string_view command = name_in(kOpcodes, opcode);
+    const std::string_view command = opcode_name(opcode);
     map.add("command", command.empty() ? decimal(opcode, arena) : command);
   } else {
-    const std::string_view word = name_in(kStatuses, status);
+    const std::string_view word = status_name(status);
     map.add("status", word.empty() ? decimal(status, arena) : word);
   }
   if (!name.empty() || asks) map.add("key", text_or_bytes(name));
