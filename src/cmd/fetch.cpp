@@ -11,6 +11,7 @@
 
 #include "cmd/captures.h"
 #include "cmd/printing.h"
+#include "record/spool_store.h"
 #include "store/retrying_store.h"
 #include "worker/stores.h"
 
@@ -134,10 +135,26 @@ Result<worker::Config> Access::config() {
   return *config_;
 }
 
+/// The spool of a worker's data folder, unless recordings lie in the folder itself.
+static std::string waiting_in(const store::Location& location) {
+  if (location.scheme != "file") return {};
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(location.prefix, ignored))
+    if (entry.path().filename().string().starts_with("recording=")) return {};
+  return record::SpoolStore::spool_in(location.prefix);
+}
+
 Result<OpenedStore> open_location(const std::string& url, Access& access) {
   BALEEN_TRY(const store::Location location, store::Location::parse(url));
   if (location.scheme == "file" && !fs::is_directory(location.prefix))
     return Error{Code::kNotFound, fmt::format("{}: no such folder", url)};
+  if (const std::string spool = waiting_in(location); !spool.empty()) {
+    BALEEN_TRY(auto waiting, record::SpoolStore::open(spool));
+    BALEEN_TRY(const store::ListPage page, waiting->list({.page_size = 1}));
+    if (page.objects.empty())
+      return Error{Code::kNotFound, spool + ": nothing waits in this spool; what was recorded is where it was sent to"};
+    return OpenedStore{std::move(waiting), {}};
+  }
   BALEEN_TRY(auto store, access.open(location));
   store::RetryPolicy policy;
   policy.total_time = std::chrono::seconds(60);  // somebody is waiting

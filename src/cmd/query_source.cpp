@@ -79,8 +79,8 @@ Result<> copy_standard_input(const std::string& path) {
 void SourceOptions::add_to(CLI::App& command) {
   command
       .add_option("--from", from,
-                  "gs://bucket/prefix, s3://, azblob://, a folder, or captures: files (pcap, pcapng, compressed, tar), "
-                  "folders of them, '-'")
+                  "gs://bucket/prefix, s3://, azblob://, a folder, a worker's data folder (what waits for its bucket "
+                  "there), or captures: files (pcap, pcapng, compressed, tar), folders of them, '-'")
       ->required()
       ->option_text("LOCATION");
   command.add_option("--since", since, "from this time on: RFC 3339, Unix seconds, or an age as 15m")

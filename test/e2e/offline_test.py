@@ -105,6 +105,25 @@ made("again.pcapng", captured)
 check("packets of captures, whole streams", len(tshark([bench.folder / "again.pcapng"], "http.request", "frame.number")) == len(
     tshark([http_pcap], "http.request", "frame.number")))
 
+# ---- what waits for its bucket is read where it waits ----
+waiting = bench.folder / "waiting"
+blocked = made("no-bucket", b"in the way of a folder")
+baleen(bench, "tap", "-q", "--pcap", http_pcap, "--record", "http or dns", "--to", blocked, "--data-dir", waiting, "--upload-wait", "0s", codes=(3,))
+seen_there = lambda where: [(i["timestamp"], i["protocol"]["name"], i["src"], i["dst"], i["response"]) for i in items_of(
+    baleen(bench, "query", "--from", where, "-o", "ndjson")[0])]
+check("items that wait", seen_there(waiting) == seen_there(waiting / "spool") == seen_there(bucket))
+baleen(bench, "query", "--from", waiting, "-o", "pcapng", "--to", "waiting.pcapng")
+check("their packets", tshark([bench.folder / "waiting.pcapng"], "frame", "frame.time_epoch", "tcp.seq_raw") == tshark(
+    [bench.folder / "all.pcapng"], "frame", "frame.time_epoch", "tcp.seq_raw"))
+said = baleen(bench, "sql", "--from", waiting, "select count(*) as n from items", "-o", "ndjson")[0]
+check("and by SQL", json.loads(said)["n"] == len(items), said)
+shown = baleen(bench, "recordings", "show", "default", "--from", waiting)[0].decode()
+check("what is known of them", "ledger of items (balances)" in shown, shown)
+blocked.unlink()
+baleen(bench, "tap", "-q", "--pcap", bench.folder / "one.pcap", "--record", "dns and http", "--to", blocked, "--data-dir", waiting)
+check("nothing waits any more", "nothing waits" in baleen(bench, "query", "--from", waiting, codes=(1,))[1])
+check("it is in the bucket", seen_there(blocked) == seen_there(bucket))
+
 # ---- curl: what was sent is sent again ----
 seen = []
 
