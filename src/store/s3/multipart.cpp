@@ -172,30 +172,36 @@ void S3Store::abort(std::string_view key, const std::string& upload_id) {
   (void)send({.method = "DELETE", .key = std::string(key), .query = "uploadId=" + io::percent_encode(upload_id)});
 }
 
+/// Where an upload stands that an earlier try has begun; without a session when there is none to go on with.
+Result<S3Store::Resumed> S3Store::resume(std::string_view key, const UploadBody& body, const std::string& text) {
+  Resumed out;
+  out.session = resumable(key, body, text);
+  if (!out.session) return out;
+  auto parts = list_parts(key, out.session->upload_id);
+  if (parts) {
+    for (Part& part : *parts) out.theirs.insert_or_assign(part.number, part);
+    return out;
+  }
+  // May write but not list parts: all are sent again, into the same upload.
+  if (parts.error().code == Code::kDenied) return out;
+  if (parts.error().code != Code::kNotFound) return std::move(parts).error();
+  // Forgotten, taken back, or complete: then only the answer was lost.
+  out.session.reset();
+  auto there = head(key);
+  if (there && there->size == body.size && there->crc32c == body.crc32c) out.complete = *std::move(there);
+  return out;
+}
+
 Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& body, const PutOptions& options) {
   const auto keep = [&](const std::string& text) {
     if (options.on_session) options.on_session(text);
   };
-  std::map<uint32_t, Part> theirs;
-  std::optional<Session> session = resumable(key, body, options.session);
-  if (session) {
-    auto parts = list_parts(key, session->upload_id);
-    if (parts) {
-      for (Part& part : *parts) theirs.insert_or_assign(part.number, part);
-    } else if (parts.error().code == Code::kNotFound) {
-      // Forgotten, taken back, or complete: then only the answer was lost.
-      session.reset();
-      const auto there = head(key);
-      if (there && there->size == body.size && there->crc32c == body.crc32c) {
-        keep("");
-        return there;
-      }
-    } else if (parts.error().code == Code::kDenied) {
-      // May write but not list parts: all are sent again, into the same upload.
-    } else {
-      return std::move(parts).error();
-    }
+  BALEEN_TRY(Resumed resumed, resume(key, body, options.session));
+  if (resumed.complete) {
+    keep("");
+    return *std::move(resumed.complete);
   }
+  std::optional<Session>& session = resumed.session;
   if (!session) {
     BALEEN_TRY(session, begin(key, body, options));
     keep(session->to_text(settings_.bucket, key));
@@ -217,7 +223,8 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
   for (uint32_t number = 1; number <= count; ++number) {
     const uint64_t offset = (number - 1) * session->part_bytes;
     const uint64_t length = std::min(session->part_bytes, body.size - offset);
-    if (const auto at = theirs.find(number); at != theirs.end() && has_part(body, *session, at->second)) {
+    if (const auto at = resumed.theirs.find(number);
+        at != resumed.theirs.end() && has_part(body, *session, at->second)) {
       parts.push_back(at->second);
       if (options.on_progress) options.on_progress(offset + length);
       continue;

@@ -88,6 +88,12 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   Result<Session> begin(std::string_view key, const UploadBody& body, const PutOptions& options);
   bool signs_parts(const Session& session) const;
   io::Digests digests_of_parts(const Session& session) const;
+  struct Resumed {
+    std::optional<Session> session;
+    std::map<uint32_t, Part> theirs;      // parts that the store has, by number
+    std::optional<ObjectFacts> complete;  // all of it is there
+  };
+  Result<Resumed> resume(std::string_view key, const UploadBody& body, const std::string& text);
   std::optional<Session> resumable(std::string_view key, const UploadBody& body, const std::string& text) const;
   Result<std::vector<Part>> list_parts(std::string_view key, const std::string& upload_id);
   Result<Part> put_part(std::string_view key, const UploadBody& body, const PutOptions& options, const Session& session,
