@@ -14,7 +14,6 @@ namespace baleen::dissect::memcached {
 
 using item::Field;
 using item::Item;
-using item::Outcome;
 using item::Value;
 using enum item::FieldType;
 

@@ -9,89 +9,18 @@
 
 #include "dissect/mysql/draft.h"
 #include "dissect/mysql/wire.h"
-#include "dissect/text.h"
 
 namespace baleen::dissect::mysql {
 
-using item::Field;
-using item::FieldType;
 using item::Item;
-using item::Member;
 using item::Outcome;
-using item::Value;
 
 namespace {
 
-constexpr uint16_t kPorts[] = {3306};
-constexpr Field kFields[] = {
-    {"request.command", "mysql_command", FieldType::kString,
-     "The command, such as COM_QUERY; LOGIN or SSLRequest for the hello."},
-    {"request.query", "mysql_query", FieldType::kString, "The SQL text; of an execution that of its statement."},
-    {"request.database", "mysql_database", FieldType::kString, "The database in use."},
-    {"response.error.message", "mysql_error_message", FieldType::kString, "The error's message."},
-    {"response.success", "mysql_success", FieldType::kBool, "It was answered without an error."},
-    {"request.statementId", "mysql_statement_id", FieldType::kInt, "The number of the prepared statement."},
-    {"response.error.code", "mysql_error_code", FieldType::kInt, "The error's number."},
-    {"requestSize", "mysql_request_size", FieldType::kInt, "Bytes of the request's packets."},
-    {"responseSize", "mysql_response_size", FieldType::kInt, "Bytes of the answer's packets."},
-    {"size", "mysql_total_size", FieldType::kInt, "Bytes of request and answer together."},
-    {"request.user", "", FieldType::kString, "The user of the connection."},
-    {"request.password", "", FieldType::kBytes, "What the client proves itself with.", true},
-    {"request.authentication", "", FieldType::kString, "The authentication plugin of the client."},
-    {"request.attributes", "", FieldType::kMap, "The connection's attributes, such as program_name."},
-    {"request.parameters", "", FieldType::kList,
-     "Bound parameters of an execution; of a bulk execution a list of them for each of the first rows."},
-    {"request.parameterRows", "", FieldType::kInt, "How many rows of parameters a bulk execution sends."},
-    {"request.fileBytes", "", FieldType::kInt, "Bytes of the file that LOAD DATA LOCAL INFILE sent."},
-    {"request.truncated", "", FieldType::kBool, "Not all of the request was kept."},
-    {"response.status", "", FieldType::kString, "OK or the error's number."},
-    {"response.affectedRows", "", FieldType::kInt, "Rows that were changed."},
-    {"response.lastInsertId", "", FieldType::kInt, "The last generated key."},
-    {"response.warnings", "", FieldType::kInt, "How many warnings there are."},
-    {"response.text", "", FieldType::kString, "The answer of COM_STATISTICS, or the remark of an OK."},
-    {"response.session", "", FieldType::kMap,
-     "What has changed in the session, as the server tracks it: schema, variables, gtids, transactionState, "
-     "transactionCharacteristics, stateChanged."},
-    {"response.columns", "", FieldType::kList, "Names of the columns of the first result."},
-    {"response.rowCount", "", FieldType::kInt, "Rows that were sent."},
-    {"response.rows", "", FieldType::kList, "The first rows."},
-    {"response.results", "", FieldType::kInt, "Results: each an OK, a result set or an error."},
-    {"response.parameterCount", "", FieldType::kInt, "Parameters of the statement that was prepared."},
-    {"response.columnCount", "", FieldType::kInt, "Columns of the statement that was prepared."},
-    {"response.file", "", FieldType::kString, "The file that the server asked for."},
-    {"response.error.sqlState", "", FieldType::kString, "The error's SQLSTATE."},
-    {"response.serverVersion", "", FieldType::kString, "The server's version."},
-    {"response.connectionId", "", FieldType::kInt, "The server's number of the connection."},
-    {"response.authentication", "", FieldType::kString, "The authentication plugin of the server."},
-};
-
-constexpr uint16_t kMoreResults = 0x8, kCursorExists = 0x40;
 constexpr uint32_t kMaxStatements = 256;
 constexpr size_t kMaxStatementText = 16 << 10, kMaxStatementBytes = 256 << 10;
 
-/// EOF, or the OK that took its place: rows never begin so, unless they fill their packet.
-bool is_end(Bytes body, uint64_t length) { return !body.empty() && body[0] == 0xFE && length < kFull; }
-
 }  // namespace
-
-const item::Protocol Mysql::kProtocol = {
-    .name = "mysql",
-    .version = "4.1",
-    .abbreviation = "MYSQL",
-    .long_name = "MySQL Client/Server Protocol",
-    .macro = "mysql",
-    .reference = "https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html",
-    .background = "#00758f",
-    .foreground = "#ffffff",
-    .font_size = 11,
-    .priority = 5,
-    .layer4 = "tcp",
-    .ports = kPorts,
-    .fields = kFields,
-    .method_path = "request.command",
-    .summary_path = "request.query",
-    .status_path = "response.status",
-};
 
 Mysql::Names& Mysql::names() {
   if (names_ == nullptr) names_ = std::make_unique<Names>();
@@ -343,169 +272,6 @@ void Mysql::command(Bytes body, uint64_t size, const Input& in, Output& out) {
   if (code == kFetch) d.state = Draft::State::kRows;
   if (code == kFieldList) d.state = Draft::State::kList;
   waiting_.push(item, out);
-}
-
-/// One packet of the answer to the oldest command.
-void Mysql::answer(Bytes body, uint64_t size, const Input& in, Output& out) {
-  Item* t = waiting_.front();
-  Draft& d = draft(t);
-  if (!d.answered) {
-    if (sides_[1].sequence != d.next_sequence) return;  // of a command before our time
-    d.answered = true;
-    t->response.time = in.time;
-  }
-  t->response.size += size;
-  using State = Draft::State;
-  if (is_error(body)) {
-    if (body.size() >= 3 && load_le16(&body[1]) == 0xFFFF) return;  // MariaDB reports progress
-    d.failed = true;
-    ++d.results;
-    d.error = error_value(body, t->arena);
-    return finish_front(out);
-  }
-  switch (d.state) {
-    case State::kFirst: return first_answer(d, t, body, out);
-    case State::kColumns:
-      read_column(t, body);
-      if (--d.columns_left == 0) {
-        d.state = State::kRows;
-        d.after_columns = true;
-      }
-      return;
-    case State::kRows: {
-      const bool eof = is_end(body, size - 4);
-      if (d.after_columns) {
-        d.after_columns = false;
-        if (eof && size - 4 == 5) {  // EOF between columns and rows
-          if ((load_le16(&body[3]) & kCursorExists) != 0) end_of_result(d, load_le16(&body[3]), out);
-          return;
-        }
-      }
-      if (!eof) return read_row(t, body);
-      uint16_t status = 0;
-      if (size - 4 == 5) {
-        d.warnings = load_le16(&body[1]);
-        status = load_le16(&body[3]);
-      } else {
-        ByteReader r(body);
-        r.skip(1);
-        lenenc(r);
-        lenenc(r);
-        status = r.le16();
-        d.warnings = r.le16();
-        if (r.ok()) read_tail_of_ok(t, r, status);
-      }
-      return end_of_result(d, status, out);
-    }
-    case State::kParameters:
-    case State::kPreparedColumns: return prepared(d, t, body, out);
-    case State::kList:
-      if (is_end(body, size - 4)) {
-        ++d.results;
-        return finish_front(out);
-      }
-      ++d.row_count;
-      return;
-    case State::kFile: return;
-  }
-}
-
-/// The first packet of a result: OK, a wish for a file, or the number of columns.
-void Mysql::first_answer(Draft& d, Item* t, Bytes body, Output& out) {
-  if (body.empty()) return finish_front(out);
-  if (d.code == kStatistics) {
-    d.text = keep(t, as_text(body));
-    ++d.results;
-    return finish_front(out);
-  }
-  if (d.code == kBinlogDump || d.code == kBinlogDumpGtid) {
-    streaming_ = true;  // events follow for as long as the replica lives
-    ++d.results;
-    return finish_front(out);
-  }
-  if (d.code == kPrepare && body[0] == 0 && body.size() >= 9) {
-    d.statement_id = load_le32(&body[1]);
-    d.has_statement = true;
-    d.column_count = load_le16(&body[5]);
-    d.parameter_count = load_le16(&body[7]);
-    remember(d.statement_id, static_cast<uint16_t>(d.parameter_count), d.query);
-    ++d.results;
-    d.parameters_left = d.parameter_count;
-    d.columns_left = d.column_count;
-    d.state = d.parameters_left != 0 ? Draft::State::kParameters : Draft::State::kPreparedColumns;
-    if (d.parameters_left + d.columns_left == 0) finish_front(out);
-    return;
-  }
-  if (body[0] == 0xFE) {
-    if (d.code == kChangeUser && body.size() > 1) {  // another plugin: the dance begins anew
-      login_ = waiting_.pop();
-      phase_ = Phase::kAuthentication;
-      return;
-    }
-    ++d.results;  // COM_SET_OPTION and others end in EOF
-    return finish_front(out);
-  }
-  if (body[0] == 0) {
-    uint16_t status = 0;
-    read_ok(t, body, status);
-    return end_of_result(d, status, out);
-  }
-  if (body[0] == 0xFB) {
-    d.file = keep(t, as_text(body.subspan(1)).substr(0, 1024));
-    d.state = Draft::State::kFile;
-    return;
-  }
-  ByteReader r(body);
-  const uint64_t n = lenenc(r);
-  const bool no_metadata = r.remaining() == 1 && r.peek() == 0;  // MariaDB: the client knows them already
-  if (!r.ok() || n == 0 || n > 4096 || r.remaining() > 1) {
-    out.count(Counter::kMalformed);
-    d.failed = true;
-    t->error_message = "neither OK nor error nor a number of columns";
-    Item* item = waiting_.pop();
-    item->outcome = Outcome::kDissection;
-    return finish(item, out);
-  }
-  d.columns_left = static_cast<uint32_t>(n);
-  if (d.columns == nullptr)
-    d.column_count = d.columns_left;
-  else
-    d.first_set = false;
-  d.state = no_metadata ? Draft::State::kRows : Draft::State::kColumns;
-  d.after_columns = no_metadata;
-}
-
-/// Definitions of parameters and columns behind the answer of COM_STMT_PREPARE, each list ended by EOF or by its
-/// number.
-void Mysql::prepared(Draft& d, Item* t, Bytes body, Output& out) {
-  const bool eof = is_end(body, body.size()) && body.size() <= 9;
-  if (d.state == Draft::State::kParameters) {
-    if (!eof && d.parameters_left > 0) {
-      --d.parameters_left;
-      if (d.parameters_left == 0 && d.columns_left == 0 && (capabilities_ & offered_ & 0x1000000) != 0)
-        finish_front(out);
-      return;
-    }
-    d.state = Draft::State::kPreparedColumns;
-    if (eof) {
-      if (d.columns_left == 0) finish_front(out);
-      return;
-    }
-  }
-  if (!eof && d.columns_left > 0) {
-    read_column(t, body);
-    --d.columns_left;
-    if (d.columns_left == 0 && (capabilities_ & offered_ & 0x1000000) != 0) finish_front(out);
-    return;
-  }
-  finish_front(out);
-}
-
-void Mysql::end_of_result(Draft& d, uint16_t status, Output& out) {
-  ++d.results;
-  if ((status & kMoreResults) == 0) return finish_front(out);
-  d.state = Draft::State::kFirst;
-  if (d.columns != nullptr) d.first_set = false;
 }
 
 void Mysql::give_up(Output& out) {

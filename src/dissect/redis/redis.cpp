@@ -17,7 +17,6 @@ namespace baleen::dissect::redis {
 using item::Field;
 using item::FieldType;
 using item::Item;
-using item::Member;
 using item::Outcome;
 using item::Value;
 
