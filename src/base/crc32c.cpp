@@ -111,9 +111,14 @@ __attribute__((target("sse4.2,pclmul"))) uint64_t by_lanes(const uint8_t*& p, si
 
 __attribute__((target("sse4.2,pclmul"))) uint32_t with_instructions(const uint8_t* p, size_t n, uint32_t crc) {
   uint64_t c = by_lanes<4096>(p, n, crc);
-  c = by_lanes<256>(p, n, c);  // packets are shorter
-  c = by_lanes<64>(p, n, c);
+  c = by_lanes<512>(p, n, c);  // packets are shorter: one round for most that are full
+  c = by_lanes<128>(p, n, c);
   for (; n >= 8; p += 8, n -= 8) c = _mm_crc32_u64(c, load_le64(p));
+  if (n >= 4) {
+    c = _mm_crc32_u32(static_cast<uint32_t>(c), load_le32(p));
+    p += 4;
+    n -= 4;
+  }
   while (n-- != 0) c = _mm_crc32_u8(static_cast<uint32_t>(c), *p++);
   return static_cast<uint32_t>(c);
 }
