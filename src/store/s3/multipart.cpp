@@ -60,14 +60,11 @@ Result<S3Store::Session> S3Store::begin(std::string_view key, const UploadBody& 
                  body.size, body.crc32c, answer.header("x-amz-checksum-algorithm") == "CRC32C"};
 }
 
-/// Whether parts have their SHA-256 signed.
-bool S3Store::signs_parts(const Session& session) const {
+/// Of what is sent; its SHA-256 is signed, or its CRC32C (`checksums`: it goes along) is enough.
+io::Digests S3Store::digests_of_content(bool checksums) const {
   const bool in_the_clear = !base_url().starts_with("https://");
-  return settings_.sign_payload.value_or(in_the_clear) || !session.checksums || !checks_crcs_;
-}
-
-io::Digests S3Store::digests_of_parts(const Session& session) const {
-  return {.sha256 = signs_parts(session), .crc32c = true};
+  const bool signs = settings_.sign_payload.value_or(in_the_clear) || !checksums || !checks_crcs_;
+  return {.sha256 = signs, .crc32c = true};
 }
 
 Result<std::vector<Part>> S3Store::list_parts(std::string_view key, const std::string& upload_id) {
@@ -229,7 +226,7 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
       if (options.on_progress) options.on_progress(offset + length);
       continue;
     }
-    const io::Digests wanted = digests_of_parts(*session);
+    const io::Digests wanted = digests_of_content(session->checksums);
     BALEEN_TRY(const io::PartDigests digests, ahead.of(offset, wanted));
     auto part = put_part(key, body, options, *session, number, digests, wanted.sha256);
     if (!part) return give_up(std::move(part).error());
@@ -238,8 +235,7 @@ Result<ObjectFacts> S3Store::put_parts(std::string_view key, const UploadBody& b
   }
   uint32_t whole = 0;
   for (const Part& part : parts) whole = crc32c_of_both(whole, *part.crc32c, part.size);
-  if (whole != body.crc32c)
-    return give_up({Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"});
+  if (whole != body.crc32c) return give_up(unexpected_content(key));
   auto object = complete(key, body, options, *session, parts);
   if (!object) return give_up(std::move(object).error());
   keep("");

@@ -236,15 +236,17 @@ Result<io::HttpAnswer> S3Store::send_with_checksum(Request request, const char* 
 }
 
 Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
-  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, {.sha256 = true}));
+  const io::Digests wanted = digests_of_content(!knows_no_checksums_);
+  BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, wanted));
+  if (digests.crc32c != body.crc32c) return unexpected_content(key);
   Request request{.method = "PUT", .key = std::string(key)};
-  request.payload_sha256 = io::to_hex(digests.sha256);
+  request.payload_sha256 = wanted.sha256 ? io::to_hex(digests.sha256) : kUnsigned;
   describe(body, options, request);
   body.attach(request.http, 0, body.size);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
-  const auto send_it = [&](Request wanted) {
-    return options.only_if_absent ? send_once_only(std::move(wanted), key) : send(std::move(wanted));
+  const auto send_it = [&](Request ready) {
+    return options.only_if_absent ? send_once_only(std::move(ready), key) : send(std::move(ready));
   };
   const std::string crc = encode_crc32c(body.crc32c);
   BALEEN_TRY(const io::HttpAnswer answer, send_with_checksum(std::move(request), kChecksumHeader, crc, send_it));
@@ -253,9 +255,8 @@ Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& b
   ObjectFacts object = facts_of_headers(answer, key);
   object.size = body.size;
   object.crc32c = body.crc32c;
-  if (answer.header(kChecksumHeader) == crc) {
-    checks_crcs_ = true;
-  } else if (etag_is_md5(answer, object.etag)) {
+  checks_crcs_ = answer.header(kChecksumHeader) == crc;
+  if (!checks_crcs_ && etag_is_md5(answer, object.etag)) {
     BALEEN_TRY(const io::PartDigests more, body.digests(0, body.size, {.md5 = true}));
     const std::string md5 = io::to_hex(more.md5);
     if (object.etag != md5) {
@@ -264,19 +265,32 @@ Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& b
                    fmt::format("{}: it arrived damaged (MD5 {}, not {}) and was {}", what("put", key), object.etag, md5,
                                removed && removed->ok() ? "removed" : "not removed")};
     }
+  } else if (!checks_crcs_ &&
+             !wanted.sha256) {  // taken unseen, behind an answer that said otherwise: once more, signed
+    const auto removed = send({.method = "DELETE", .key = std::string(key)});
+    if (!removed || !removed->ok())
+      return Error{Code::kUnavailable, what("put", key) + ": the store has not checked it, and does not remove it"};
+    return put_whole(key, body, options);
   }
   if (options.on_progress) options.on_progress(body.size);
   return object;
 }
 
+Error S3Store::unexpected_content(std::string_view key) const {
+  return {Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
+}
+
+/// What is little longer than a part goes as one, in one request.
+bool S3Store::goes_by_parts(uint64_t size, const PutOptions& options) {
+  return !options.session.empty() || size > std::max(kWholeLimit, options.part_bytes + options.part_bytes / 8);
+}
+
 Result<ObjectFacts> S3Store::put_body(std::string_view key, const UploadBody& body, const PutOptions& asked) {
   BALEEN_TRY_DO(check_key(key));
   const PutOptions options = settings_.objects.fill(asked);
-  if (options.crc32c && *options.crc32c != body.crc32c)
-    return Error{Code::kInvalid, what("put", key) + ": the content's CRC is not the one that was expected"};
+  if (options.crc32c && *options.crc32c != body.crc32c) return unexpected_content(key);
   if (options.only_if_absent) BALEEN_TRY_DO(absent(key));
-  if (body.size > kWholeLimit || !options.session.empty()) return put_parts(key, body, options);
-  return put_whole(key, body, options);
+  return goes_by_parts(body.size, options) ? put_parts(key, body, options) : put_whole(key, body, options);
 }
 
 Result<ObjectFacts> S3Store::put(std::string_view key, Bytes content, const PutOptions& options) {
@@ -284,9 +298,8 @@ Result<ObjectFacts> S3Store::put(std::string_view key, Bytes content, const PutO
 }
 
 Result<ObjectFacts> S3Store::put_source(std::string_view key, const io::ByteSource& source, const PutOptions& options) {
-  // What goes by parts is summed with them, not twice.
-  const bool by_parts = source.size() > kWholeLimit || !options.session.empty();
-  BALEEN_TRY(const UploadBody body, body_of(source, by_parts ? options.crc32c : std::nullopt));
+  // A sum that is said is looked at when the content is read for its digests.
+  BALEEN_TRY(const UploadBody body, body_of(source, options.crc32c));
   return put_body(key, body, options);
 }
 

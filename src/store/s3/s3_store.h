@@ -86,8 +86,9 @@ class S3Store : public ObjectStore, public LifecycleKeeper {
   Result<ObjectFacts> put_whole(std::string_view key, const UploadBody& body, const PutOptions& options);
   Result<ObjectFacts> put_parts(std::string_view key, const UploadBody& body, const PutOptions& options);
   Result<Session> begin(std::string_view key, const UploadBody& body, const PutOptions& options);
-  bool signs_parts(const Session& session) const;
-  io::Digests digests_of_parts(const Session& session) const;
+  io::Digests digests_of_content(bool checksums) const;
+  static bool goes_by_parts(uint64_t size, const PutOptions& options);
+  Error unexpected_content(std::string_view key) const;
   struct Resumed {
     std::optional<Session> session;
     std::map<uint32_t, Part> theirs;      // parts that the store has, by number

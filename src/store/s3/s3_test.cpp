@@ -272,6 +272,45 @@ TEST_F(S3, AStoreThatForgetsToCheckAPartGetsItSigned) {
   EXPECT_EQ(unsigned_ones(hashes), 1U);
 }
 
+TEST_F(S3, WhatIsLittleLongerThanAPartGoesInOneRequest) {
+  PutOptions how;
+  how.part_bytes = 32 << 20;
+  how.only_if_absent = true;
+  const std::string content = noise(35 << 20, 4), longer = noise(37 << 20, 5);
+  const auto store = open(with_keys());
+  ASSERT_TRUE(store->put_file("whole", scratch_.file("f", content), how));
+  EXPECT_EQ(server_->requests("?uploads="), 0u);
+  EXPECT_TRUE(store->get("whole").value_or("") == content);
+  EXPECT_EQ(store->head("whole")->crc32c, crc32c(as_bytes(content)));
+  ASSERT_TRUE(store->put_file("parts", scratch_.file("g", longer), how));
+  EXPECT_EQ(server_->requests("partNumber="), 2u);
+  how.crc32c = 1;
+  const auto wrong = store->put_file("wrong", scratch_.file("f", content), how);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, Code::kInvalid) << "what it says is looked at before anything is sent";
+  EXPECT_FALSE(store->head("wrong"));
+}
+
+TEST_F(S3, OneRequestNeedsNoHashWhereTheStoreHasShownToCheckAChecksum) {
+  OpenOptions how = with_keys();
+  how.s3_sign_payload = false;
+  const auto store = open(how);
+  const std::string content = noise(9 << 20, 4);
+  ASSERT_TRUE(store->put("sums/shown", as_bytes(std::string_view("small")), {}));
+  ASSERT_TRUE(store->put("sums/trusted", as_bytes(content), {}));
+  server_->control(R"({"checksums":"forgotten"})");
+  ASSERT_TRUE(store->put("sums/unseen", as_bytes(content), {})) << "its ETag says what arrived";
+  ASSERT_TRUE(store->put("sums/signed", as_bytes(content), {}));
+  const auto hashes = hashes_of_puts(server_->report());
+  ASSERT_EQ(hashes.size(), 4U);
+  EXPECT_NE(hashes[0], "UNSIGNED-PAYLOAD");
+  EXPECT_EQ(hashes[1], "UNSIGNED-PAYLOAD");
+  EXPECT_EQ(hashes[2], "UNSIGNED-PAYLOAD");
+  EXPECT_NE(hashes[3], "UNSIGNED-PAYLOAD");
+  for (const char* name : {"sums/trusted", "sums/unseen", "sums/signed"})
+    EXPECT_TRUE(store->get(name).value_or("") == content) << name;
+}
+
 TEST_F(S3, StoresThatKnowNoChecksumsAreAskedWithout) {
   const std::string large = noise(33 << 20, 4);
   for (const char* kind : {"unknown", "refused"}) {
