@@ -72,7 +72,7 @@ Result<> BlockWriter::compose(const std::vector<InterfaceName>& interfaces, cons
 }
 
 Result<index::BlockRecord> BlockWriter::seal() {
-  if (keeps_journal_) BALEEN_TRY_DO(sync());
+  if (keeps_journal_) BALEEN_TRY_DO(sync(packet_journal_));
   if (keeps_journal_ && *sync_failed_) return Error{Code::kIo, folder_ + ": an earlier sync of its journal has failed"};
   for (const auto& [path, fd] : unsynced_) {
     if (::fsync(fd.get()) != 0) return errno_error(path, errno);
@@ -178,6 +178,7 @@ Result<> BlockWriter::write_packets(const PacketsOrder& order, index::BlockRecor
   BALEEN_TRY(const auto packets, OrderedPackets::of(text.bytes(), as_bytes(order.text()), order.size()));
   ObjectFile file(key_ ? std::optional(index::ObjectCipher::fresh(key_->key, record.block, "packets")) : std::nullopt);
   const std::string path = folder_ + "/packets.pcapng";
+  ::unlink((folder_ + "/packets.order").c_str());  // of an earlier try, whose journal goes now
   BALEEN_TRY_DO(file.open(path));
   std::vector<uint8_t> piece(kBuffer);
   std::string buffer;

@@ -270,13 +270,14 @@ Result<> BlockWriter::Syncer::sync() const {
 
 Result<> BlockWriter::sync() {
   BALEEN_TRY_DO(flush());
-  for (Journal* journal : {&packet_journal_, &item_journal_}) {
-    if (const auto synced = journal->sync(); !synced) {
-      *sync_failed_ = true;
-      return synced;
-    }
-  }
-  return {};
+  BALEEN_TRY_DO(sync(packet_journal_));
+  return sync(item_journal_);
+}
+
+Result<> BlockWriter::sync(Journal& journal) {
+  auto synced = journal.sync();
+  if (!synced) *sync_failed_ = true;
+  return synced;
 }
 
 }  // namespace baleen::record

@@ -141,6 +141,7 @@ class BlockWriter {
   uint32_t stream_number(const std::string& stream);
   uint32_t interface_number(uint32_t interface, net::LinkType link);
   PacketPlace append(uint32_t number, std::string_view content);
+  Result<> sync(Journal& journal);
   void note_packet(uint32_t stream, const codec::pcap::PacketRecord& packet, const PacketPlace& place);
   void note_row(const index::ItemRow& row);
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/crc32c.h"
@@ -227,6 +228,34 @@ TEST_P(BlockWriterTest, APacketsFileNamesTheEndsOfItsStreams) {
             (std::map<std::string, std::string>{{stream_file(1), "shop/frontend-1 -> " + nameless.dst_ip},
                                                 {stream_file(2), "shop/cart-7f9 -> data/redis"},
                                                 {stream_file(3), "shop/cart-7f9 -> data/redis"}}));
+}
+
+/// What a program prints, or nothing when it is not there.
+std::string said_by(const std::string& command) {
+  std::string out;
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen((command + " 2>/dev/null").c_str(), "r"), &::pclose);
+  char buffer[4096];
+  for (size_t n = 0; pipe && (n = std::fread(buffer, 1, sizeof buffer, pipe.get())) > 0;) out.append(buffer, n);
+  return out;
+}
+
+TEST_P(BlockWriterTest, OtherToolsShowTheNamesAndComments) {
+  if (said_by("tshark --version").empty()) GTEST_SKIP() << "tshark is not installed";
+  auto block = BlockWriter::create(folder_ / "b", owner());
+  ASSERT_TRUE(block);
+  for (uint64_t n = 0; n < kPackets; ++n) ASSERT_TRUE(add_packet(**block, n));
+  ASSERT_TRUE((*block)->add_row(cluster_row(pool_, 2, 0)));
+  (*block)->set_capture(1000, 7);
+  ASSERT_TRUE((*block)->finish({{"eth0"}, {"eth1"}}, {}, GetParam()));
+  write_whole(folder_ / "b.pcapng", packets_of(folder_ / "b"));
+  const std::string file = folder_ / "b.pcapng";
+  EXPECT_EQ(said_by("tshark -r " + file + " -Y frame.comment -T fields -e frame.comment"),
+            "shop/cart-7f9 -> data/redis\n");
+  const std::string hosts = said_by("tshark -r " + file + " -q -z hosts");
+  EXPECT_NE(hosts.find("10.0.0.1\tcart-7f9"), std::string::npos) << hosts;
+  const std::string packets = said_by("tshark -r " + file + " -T fields -e frame.interface_name");
+  EXPECT_EQ(static_cast<uint64_t>(std::count(packets.begin(), packets.end(), '\n')), kPackets);
+  EXPECT_NE(packets.find("eth1"), std::string::npos);
 }
 
 TEST_P(BlockWriterTest, APacketsFileSaysWhatTheCaptureLost) {
@@ -466,6 +495,7 @@ TEST_P(BlockWriterTest, AJournalThatCouldNotBeSyncedOnceIsNotTrusted) {
       EXPECT_FALSE(by_another_thread ? (*block)->syncer()->sync() : (*block)->sync());
     }
     ASSERT_TRUE((*block)->sync()) << "which says nothing of what failed before";
+    write_whole(folder + "/packets.order", "of an earlier try");
     const auto record = (*block)->finish({}, {}, GetParam());
     ASSERT_TRUE(record) << record.error().message;
     expect_block(folder, *record, kPackets, 0);
