@@ -236,12 +236,14 @@ Result<io::HttpAnswer> S3Store::send_with_checksum(Request request, const char* 
 }
 
 Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& body, const PutOptions& options) {
-  const io::Digests wanted = digests_of_content(!knows_no_checksums_);
+  io::Digests wanted = digests_of_content(!knows_no_checksums_);
+  wanted.md5 = wants_md5_;
   BALEEN_TRY(const io::PartDigests digests, body.digests(0, body.size, wanted));
   if (digests.crc32c != body.crc32c) return unexpected_content(key);
   Request request{.method = "PUT", .key = std::string(key)};
   request.payload_sha256 = wanted.sha256 ? io::to_hex(digests.sha256) : kUnsigned;
   describe(body, options, request);
+  if (wanted.md5) request.http.headers.emplace_back("Content-MD5", io::base64(digests.md5));
   body.attach(request.http, 0, body.size);
   request.http.cancel = options.cancel;
   request.http.bandwidth = options.bandwidth;
@@ -250,6 +252,10 @@ Result<ObjectFacts> S3Store::put_whole(std::string_view key, const UploadBody& b
   };
   const std::string crc = encode_crc32c(body.crc32c);
   BALEEN_TRY(const io::HttpAnswer answer, send_with_checksum(std::move(request), kChecksumHeader, crc, send_it));
+  if (!wanted.md5 && asks_for_md5(answer)) {
+    wants_md5_ = true;
+    return put_whole(key, body, options);
+  }
   if (!answer.ok()) return refused(answer, "put", key, "s3:PutObject");
 
   ObjectFacts object = facts_of_headers(answer, key);

@@ -343,6 +343,19 @@ TEST_F(S3, PartsHaveAnMd5WhereAnObjectLockAsksForIt) {
   EXPECT_EQ(server_->requests("partNumber="), 4U) << "three, of which the first twice";
 }
 
+TEST_F(S3, ObjectsOfOneRequestHaveAnMd5ThereToo) {
+  server_->control(R"({"locked":true,"checksums":"refused","clear":true})");
+  const auto store = open(with_keys());
+  const std::string content = noise(9 << 20, 4);
+  for (const char* name : {"locked/one", "locked/two"}) {
+    const auto put = store->put(name, as_bytes(content), {});
+    ASSERT_TRUE(put) << put.error().message;
+    EXPECT_TRUE(store->get(name).value_or("") == content);
+  }
+  EXPECT_EQ(server_->requests("PUT /baleen-test/locked/one"), 4U) << "with a checksum and without, twice";
+  EXPECT_EQ(server_->requests("PUT /baleen-test/locked/two"), 1U) << "by then it is known";
+}
+
 /// With either kind of proof that a part is ours: its CRC32C, and its MD5 where the store keeps none.
 class S3Resumed : public S3, public testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Checksums, S3Resumed, testing::Values("checked", "unknown"));
