@@ -66,7 +66,7 @@ Result<> BlockWriter::compose(const std::vector<InterfaceName>& interfaces, cons
   record.items_object.key = keys.items;
   PacketsOrder order;
   BALEEN_TRY_DO(order_packets(interfaces, record, order));
-  keeps_journal_ = packets == PacketsAs::kOrder && !key_ && !*sync_failed_;
+  keeps_journal_ = packets == PacketsAs::kOrder && !copies_packets();
   BALEEN_TRY_DO(keeps_journal_ ? write_order(order, record) : write_packets(order, record));
   return write_items(record);
 }

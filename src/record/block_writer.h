@@ -47,7 +47,7 @@ enum class PacketsAs {
 };
 
 /// A block while it is written: two journals (packets, items) in a folder of the spool, appended and synced, so that
-/// whatever was promised survives kill -9 and power loss. finish() turns them into the block's three files.
+/// whatever was promised survives kill -9 and power loss. finish() makes of them what the spool hands to the bucket.
 class BlockWriter {
  public:
   /// Makes `folder` (below the spool's open/).
@@ -79,7 +79,8 @@ class BlockWriter {
   uint64_t secret_bytes() const { return secrets_.size() + sessions_.size() * 64; }
   /// What was added is in the journals when this returns: it survives the process.
   Result<> flush();
-  bool encrypted() const { return key_.has_value(); }
+  /// Whether its packets become a file of their own, whatever is asked for: then they take the disk's room twice.
+  bool copies_packets() const { return key_.has_value() || *sync_failed_; }
   /// What encryption adds to the journals, and to the objects that are made from them; 0 without it.
   uint64_t encryption_bytes() const;
   /// flush(), and the disk has it: it survives the machine.

@@ -24,7 +24,7 @@ constexpr uint64_t kItemRoom = 64 << 10;       // most items' rows are shorter
 /// What a block takes of the spool at most, until it is finished: journals, and the files that are made from them.
 uint64_t cost_of(const BlockWriter& block) {
   const uint64_t packets = block.packet_bytes() + block.packets() * kRecordOverhead;
-  return kBlockOverhead + packets + (block.encrypted() ? packets : block.packets() * kOrderOverhead) +
+  return kBlockOverhead + packets + (block.copies_packets() ? packets : block.packets() * kOrderOverhead) +
          2 * (block.secret_bytes() + block.item_bytes()) + block.label_bytes() + block.streams() * kStreamOverhead +
          block.encryption_bytes();
 }
