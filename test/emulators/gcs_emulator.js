@@ -118,6 +118,7 @@ async function main() {
       request.on('end', () => {
         session.cut = false;
         session.have = Buffer.concat(parts);
+        session.parts = [session.have]; // the pieces themselves would be kept beside it
         resolve(session.have);
       });
       request.on('close', () => request.complete || reject(new Error('aborted')));
@@ -155,7 +156,11 @@ async function main() {
         sessions.set(id, { name, onlyIfAbsent, parts: [], have: Buffer.alloc(0) });
       } else {
         created[name] = (created[name] || 0) + 1;
-        if (session) session.done = answer;
+        if (session) {
+          session.done = answer;
+          session.parts = []; // its bytes are the emulator's now
+          session.have = Buffer.alloc(0);
+        }
       }
     }
     return answer;
