@@ -420,6 +420,33 @@ TEST(Redaction, Rules) {
   }
 }
 
+TEST(Redaction, WhereSecretsAreTooManyToKnowNothingOfTheMessagesIsKept) {
+  std::string body = R"({"pins":[)";
+  for (int i = 0; i < 4100; ++i) body += fmt::format("{}\"pin-{:05}\"", i == 0 ? "" : ",", i);
+  body += "]}";
+  for (const RedactionRules& rules : {RedactionRules{.json = {"request.body.pins"}},
+                                      RedactionRules{.kfl = R"(redact("request.postData.text.json().pins"))"}}) {
+    const auto redaction = compiled(rules);
+    const Talk talk{"many",
+                    80,
+                    {{true, fmt::format("POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                                        "Content-Length: {}\r\n\r\n{}",
+                                        body.size(), body)},
+                     {false, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}}};
+    std::unique_ptr<dissect::Engine> engine;
+    const auto items = items_of(talk, engine);
+    ASSERT_EQ(items.size(), 1u);
+    index::ItemRow row;
+    RuleCounts counts;
+    EXPECT_TRUE(redaction->redact(*items[0], row, counts));
+    std::string all;
+    index::append_row(row, all);
+    EXPECT_EQ(all.find("pin-"), std::string::npos) << all.substr(0, 2000);
+    RedactionTally tally;
+    EXPECT_EQ(joined(redacted(redaction, packets_of(talk, 1460), tally)).find("pin-"), std::string::npos);
+  }
+}
+
 TEST(Redaction, RulesThatAreWrongAreRefusedWithAReason) {
   for (const RedactionRules& rules :
        {RedactionRules{.patterns = {"("}}, RedactionRules{.json = {"a..b"}}, RedactionRules{.json = {"headers.x"}},
