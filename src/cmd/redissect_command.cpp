@@ -9,6 +9,7 @@
 #include "cmd/printing.h"
 #include "dissect/registry.h"
 #include "offline/redissect.h"
+#include "record/spool_store.h"
 #include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
 
@@ -29,7 +30,16 @@ std::optional<kfl::Filter> compile_pattern(const std::string& text) {
   return kfl::compile(text, options).filter;
 }
 
+/// A recording within a worker's data folder would hide what waits there.
+Result<> check_target(const std::string& url) {
+  BALEEN_TRY(const store::Location location, store::Location::parse(url));
+  if (location.scheme != "file" || record::SpoolStore::spool_in(location.prefix).empty()) return {};
+  return Error{Code::kInvalid,
+               fmt::format("{} is a worker's data folder: say with --to where else the new recording goes", url)};
+}
+
 Result<offline::Redissected> redissect(RedissectOptions& o, offline::RedissectOptions& options) {
+  BALEEN_TRY_DO(check_target(o.to.empty() ? o.from : o.to));
   BALEEN_TRY(const OpenedStore from, open_location(o.from, o.access));
   options.prefix = options.to_prefix = from.prefix;
   OpenedStore to;

@@ -120,6 +120,12 @@ check("and by SQL", json.loads(said)["n"] == len(items), said)
 shown = baleen(bench, "recordings", "show", "default", "--from", waiting)[0].decode()
 check("what is known of them", "ledger of items (balances)" in shown, shown)
 blocked.unlink()
+anew = bench.folder / "anew"
+for words in (["--from", waiting], ["--from", bucket, "--to", waiting], ["--from", bucket, "--to", waiting / "spool"]):
+    said = baleen(bench, "recordings", "redissect", "default", *words, codes=(1, 2))[1]
+    check(f"dissecting anew into a data folder is refused: {len(words)}", "data folder" in said and "--to" in said, said)
+baleen(bench, "recordings", "redissect", "default", "--from", waiting, "--to", anew)
+check("dissecting anew what waits", len(items_of(baleen(bench, "query", "--from", anew, "-o", "ndjson")[0])) == len(seen_there(bucket)))
 baleen(bench, "tap", "-q", "--pcap", bench.folder / "one.pcap", "--record", "dns and http", "--to", blocked, "--data-dir", waiting)
 check("nothing waits any more", "nothing waits" in baleen(bench, "query", "--from", waiting, codes=(1,))[1])
 check("it is in the bucket", seen_there(blocked) == seen_there(bucket))
