@@ -707,5 +707,27 @@ TEST(Probes, read_nothing_beyond_what_they_are_given) {
   }
 }
 
+/// Ports say nothing here, or the wrong thing: who asks is told by the messages themselves.
+TEST(Engine, who_asks_in_a_datagram_is_the_client_whoever_was_seen_first) {
+  const std::string name("\1a\1x\0\0\1\0\1", 9);
+  const std::string asked = std::string("\0\7\1\0\0\1\0\0\0\0\0\0", 12) + name;
+  const std::string told = std::string("\0\7\x81\x80\0\1\0\1\0\0\0\0", 12) + name +
+                           std::string("\xC0\x0C\0\1\0\1\0\0\0\x3C\0\4\1\2\3\4", 16);
+  for (const uint16_t ours : {53, 40000}) {
+    const net::Endpoint client{*net::IpAddress::parse("10.0.0.9"), ours},
+        server{*net::IpAddress::parse("10.0.0.1"), 1053};
+    const net::OwnedPacket question{timestamp_from_ns(1'700'000'000'001'000'000),
+                                    net::udp_frame(client, server, asked)};
+    const net::OwnedPacket answer{timestamp_from_ns(1'700'000'000'002'000'000), net::udp_frame(server, client, told)};
+    for (const bool answer_first : {false, true}) {
+      const Told got = answer_first ? run({answer, question}) : run({question, answer});
+      ASSERT_EQ(got.items.size(), 1u) << ours << answer_first;
+      EXPECT_EQ(got.requests, 1);
+      EXPECT_EQ(got.responses, 1);
+      EXPECT_EQ(got.client, client) << ours << answer_first;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace baleen::dissect

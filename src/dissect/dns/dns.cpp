@@ -75,12 +75,19 @@ void set(item::Message& message, item::Value payload, Timestamp time, uint64_t s
   message.present = true;
 }
 
+/// Whether a message of one question goes the way that its QR bit says. Multicast DNS sends everything to all, with an
+/// id of zero (RFC 6762 18.1).
+bool goes_that_way(const Shape& s, Direction direction) {
+  return s.questions != 1 || s.header.id == 0 || s.header.is_response() == (direction == Direction::kToClient);
+}
+
 }  // namespace
 
 Probe Dns::probe(const Input& in) {
   const Bytes b = in.bytes;
   if (in.datagram) {
     const Shape s = survey(b);
+    if (!goes_that_way(s, in.direction)) return Probe::kNo;
     if (in.missing != 0 && !s.whole) return s.questions > 0 && plausible(s) ? Probe::kYes : Probe::kNo;
     if (!s.whole || !plausible(s)) return Probe::kNo;
     // A plain question is known by itself, and some pad the datagram behind it; a few programs leave something behind

@@ -228,6 +228,8 @@ TEST(Dns, Probe) {
   EXPECT_EQ(datagram(kToServer, ask(1, "", 1) + std::string(17, 'x')), kNo);
   EXPECT_EQ(datagram(kToClient, tell(1, "a.x", 1, {record(1, unhex("01020304"))}) + unhex("000100")), kYes);
   EXPECT_EQ(datagram(kToClient, tell(1, "a.x", 1, {record(1, unhex("01020304"))}) + std::string(17, 'x')), kNo);
+  EXPECT_EQ(datagram(kToServer, tell(1, "a.x", 1, {record(1, unhex("01020304"))})), kNo);
+  EXPECT_EQ(datagram(kToClient, ask(1, "a.x", 1)), kNo);
   EXPECT_EQ(datagram(kToServer, std::string(12, '\0')), kNo);
   // mDNS: several questions, and an id that receivers ignore (RFC 6762 18.1).
   EXPECT_EQ(datagram(kToServer, message(4, 0, {question("_a._sub._b._tcp.local", 12), question("_b._tcp.local", 12)})),
