@@ -93,7 +93,7 @@ Result<> Recorder::recover() {
 void Recorder::set_recordings(std::vector<Recording> recordings) {
   auto next = std::make_shared<Generation>();
   const std::lock_guard lock(mutex_);
-  next->number = generation_.load()->number + 1;
+  next->number = generation_->number + 1;
   if (recordings.size() > kMostRecordings) recordings.resize(kMostRecordings);
   next->recordings = std::move(recordings);
   next->boundary = std::make_shared<Boundary>();
@@ -105,8 +105,8 @@ void Recorder::set_recordings(std::vector<Recording> recordings) {
   }
   if (!next->boundary->is_known()) boundaries_.push_back(next->boundary);
   coming_.push_back(next);
-  newest_.store(next->number, std::memory_order_relaxed);
-  generation_.store(std::move(next));
+  newest_.store(next->number, std::memory_order_release);
+  generation_ = std::move(next);
 }
 
 /// Between two batches the shard's packets are in its flight recorder and its items are offered: what lies before that
@@ -116,7 +116,7 @@ void Recorder::at_batch(size_t shard) {
   if (pinned && pinned->number == newest_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(mutex_);
   shards_pin_ = true;
-  pinned_[shard] = generation_.load();
+  pinned_[shard] = generation_;
   for (const auto& boundary : boundaries_)
     if (!boundary->ends[shard]) boundary->ends[shard] = flights_[shard]->end();
   std::erase_if(boundaries_, [](const auto& boundary) { return boundary->is_known(); });
@@ -133,7 +133,7 @@ bool Recorder::wait_until_caught_up(Duration patience) const {
 bool Recorder::wait_until_in_force(Duration patience) const {
   return wait_for(patience, [&] {
     const std::lock_guard lock(mutex_);
-    const uint64_t newest = generation_.load()->number;
+    const uint64_t newest = generation_->number;
     return std::all_of(pinned_.begin(), pinned_.end(),
                        [&](const auto& pinned) { return pinned && pinned->number == newest; });
   });
@@ -144,13 +144,19 @@ void Recorder::set_interfaces(std::vector<InterfaceName> interfaces) {
   interfaces_ = std::move(interfaces);
 }
 
+std::shared_ptr<const Recorder::Generation> Recorder::newest_generation() const {
+  const std::lock_guard lock(mutex_);
+  return generation_;
+}
+
 void Recorder::offer(const item::ItemRef& item) {
   const auto& pinned = pinned_[item->stream % pinned_.size()];
-  const auto generation = pinned ? pinned : generation_.load(std::memory_order_acquire);
+  const auto newest = pinned ? nullptr : newest_generation();
+  const Generation& generation = pinned ? *pinned : *newest;
   Event event;
   bool scoped = false;
-  for (size_t i = 0; i < generation->recordings.size(); ++i) {
-    const Recording& r = generation->recordings[i];
+  for (size_t i = 0; i < generation.recordings.size(); ++i) {
+    const Recording& r = generation.recordings[i];
     if (r.is_full()) continue;
     if (r.by_filter && r.filter.matches(*item)) {
       event.recordings |= 1u << i;
@@ -166,9 +172,9 @@ void Recorder::offer(const item::ItemRef& item) {
     return;
   }
   if (item::Item* const own = item.sole(); own != nullptr && event.recordings != 0)
-    name_recordings(*own, *generation, event.recordings);
+    name_recordings(*own, generation, event.recordings);
   event.item = item;
-  event.generation = generation->number;
+  event.generation = generation.number;
   if (!ring_.push(std::move(event))) items_dropped_.fetch_add(1, std::memory_order_release);
 }
 
@@ -210,9 +216,9 @@ void Recorder::run() {
     const bool found = take_found();
     const bool busy = take_events() || found || (last && looker_.unfinished() != 0);
     if (std::chrono::steady_clock::now() >= next_turn || last || hurry_.load(std::memory_order_relaxed)) {
-      // Loaded before the look at the ring: what was offered before that change is in the ring, or taken in.
       spool_is_full_ = false;
-      const uint64_t newest = generation_.load()->number;
+      // Loaded before the look at the ring: what was offered before that change is in the ring, or taken in.
+      const uint64_t newest = newest_.load(std::memory_order_acquire);
       if (ring_.size() == 0) adopt_until(newest);
       for (auto& [name, open] : open_) {
         for (size_t shard = 0; shard < flights_.size(); ++shard) scan(open, shard, kScannedPerTurn);

@@ -237,6 +237,7 @@ class Recorder {
   bool afford(Open& open, uint64_t more);
   void relieve_spool();
   void end_stream(Open& open, uint64_t number, const Followed& stream);
+  std::shared_ptr<const Generation> newest_generation() const;
   void count(Outcome outcome, const RecordedPacket& packet);
   void follow_streams(Open& open, bool last_turn);
   void count_redactions(Open& open);
@@ -260,7 +261,7 @@ class Recorder {
   const CaptureNumbers* numbers_;
   std::unique_ptr<Spool> spool_;
   Ring<Event> ring_;
-  std::atomic<std::shared_ptr<const Generation>> generation_;
+  std::shared_ptr<const Generation> generation_;           // the newest one; under the mutex
   std::atomic<uint64_t> newest_{0};                        // number of generation_
   std::vector<std::shared_ptr<const Generation>> pinned_;  // by shard, its thread's; null: generation_
   std::atomic<bool> shards_pin_{false};
