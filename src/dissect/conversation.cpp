@@ -20,7 +20,7 @@ constexpr size_t kPooledCapacity = 256 << 10;  // larger buffers are given back 
 
 // ---- pending bytes ----
 
-void Pending::append(Bytes more, Timestamp time) {
+void Pending::append(Bytes more, Timestamp time, uint64_t order) {
   if (used != 0 && used * 2 >= bytes.size()) {  // each byte is moved at most once per doubling
     bytes.erase(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(used));
     marks.erase(marks.begin(), marks.begin() + static_cast<ptrdiff_t>(mark));
@@ -28,7 +28,7 @@ void Pending::append(Bytes more, Timestamp time) {
     for (Mark& m : marks) m.at -= std::min(m.at, used);
     used = 0;
   }
-  if (marks.size() == mark || marks.back().time != time) marks.push_back({bytes.size(), time});
+  if (marks.size() < mark + kMostMarks) marks.push_back({bytes.size(), time, order});
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
@@ -45,7 +45,7 @@ void Pending::clear() {
 }
 
 /// Whether there was room.
-bool Engine::keep(Half& half, Bytes bytes, Timestamp time) {
+bool Engine::keep(Half& half, Bytes bytes, Timestamp time, uint64_t order) {
   if (pending_bytes_ + bytes.size() > options_.pending_limit) {
     ++counters_.pending_overflow;
     return false;
@@ -59,7 +59,7 @@ bool Engine::keep(Half& half, Bytes bytes, Timestamp time) {
     free_pending_ = half.pending->next;
   }
   pending_bytes_ += bytes.size();
-  half.pending->append(bytes, time);
+  half.pending->append(bytes, time, order);
   return true;
 }
 
@@ -86,6 +86,13 @@ Timestamp Engine::front_time(const Flow& flow, int from) const {
   return hand_.from == from ? hand_.time : flow.last;
 }
 
+/// An end comes behind all bytes.
+uint64_t Engine::front_order(const Flow& flow, int from) const {
+  const Half& half = flow.half[from];
+  if (half.pending != nullptr) return half.pending->order();
+  return hand_.from == from ? hand_.order : UINT64_MAX;
+}
+
 void Engine::consume(Flow& flow, int from, size_t bytes) {
   Half& half = flow.half[from];
   if (half.pending == nullptr) {
@@ -110,13 +117,14 @@ void Engine::feed(Flow& flow, int from, Bytes bytes, Timestamp time) {
   counters_.unread_bytes += unwanted;
   bytes = bytes.subspan(unwanted);
   if (bytes.empty()) return;
-  const bool room = half.pending == nullptr || keep(half, bytes, time);
-  if (room && half.pending == nullptr) hand_ = {from, bytes, time};
+  const uint64_t order = ++fed_;
+  const bool room = half.pending == nullptr || keep(half, bytes, time, order);
+  if (room && half.pending == nullptr) hand_ = {from, bytes, time, order};
   half.stalled = false;
   if (room) pump(flow);
   const Bytes left = std::exchange(hand_, {}).bytes;
   if (flow.state == Flow::State::kIgnored) return;
-  const bool kept = room && (left.empty() || keep(half, left, time));
+  const bool kept = room && (left.empty() || keep(half, left, time, order));
   if (!kept) counters_.unread_bytes += room ? left.size() : bytes.size();
   const bool too_long =
       half.pending != nullptr && half.pending->view().size() > options_.settings.header_cap + kPendingSlack;
@@ -162,8 +170,8 @@ bool Engine::runnable(const Flow& flow, int from) const {
 int Engine::older_side(const Flow& flow) const {
   const bool runs[2] = {runnable(flow, 0), runnable(flow, 1)};
   if (!runs[0] || !runs[1]) return runs[0] ? 0 : runs[1] ? 1 : 2;
-  const Timestamp time[2] = {front_time(flow, 0), front_time(flow, 1)};
-  return time[0] == time[1] ? flow.client_half : time[0] < time[1] ? 0 : 1;
+  const uint64_t order[2] = {front_order(flow, 0), front_order(flow, 1)};
+  return order[0] == order[1] ? flow.client_half : order[0] < order[1] ? 0 : 1;
 }
 
 /// Whether this half certainly has nothing to do, cheaper than runnable().

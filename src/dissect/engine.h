@@ -157,6 +157,7 @@ class Engine final : private Output {
     int from = 2;
     Bytes bytes;
     Timestamp time{};
+    uint64_t order = 0;
   };
 
   // engine.cpp: packets, flows, time
@@ -288,6 +289,7 @@ class Engine final : private Output {
   int older_side(const Flow& flow) const;
   Bytes front(const Flow& flow, int from) const;
   Timestamp front_time(const Flow& flow, int from) const;
+  uint64_t front_order(const Flow& flow, int from) const;
   void consume(Flow& flow, int from, size_t bytes);
   bool step(Flow& flow, int from);
   bool resync_step(Flow& flow, int from);
@@ -295,7 +297,7 @@ class Engine final : private Output {
   void start_session(Flow& flow, const ProtocolEntry& entry);
   void switch_session(Flow& flow, const Step& step);
   void ignore(Flow& flow);
-  bool keep(Half& half, Bytes bytes, Timestamp time);
+  bool keep(Half& half, Bytes bytes, Timestamp time, uint64_t order);
   void drop_pending(Half& half);
 
   // detection.cpp: which protocol these bytes are
@@ -321,6 +323,7 @@ class Engine final : private Output {
   EngineCounters counters_;
   Flow* flow_ = nullptr;  // in hand
   Hand hand_;
+  uint64_t fed_ = 0;  // pieces that were handed on
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};

@@ -707,6 +707,23 @@ TEST(Probes, read_nothing_beyond_what_they_are_given) {
   }
 }
 
+/// What its protocol is may be known only when the client has spoken: what the server said before stands before it,
+/// also where a capture has no times.
+TEST(Engine, who_spoke_first_is_read_first_whatever_the_times_say) {
+  for (const int64_t step : {1, 0, -1}) {
+    Wire wire;
+    wire.open();
+    wire.say(1, "220 ready\r\n");
+    wire.say(0, "AUTH TLS\r\n");
+    wire.say(1, "234 go ahead\r\n");
+    wire.fin(0);
+    wire.fin(1);
+    int64_t time = 1'700'000'000'000'000'000;
+    for (net::OwnedPacket& p : wire.packets) p.time = timestamp_from_ns(time += 1'000'000 * step);
+    EXPECT_EQ(run(wire.packets).items, (std::vector<std::string>{"ftp 0 0", "ftp 10 14"})) << step;
+  }
+}
+
 /// Ports say nothing here, or the wrong thing: who asks is told by the messages themselves.
 TEST(Engine, who_asks_in_a_datagram_is_the_client_whoever_was_seen_first) {
   const std::string name("\1a\1x\0\0\1\0\1", 9);

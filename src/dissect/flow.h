@@ -17,11 +17,14 @@ struct Connection;
 
 /// Bytes of one direction that a dissector has seen and could not use yet. Pooled: most directions never need one.
 struct Pending {
-  /// From this byte on the bytes came at that time.
+  /// From this byte on the bytes came at that time, and in that place among all bytes that were handed on: captures
+  /// may have the same time for everything.
   struct Mark {
     size_t at;
     Timestamp time;
+    uint64_t order;
   };
+  static constexpr size_t kMostMarks = 4096;  // pieces beyond count as part of the last one
   std::vector<uint8_t> bytes;
   size_t used = 0;  // at the front
   std::vector<Mark> marks;
@@ -30,9 +33,10 @@ struct Pending {
 
   Bytes view() const { return Bytes(bytes).subspan(used); }
   Timestamp time() const { return marks[mark].time; }
+  uint64_t order() const { return marks[mark].order; }
   /// How many bytes came with the first of them.
   size_t first_piece() const { return (mark + 1 < marks.size() ? marks[mark + 1].at : bytes.size()) - used; }
-  void append(Bytes more, Timestamp time);
+  void append(Bytes more, Timestamp time, uint64_t order);
   void consume(size_t n);
   void clear();
 };
