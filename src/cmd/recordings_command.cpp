@@ -57,6 +57,8 @@ void print_facts(const index::RecordingFacts& r, bool whole) {
   if (l.packets_failed + l.packets_refused_spool + l.packets_refused_recorder != 0)
     fmt::print("  refused by a full disk {}, by a full spool {}, by the flight recorder {}\n", l.packets_failed,
                l.packets_refused_spool, l.packets_refused_recorder);
+  if (l.packets_beyond_limit != 0)
+    fmt::print("  of matching streams, beyond their recording's limit of bytes: {}\n", l.packets_beyond_limit);
   if (l.streams_in_scope + l.streams_undissected + l.items_looked_back + l.packets_unseen + l.streams_dropped_queue !=
       0)
     fmt::print(

@@ -338,6 +338,9 @@ class Tap {
     if (l.items_failed + l.packets_failed != 0)
       fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the disk took nothing: {}\n",
                  l.items_failed, l.packets_failed, s.recorder.last_error);
+    if (l.packets_beyond_limit != 0)
+      fmt::print(stderr, "baleen: {} packets of matching streams were beyond their recording's limit of bytes\n",
+                 l.packets_beyond_limit);
     if (l.packets_refused_recorder != 0)
       fmt::print(stderr, "baleen: {} packets found no place in the flight recorder\n", l.packets_refused_recorder);
     if (s.recorder.spool.waiting_blocks != 0)

@@ -27,6 +27,7 @@ struct LossLedger {
   uint64_t packets_in_flight = 0;         // of matched streams: what becomes of them is not decided
   uint64_t packets_failed = 0;            // of matched streams: the disk took no more
   uint64_t packets_refused_spool = 0;     // of matched streams: the spool was at its limit
+  uint64_t packets_beyond_limit = 0;      // of matched streams: their recording was at its limit of bytes
   uint64_t streams_refused_spool = 0;     // matched, and begun while the spool was at its limit
   uint64_t packets_refused_recorder = 0;  // of all that were captured: the flight recorder had no place
   // Stored by this process or one before it, and dropped again to make room when the spool was at its limit.
@@ -46,8 +47,8 @@ struct LossLedger {
                              items_refused_spool;
   }
   bool packets_balance() const {
-    return packets_matched ==
-           packets_stored + packets_in_flight + packets_lost_recorder + packets_failed + packets_refused_spool;
+    return packets_matched == packets_stored + packets_in_flight + packets_lost_recorder + packets_failed +
+                                  packets_refused_spool + packets_beyond_limit;
   }
   bool balances() const { return items_balance() && packets_balance(); }
   /// Adds every number of another run's.

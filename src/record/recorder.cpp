@@ -422,9 +422,10 @@ index::LossLedger Recorder::ledger() const {
   l.packets_lost_recorder = packets_lost_.load(std::memory_order_acquire);
   l.packets_failed = packets_failed_.load(std::memory_order_acquire);
   l.packets_refused_spool = packets_refused_.load(std::memory_order_acquire);
+  l.packets_beyond_limit = packets_beyond_limit_.load(std::memory_order_acquire);
   l.packets_matched = packets_matched_.load(std::memory_order_acquire);
-  l.packets_in_flight =
-      l.packets_matched - l.packets_stored - l.packets_lost_recorder - l.packets_failed - l.packets_refused_spool;
+  l.packets_in_flight = l.packets_matched - l.packets_stored - l.packets_lost_recorder - l.packets_failed -
+                        l.packets_refused_spool - l.packets_beyond_limit;
   l.streams_refused_spool = streams_refused_;
   l.streams_in_scope = streams_scope_;
   l.streams_undissected = streams_undissected_;

@@ -51,10 +51,13 @@ struct Recording {
   bool undissected = false;                      // streams that no dissector understands
   Duration look_back{0};    // what the flight recorders have of so long before it begins is recorded, too
   std::string beginning{};  // looks back once for each: the same recording under the same word goes on
-  /// At its limit it takes nothing more.
+  /// At a limit it takes no more items; what their streams have until it ends is kept, up to the limit of bytes.
   bool is_full() const {
-    return tally && ((limit_items != 0 && tally->items.load(std::memory_order_relaxed) >= limit_items) ||
-                     (limit_bytes != 0 && tally->bytes.load(std::memory_order_relaxed) >= limit_bytes));
+    return is_full_of_bytes() ||
+           (tally && limit_items != 0 && tally->items.load(std::memory_order_relaxed) >= limit_items);
+  }
+  bool is_full_of_bytes() const {
+    return tally && limit_bytes != 0 && tally->bytes.load(std::memory_order_relaxed) >= limit_bytes;
   }
 };
 
@@ -188,7 +191,7 @@ class Recorder {
     std::vector<Place> scanned;           // with a scope: up to where packets were asked, for each shard
     uint64_t looks_back_from_before = 0;  // items of generations before this one are found by looking back
   };
-  enum class Outcome { kStored, kFailed, kRefused };
+  enum class Outcome { kStored, kFailed, kRefused, kBeyondLimit };  // the last of packets only
   struct Closed {
     std::shared_ptr<BlockWriter> block;
     index::LossLedger ledger;
@@ -274,7 +277,8 @@ class Recorder {
   std::atomic<uint64_t> items_stored_{0}, items_failed_{0}, items_refused_{0}, packets_matched_{0}, packets_stored_{0},
       packets_lost_{0}, packets_failed_{0}, packets_refused_{0}, packets_truncated_{0}, streams_{0},
       streams_refused_{0}, streams_scope_{0}, streams_undissected_{0}, streams_dropped_{0}, items_looked_back_{0},
-      packets_unseen_{0}, write_errors_{0}, items_redacted_{0}, packets_redacted_{0}, packets_blanked_{0};
+      packets_unseen_{0}, packets_beyond_limit_{0}, write_errors_{0}, items_redacted_{0}, packets_redacted_{0},
+      packets_blanked_{0};
   bool spool_is_full_ = false;                 // in this turn; recorder thread
   std::map<std::string, Open> open_;           // by name; recorder thread
   std::map<std::string, uint64_t> sequences_;  // by name, over all changes of the recordings; recorder thread

@@ -157,6 +157,7 @@ Recorder::Outcome Recorder::take_item(Open& open, const item::Item& item) {
 }
 
 Recorder::Outcome Recorder::take_packet(Open& open, const Followed& stream, const RecordedPacket& packet) {
+  if (open.recording.is_full_of_bytes()) return Outcome::kBeyondLimit;
   if (stream.refused) return Outcome::kRefused;
   bool refused = false;
   BlockWriter* const block = block_of(open, refused);
@@ -174,9 +175,10 @@ Recorder::Outcome Recorder::take_packet(Open& open, const Followed& stream, cons
 /// Counted as matched first: see ledger().
 void Recorder::count(Outcome outcome, const RecordedPacket& packet) {
   packets_matched_.fetch_add(1, std::memory_order_relaxed);
-  auto& counter = outcome == Outcome::kStored   ? packets_stored_
-                  : outcome == Outcome::kFailed ? packets_failed_
-                                                : packets_refused_;
+  auto& counter = outcome == Outcome::kStored        ? packets_stored_
+                  : outcome == Outcome::kFailed      ? packets_failed_
+                  : outcome == Outcome::kBeyondLimit ? packets_beyond_limit_
+                                                     : packets_refused_;
   counter.fetch_add(1, std::memory_order_release);
   if (outcome == Outcome::kStored && packet.wire_length > packet.bytes.size())
     packets_truncated_.fetch_add(1, std::memory_order_relaxed);
@@ -202,9 +204,7 @@ void Recorder::follow_streams(Open& open, bool last_turn) {
   for (auto it = open.streams.begin(); it != open.streams.end();) {
     Followed& stream = it->second;
     const FlightRecorder& flight = *flights_[it->first % flights_.size()];
-    const auto keep = [&](const RecordedPacket& packet) {
-      if (!open.recording.is_full()) count(take_packet(open, stream, packet), packet);
-    };
+    const auto keep = [&](const RecordedPacket& packet) { count(take_packet(open, stream, packet), packet); };
     const uint64_t lost = flight.read(it->first, stream.cursor, [&](const RecordedPacket& packet) {
       stream.redactor ? stream.redactor->add(packet, keep) : keep(packet);
     });

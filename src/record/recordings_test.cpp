@@ -452,6 +452,32 @@ TEST_F(RecordingsTest, WithoutItsRulesNothingIsRecorded) {
   EXPECT_EQ((*r)->show("own")->problem, "no such rule");
 }
 
+/// All items come before any packet is copied, as offline: the limit of bytes cuts their streams off, and says so.
+TEST_F(RecordingsTest, WhatALimitOfBytesCutsOffIsCounted) {
+  RecorderOptions o = recorder_options(folder_ / "spool", "00000001");
+  Shard shard(folder_.path(), o);
+  auto given = options();
+  given.apply = [&](std::vector<Recording> r) { shard->set_recordings(std::move(r)); };
+  auto r = *Recordings::open(given);
+  Definition small = definition("small");
+  small.limit_bytes = 1000;
+  Definition few = definition("few");
+  few.limit_items = 20;
+  ASSERT_TRUE(r->create(small));
+  ASSERT_TRUE(r->create(few));
+  for (uint64_t n = 0; n < 20; ++n) shard.packets(n, 2, 100);
+  for (uint64_t n = 0; n < 20; ++n) shard.item(n);
+  shard->settle();
+  r->tick();
+  shard->stop(seconds(20));
+  const index::LossLedger ledger = shard->status().ledger;
+  EXPECT_TRUE(ledger.balances());
+  EXPECT_GT(ledger.packets_beyond_limit, 0u);
+  EXPECT_EQ(ledger.packets_matched, 80u);
+  EXPECT_EQ(ledger.packets_stored + ledger.packets_beyond_limit, 80u);
+  EXPECT_EQ(r->show("few")->packets, 40u);
+}
+
 TEST_F(RecordingsTest, ARecorderFollowsThem) {
   RecorderOptions o = recorder_options(folder_ / "spool", "00000001");
   Shard shard(folder_.path(), o);
@@ -483,9 +509,13 @@ TEST_F(RecordingsTest, ARecorderFollowsThem) {
   EXPECT_EQ(r->show("all")->items, 21u);
   EXPECT_EQ(r->show("all")->packets, 40u);
   EXPECT_TRUE(shard->status().ledger.balances());
-  std::map<std::string, uint64_t> items, bytes;
-  for (const index::BlockRecord& block : read_kept(folder_ / "bucket").blocks) items[block.recording] += block.items;
+  std::map<std::string, uint64_t> items, packets;
+  for (const index::BlockRecord& block : read_kept(folder_ / "bucket").blocks) {
+    items[block.recording] += block.items;
+    packets[block.recording] += block.packets;
+  }
   EXPECT_EQ(items["few"], 5u);
+  EXPECT_EQ(packets["few"], 10u);  // of the last item, too
   EXPECT_EQ(items["all"], 21u);
 }
 
