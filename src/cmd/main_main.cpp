@@ -9,11 +9,13 @@
 #include "cmd/commands.h"
 #include "cmd/kfl_command.h"
 #include "cmd/sql_command.h"
+#include "cmd/standard_streams.h"
 #include "dissect/registry.h"
 
 int main(int argc, char** argv) {
   using namespace baleen::cmd;
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an answer of write(), not an end
+  guard_standard_streams();
 
   CLI::App app(
       "Baleen watches the network of a Kubernetes cluster or of one machine, understands what services say to each "
@@ -51,5 +53,5 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? exit_code::kOk : exit_code::kUsage;
   }
-  return code;
+  return finish_output(code);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cmd/commands.h"
+#include "cmd/standard_streams.h"
 #include "dissect/registry.h"
 #include "item/json.h"
 #include "item/row.h"
@@ -136,7 +137,10 @@ void ItemPrinter::flush() {
   while (!rest.empty() && !closed_) {
     const ssize_t n = ::write(STDOUT_FILENO, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) closed_ = true;
+    if (n < 0) {
+      note_output_failure(errno);
+      closed_ = true;
+    }
     if (n > 0) rest.remove_prefix(static_cast<size_t>(n));
   }
   out_.clear();
