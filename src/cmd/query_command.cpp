@@ -76,9 +76,16 @@ class Query {
       if (n == limit) last = {item.time_ns, std::string(item.node), item.stream, item.index, std::string(item.block)};
       return output.add(item);
     }));
+    warn_of_twins(n);
     if (more) fmt::print(stderr, "baleen: there are more: go on with --after {}\n", last.to_token());
     if (n == 0 && options_.output == "table") fmt::print(stderr, "baleen: no item matches\n");
     return {};
+  }
+
+  /// Captures that were recorded one after the other number their streams alike.
+  void warn_of_twins(uint64_t items) const {
+    if (!query_.item.empty() && items > 1)
+      fmt::print(stderr, "baleen: {} items have this id, of as many runs: --since and --until choose one\n", items);
   }
 
   Result<> follow(QueryOutput& output) {
@@ -92,6 +99,11 @@ class Query {
       return Error{
           Code::kInvalid,
           "packets do not belong on a terminal: write them to a file with --to, or pipe them to 'wireshark -k -i -'"};
+    if (!query_.item.empty()) {
+      uint64_t items = 0;
+      BALEEN_TRY_DO(reader_.items(query_, [&](const index::StoredItem&) { return ++items != 0; }));
+      warn_of_twins(items);
+    }
     uint64_t n = 0;
     if (options_.output == "pcapng") {
       BALEEN_TRY(n, reader_.packets(query_, [&](std::string_view bytes) { sink_.write(bytes); }));

@@ -81,7 +81,8 @@ class RecordingReader::Count {
         columns_(ColumnFilter::of(query.filter, reader.cards_)) {}
 
   Result<Counts> run(std::vector<IndexedRecord> blocks) {
-    if (query_.limit != 0 || query_.filter.limit() != 0 || !columns_) {
+    const bool chosen_by_name = !query_.item.empty() || !query_.stream.empty();  // no record or column here knows these
+    if (query_.limit != 0 || query_.filter.limit() != 0 || chosen_by_name || !columns_) {
       BALEEN_TRY_DO(ask_items(blocks));
       return std::move(counts_);
     }

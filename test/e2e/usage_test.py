@@ -32,3 +32,12 @@ for words in (["dissect", HTTP], ["dissect", HTTP, "-o", "ndjson"], ["recordings
     with open("/dev/full", "wb") as full:
         done = subprocess.run([BALEEN, *map(str, words)], stdout=full, stderr=subprocess.PIPE, cwd=bench.folder)
     check(f"{words[0]} says that its output is full", done.returncode == 1 and b"No space left" in done.stderr, done.stderr)
+
+# ---- counting, and names of items ----
+ids = [i["id"] for i in items_of(baleen("query", "--from", "bucket", "-o", "ndjson")[0].encode())]
+check("counting one item", baleen("query", "--from", "bucket", "--item", ids[0], "-o", "count")[0] == "http 1\n")
+stream = ids[0].split("/")[1].split("-")[0]
+check("counting a stream's items", baleen("query", "--from", "bucket", "--stream", stream, "-o", "count")[0] == f"http {sum(f'/{stream}-' in i for i in ids)}\n")
+check("counting those of none", baleen("query", "--from", "bucket", "--stream", "x", "-o", "count")[0] == "")
+record("two")  # another capture's streams have the same names
+check("an id of two runs is told", "2 items have this id" in baleen("query", "--from", "bucket", "--item", ids[0])[1])
