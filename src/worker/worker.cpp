@@ -86,13 +86,24 @@ void Worker::choose_dissectors() {
   }
 }
 
+/// The number of a live run's first stream: behind those of earlier runs of this node, so that no stream's or item's
+/// name comes again, as long as there are fewer than kStreamsPerSecond from one start to the next. Twelve digits until
+/// 2039. Captures are numbered from zero: the same one makes the same items.
+uint64_t Worker::first_stream(size_t shards) const {
+  constexpr uint64_t kStreamsPerSecond = 2000, kEpoch = 1'704'067'200;  // 2024
+  if (offline_) return 0;
+  const auto seconds = static_cast<uint64_t>(std::max<int64_t>(to_ms(now()) / 1000, kEpoch)) - kEpoch;
+  return seconds * kStreamsPerSecond / shards * shards;
+}
+
 Result<std::vector<const record::FlightRecorder*>> Worker::make_shards(
     std::vector<std::unique_ptr<capture::PacketSource>> sources, bool keep_packets) {
   std::vector<const record::FlightRecorder*> flights;
+  const uint64_t first = first_stream(sources.size());
   for (size_t i = 0; i < sources.size(); ++i) {
     dissect::EngineOptions engine = engine_options();
     engine.tell_packets = keep_packets;
-    engine.first_stream = i;
+    engine.first_stream = first + i;
     engine.stream_step = sources.size();
     std::unique_ptr<record::FlightRecorder> flight;
     if (keep_packets) {

@@ -86,6 +86,7 @@ class Worker {
   Result<> open_recordings(bool scripts_wanted);
   void choose_dissectors();
   /// The flight recorders of the shards, when packets are kept.
+  uint64_t first_stream(size_t shards) const;
   Result<std::vector<const record::FlightRecorder*>> make_shards(
       std::vector<std::unique_ptr<capture::PacketSource>> sources, bool keep_packets);
   Result<std::vector<std::unique_ptr<capture::PacketSource>>> open_sources();
