@@ -229,8 +229,16 @@ bool Spool::reserve(const std::string& open_folder, uint64_t bytes) {
   if (!make_room(bytes)) return false;
   reserved_[open_folder] += bytes;
   reserved_bytes_ += bytes;
+  if (const bool before = std::exchange(hurried_, is_pressed()); hurried_ && !before) {
+    add_thread();
+    changed_.notify_all();
+  }
   return true;
 }
+
+/// REQUIRES: the mutex is held. Whether room may soon be needed for what comes: then no upload waits for its turn among
+/// the nodes.
+bool Spool::is_pressed() const { return used() > options_.limit_bytes / 2; }
 
 void Spool::release(const std::string& open_folder) {
   const std::lock_guard lock(mutex_);

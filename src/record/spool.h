@@ -54,7 +54,7 @@ enum class WhenFull {
 
 struct SpoolOptions {
   /// A destination for which nothing waited gets its next block after a random part of it, so that nodes whose blocks
-  /// close together do not upload in the same second. stop() does not wait for it.
+  /// close together do not upload in the same second. stop() does not wait for it, nor does a spool that is half full.
   Duration spread = std::chrono::seconds(10);
   /// Between tries: from the first to the longest, doubled each time, a random part of its half more or less.
   Duration first_pause = std::chrono::seconds(1), longest_pause = std::chrono::minutes(2);
@@ -154,6 +154,7 @@ class Spool {
   void save_tombstones();
   void add_waiting(const std::string& folder, Block block);
   bool make_room(uint64_t bytes);
+  bool is_pressed() const;
   bool drop_oldest();
   uint64_t used() const;
 
@@ -183,6 +184,7 @@ class Spool {
   SpoolProgress progress_;                    // but for what waits
   std::map<std::string, uint64_t> reserved_;  // by folder below open/
   uint64_t waiting_bytes_ = 0, reserved_bytes_ = 0, tombstone_bytes_ = 0;
+  bool hurried_ = false;  // is_pressed() at the last reservation
   std::vector<Tombstone> tombstones_;
   std::map<std::string, SpoolWaiting> uploaded_;  // by recording, its uploaded_blocks and _bytes
   Clock::time_point uploaded_until_{};            // the end of the last upload that counts in upload_time

@@ -277,6 +277,21 @@ TEST_F(SpoolTest, StopTriesAtOnceHoweverLongThePauseIs) {
   expect_arrived(2);
 }
 
+TEST_F(SpoolTest, WhereRoomRunsShortNoBlockWaitsForItsTurnAmongNodes) {
+  lay_out(2);
+  constexpr uint64_t kLimit = 8 << 20;
+  auto spool = open({.spread = seconds(3600), .limit_bytes = kLimit});
+  ASSERT_TRUE(spool);
+  (*spool)->start();
+  std::this_thread::sleep_for(milliseconds(50));
+  EXPECT_EQ(orders_->calls, 0);
+  EXPECT_TRUE((*spool)->reserve("open", kLimit / 2));
+  EXPECT_TRUE(eventually([&] { return (*spool)->progress().waiting_blocks == 0; }));
+  (*spool)->stop(seconds(20));
+  EXPECT_EQ((*spool)->progress().dropped_blocks, 0u);
+  expect_arrived(2);
+}
+
 TEST_F(SpoolTest, NodesThatCloseBlocksTogetherDoNotUploadTogether) {
   // Each spool waits a random part of the spread before its first call.
   std::set<int64_t> begins;

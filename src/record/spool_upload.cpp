@@ -136,7 +136,8 @@ Spool::Blocks::iterator Spool::choose(std::optional<Clock::time_point>& soonest)
     if (block.refused || block.uploading) continue;
     const Lane& lane = lanes_.at(block.lane);
     if (!may_begin(lane)) continue;
-    if (lane.not_before > now) {
+    const bool by_turns = lane.pause == Duration{0};  // not_before spreads nodes, and is no pause after a failure
+    if (lane.not_before > now && !(by_turns && is_pressed())) {
       soonest = std::min(soonest.value_or(lane.not_before), lane.not_before);
     } else if (best == waiting_.end() || block.tries < best->second.tries) {
       best = it;
