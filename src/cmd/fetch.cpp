@@ -144,13 +144,17 @@ static std::string waiting_in(const store::Location& location) {
   return record::SpoolStore::spool_in(location.prefix);
 }
 
-Result<OpenedStore> open_location(const std::string& url, Access& access) {
+Result<OpenedStore> open_location(const std::string& url, Access& access, std::shared_ptr<const index::KeyRing> keys) {
   BALEEN_TRY(const store::Location location, store::Location::parse(url));
   if (location.scheme == "file" && !fs::is_directory(location.prefix))
     return Error{Code::kNotFound, fmt::format("{}: no such folder", url)};
   if (const std::string spool = waiting_in(location); !spool.empty()) {
-    BALEEN_TRY(auto waiting, record::SpoolStore::open(spool));
+    BALEEN_TRY(auto waiting, record::SpoolStore::open(spool, {std::move(keys)}));
+    for (const Error& error : waiting->unread())
+      fmt::print(stderr, "baleen: left out, a block that is still open: {}\n", error.message);
     BALEEN_TRY(const store::ListPage page, waiting->list({.page_size = 1}));
+    if (page.objects.empty() && !waiting->unread().empty())
+      return Error{Code::kNotFound, spool + ": no other block waits in this spool"};
     if (page.objects.empty())
       return Error{Code::kNotFound, spool + ": nothing waits in this spool; what was recorded is where it was sent to"};
     return OpenedStore{std::move(waiting), {}};

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/temporary_folder.h"
+#include "index/encryption.h"
 #include "store/object_store.h"
 #include "worker/config.h"
 
@@ -38,7 +39,8 @@ struct OpenedStore {
   std::unique_ptr<store::ObjectStore> store;
   std::string prefix;
 };
-Result<OpenedStore> open_location(const std::string& url, Access& access);
+Result<OpenedStore> open_location(const std::string& url, Access& access,
+                                  std::shared_ptr<const index::KeyRing> keys = nullptr);
 
 /// A path that capture files can be read from: `url` itself when it is local, else a folder with copies of the captures
 /// there.

@@ -149,7 +149,7 @@ Result<std::unique_ptr<QuerySource>> QuerySource::open(SourceOptions& options, c
     if (location.scheme == "file" && fs::is_regular_file(location.prefix, ignored)) {
       BALEEN_TRY_DO(source->open_captures(options, wanted));
     } else {
-      BALEEN_TRY(source->store_, open_location(options.from, options.access));
+      BALEEN_TRY(source->store_, open_location(options.from, options.access, keys));
       if (location.scheme != "file" && !options.no_cache)
         cache = options.cache.empty() ? default_cache() : options.cache;
       if (options.recording.empty()) {

@@ -31,13 +31,46 @@ std::string SpoolStore::spool_in(const std::string& folder) {
   return {};
 }
 
-Result<std::unique_ptr<store::ObjectStore>> SpoolStore::open(const std::string& spool) {
+Result<std::unique_ptr<SpoolStore>> SpoolStore::open(const std::string& spool, const Encryption& encryption) {
   std::unique_ptr<SpoolStore> store(new SpoolStore(spool));
+  // Those first: one that its worker finishes meanwhile is found among the others, under the same keys, which win.
+  std::vector<std::string> copies;
   std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(spool + "/open", failed)) {
+    auto copy = store->finish_copy(entry.path().string(), encryption);
+    std::error_code ignored;
+    if (copy && !copy->empty()) copies.push_back(*std::move(copy));
+    if (!copy && fs::exists(entry.path(), ignored)) store->unread_.push_back(std::move(copy).error());
+  }
   for (fs::directory_iterator it(spool + "/ready", failed), end; !failed && it != end; it.increment(failed))
     store->add_block(it->path().string());
   if (failed) return errno_error("read " + spool + "/ready", failed.value());
-  return std::unique_ptr<store::ObjectStore>(std::move(store));
+  for (const std::string& copy : copies) store->add_block(copy);
+  return store;
+}
+
+/// The folder of the block, finished; empty when there is nothing in it.
+Result<std::string> SpoolStore::finish_copy(const std::string& folder, const Encryption& encryption) {
+  std::error_code failed;
+  BALEEN_TRY(const std::string copies, copies_.path());
+  const std::string copy = copies + "/" + fs::path(folder).filename().string();
+  fs::create_directory(copy, failed);
+  if (failed) return errno_error(copy, failed.value());
+  // An item's packets are written before it: copied behind it, they are there.
+  for (const char* file : {"owner.json", "items.journal", "packets.journal", "packets.order", "items.parquet",
+                           "packets.pcapng", "block.json"}) {
+    fs::copy_file(folder + "/" + file, copy + "/" + file, failed);
+    if (failed && failed != std::errc::no_such_file_or_directory) return errno_error(folder, failed.value());
+  }
+  if (BlockWriter::is_finished(copy)) return copy;
+  auto block = BlockWriter::recover(copy, encryption);
+  if (!block) return std::move(block).error().in(folder);
+  if ((*block)->empty()) return std::string();
+  index::LossLedger known;
+  known.items_seen = known.items_stored = (*block)->items();
+  known.packets_matched = known.packets_stored = (*block)->packets();
+  if (const auto record = (*block)->finish({}, known); !record) return record.error();
+  return copy;
 }
 
 /// One that is damaged, or gone by now, is left out, as it would be in a bucket.

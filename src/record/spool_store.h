@@ -5,19 +5,25 @@
 #include <mutex>
 #include <string>
 
+#include "base/temporary_folder.h"
 #include "io/byte_source.h"
+#include "record/block_writer.h"
 #include "store/object_store.h"
 
 namespace baleen::record {
 
 /// What waits in a spool for its buckets, as these will have it: a store that is only read, without a prefix. It knows
-/// the blocks that were finished when it was opened, of all destinations; what is uploaded meanwhile is kNotFound. Any
-/// thread, and beside the process that owns the spool.
+/// the blocks that were there when it was opened, of all destinations; what is uploaded meanwhile is kNotFound. Those
+/// that were still open, written by a worker or left by one that crashed, are finished in a temporary folder, with what
+/// their journals had. Any thread, and beside the process that owns the spool.
 class SpoolStore final : public store::ObjectStore {
  public:
   /// The spool of this folder, which is one or a worker's data folder; empty when it is neither.
   static std::string spool_in(const std::string& folder);
-  static Result<std::unique_ptr<store::ObjectStore>> open(const std::string& spool);
+  /// `encryption`: the keys of open blocks that are encrypted.
+  static Result<std::unique_ptr<SpoolStore>> open(const std::string& spool, const Encryption& encryption = {});
+  /// Open blocks that cannot be read, and why.
+  const std::vector<Error>& unread() const { return unread_; }
 
   Result<store::ObjectFacts> put(std::string_view key, Bytes content, const store::PutOptions& options) override;
   Result<store::ObjectFacts> put_source(std::string_view key, const io::ByteSource& source,
@@ -38,10 +44,13 @@ class SpoolStore final : public store::ObjectStore {
   };
   explicit SpoolStore(std::string folder) : folder_(std::move(folder)) {}
   void add_block(const std::string& folder);
+  Result<std::string> finish_copy(const std::string& folder, const Encryption& encryption);
   Result<const Object*> find(std::string_view key) const;
   Result<std::shared_ptr<const io::ByteSource>> open_object(const Object& object);
 
   std::string folder_;
+  TemporaryFolder copies_;
+  std::vector<Error> unread_;
   std::map<std::string, Object, std::less<>> objects_;  // by key
   std::mutex mutex_;
   std::string last_key_;  // a reader goes on where it was: its packets are not put in order again

@@ -104,6 +104,67 @@ TEST_F(SpoolStoreTest, WhatIsGoneIsNotFoundAndWhatIsDamagedIsLeftOut) {
   EXPECT_EQ(store->get(damaged.packets_object.key).error().code, Code::kNotFound);
 }
 
+/// What is still written, or was left by a crash, is read with what its journals have: the folder stays as it is.
+TEST_F(SpoolStoreTest, AnOpenBlockIsReadAsFarAsItGoes) {
+  wait(1, "shop", PacketsAs::kOrder);
+  const std::string folder = folder_ / "data/spool/open/2";
+  fs::create_directories(folder_ / "data/spool/open");
+  auto block = BlockWriter::create(folder, {"shop", "http", "gs://away", "node-1", "", "0a1b2c3d", 2});
+  ASSERT_TRUE(block);
+  for (uint64_t i = 0; i < 5; ++i) {
+    const net::OwnedPacket packet = named_packet({2, i}, 100);
+    ASSERT_TRUE((*block)->add_packet(stream_file(2), recorded(packet)));
+  }
+  ASSERT_TRUE((*block)->add_item(*http_item(pool_, 2, 0)));
+  ASSERT_TRUE((*block)->flush());
+  fs::create_directories(folder_ / "data/spool/open/3");  // begun by now
+  const auto listed = [](const std::string& path) {
+    std::map<std::string, uintmax_t> out;
+    for (const auto& entry : fs::directory_iterator(path)) out[entry.path().filename()] = entry.file_size();
+    return out;
+  };
+  const auto before = listed(folder);
+  const auto store = open();
+  const auto page = store->list({.prefix = "recording=shop/blocks/"});
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->objects.size(), 2u);
+  uint64_t items = 0, packets = 0;
+  for (const store::ObjectFacts& object : page->objects) {
+    const auto record = index::BlockRecord::from_json(*store->get(object.key));
+    ASSERT_TRUE(record);
+    items += record->items;
+    packets += record->packets;
+    EXPECT_EQ(store->get(record->packets_object.key).value_or("").size(), record->packets_object.size);
+  }
+  EXPECT_EQ(items, 2u);
+  EXPECT_EQ(packets, 10u);
+  EXPECT_EQ(listed(folder), before);
+  // Finished meanwhile: the same block, once.
+  ASSERT_TRUE((*block)->finish({}, {}));
+  EXPECT_EQ(open()->list({.prefix = "recording=shop/blocks/"})->objects.size(), 2u);
+}
+
+TEST_F(SpoolStoreTest, AnOpenBlockThatIsEncryptedNeedsItsKey) {
+  fs::create_directories(folder_ / "data/spool/ready");
+  fs::create_directories(folder_ / "data/spool/open");
+  write_whole(folder_ / "data/spool/lock", "");
+  auto keys = std::make_shared<index::KeyRing>();
+  ASSERT_TRUE(keys->add_text(std::string(64, 'a'), "test"));
+  auto block = BlockWriter::create(folder_ / "data/spool/open/1", {"shop", "http", "gs://away", "n", "", "0a1b2c3d", 1},
+                                   {keys, true});
+  ASSERT_TRUE(block) << block.error().message;
+  ASSERT_TRUE((*block)->add_item(*http_item(pool_, 1, 0)));
+  ASSERT_TRUE((*block)->flush());
+  const std::string spool = SpoolStore::spool_in(folder_ / "data");
+  const auto without = SpoolStore::open(spool), with = SpoolStore::open(spool, {keys});
+  ASSERT_TRUE(without && with);
+  ASSERT_EQ((*without)->unread().size(), 1u);
+  EXPECT_NE((*without)->unread()[0].message.find("key"), std::string::npos) << (*without)->unread()[0].message;
+  EXPECT_TRUE((*without)->list({})->objects.empty());
+  EXPECT_TRUE((*with)->unread().empty());
+  EXPECT_EQ((*with)->list({})->objects.size(), 3u);
+}
+
 TEST_F(SpoolStoreTest, NobodyWritesIt) {
   const index::BlockRecord record = wait(1, "shop", PacketsAs::kOrder);
   const auto store = open();
