@@ -287,6 +287,23 @@ void Redaction::Findings::add_matches(const Value& message, const re2::RE2& expr
   });
 }
 
+void Redaction::Findings::add_derived(const Value& message) {
+  const auto rule_of = [&](std::string_view name) -> std::optional<uint16_t> {
+    const Value* const v = message.find(name);
+    const auto rule = v != nullptr ? rules.find(v) : rules.end();
+    return rule != rules.end() ? std::optional(rule->second) : std::nullopt;
+  };
+  for (const std::string_view url : {"url", "targetUri"})
+    if (const auto rule = rule_of(url))
+      for (const std::string_view part : {"url", "targetUri", "path", "queryString"})
+        if (const Value* const v = message.find(part)) add_all(*v, *rule);
+  const Value* const segments = message.find("pathSegments");
+  if (const auto rule = rule_of("path"); rule && segments != nullptr)  // words that stand elsewhere, too
+    walk(*segments, [&](const Value& leaf, std::string_view, const Value*) {
+      if (is_text(leaf)) mark(leaf, *rule);
+    });
+}
+
 void Redaction::Findings::add_differences(const Value& root, const Value& redacted, uint16_t rule, Arena& arena) {
   differences(root, redacted, [&](const Value& before, const Value& after) {
     const auto a = is_text(before) ? item::parse_json(before.text(), arena) : std::nullopt;
@@ -318,6 +335,10 @@ void Redaction::collect(const item::Item& item, const Value& root, Findings& out
   }
   out.side = Secret::Side::kAny;
   if (!rules_.kfl.empty()) out.add_differences(root, c.filter.apply_json(root, arena).record, c.filter_rule, arena);
+  for (const auto& [name, side] : kSides) {
+    out.side = side;
+    if (const Value* message = root.find(name); message != nullptr && message->is_map()) out.add_derived(*message);
+  }
 }
 
 }  // namespace baleen::record

@@ -94,6 +94,9 @@ struct Redaction::Findings {
 
   void add_matches(const item::Value& message, const re2::RE2& expression, uint16_t rule, Arena& arena);
 
+  /// What dissectors make of a URL or a path that is marked goes with it.
+  void add_derived(const item::Value& message);
+
   /// What a KFL rule has taken out.
   void add_differences(const item::Value& root, const item::Value& redacted, uint16_t rule, Arena& arena);
 

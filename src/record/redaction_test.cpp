@@ -370,8 +370,8 @@ struct RuleCase {
 TEST(Redaction, Rules) {
   const auto post = [](std::string_view head, std::string_view body) {
     return fmt::format(
-        "POST /a?k=v1 HTTP/1.1\r\nHost: h\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}", head,
-        body.size(), body);
+        "POST /orders/7?k=v1 HTTP/1.1\r\nHost: h\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+        head, body.size(), body);
   };
   const std::string ok = "HTTP/1.1 200 OK\r\nX-Reply: answered\r\nContent-Length: 0\r\n\r\n";
   const std::string body =
@@ -383,6 +383,10 @@ TEST(Redaction, Rules) {
            RuleCase{{.json = {"request.postData.text.list.pin"}}, post("", body), ok, "1234567", "anna"},
            RuleCase{{.json = {"request.body.list[0].pin"}}, post("", body), ok, "9876543", "1234567"},
            RuleCase{{.json = {"request.body.list.*.pin"}}, post("", body), ok, "1234567", "anna"},
+           RuleCase{{.json = {"request.path"}}, post("", body), ok, "orders", "hidden-one"},
+           RuleCase{{.json = {"request.url"}}, post("", body), ok, "orders", "hidden-one"},
+           RuleCase{{.json = {"request.url"}}, post("", body), ok, "v1", "hidden-one"},
+           RuleCase{{.kfl = R"(redact("request.path"))"}, post("", body), ok, "orders", "hidden-one"},
            RuleCase{{.patterns = {R"~("name":"([^"]+)")~"}}, post("", body), ok, "anna", "hidden-one"},
            RuleCase{{.patterns = {"v[0-9]"}}, post("", body), ok, "v1", "hidden-one"},
            RuleCase{{.kfl = R"(redact("request.postData.text.json().user.password"))"},
