@@ -392,7 +392,8 @@ Measure Zookeeper::measure(Direction, Bytes b) const {
 
 Probe Zookeeper::begins(Direction d, Bytes b) const {
   if (d == Direction::kToServer) return probe({d, b, {}, false});
-  if (b.size() < 20) return b[0] == 0 ? Probe::kUnsure : Probe::kNo;
+  if (b[0] != 0) return Probe::kNo;  // no message is that long
+  if (b.size() < 20) return Probe::kUnsure;
   const uint32_t size = load_be32(b.data()), xid = load_be32(&b[4]);
   if (size < 16 || size > kMost) return Probe::kNo;
   for (const Item* i = waiting_.front(); i != nullptr; i = i->next)
