@@ -32,6 +32,8 @@ struct Error {
   std::string message;
   /// When to try again, if the other side said so; zero when it did not.
   std::chrono::milliseconds retry_after{0};
+  /// Of kDenied: who we are was not accepted, or could not be said; what we may do was never asked.
+  bool unauthenticated = false;
 
   /// The same error with `context` and ": " in front.
   Error in(std::string_view context) const&;

@@ -183,7 +183,9 @@ Error transfer_error(const Transfer& transfer, CURLcode code, const char* detail
     case Transfer::Stop::kRead: return Error(*transfer.read_error).in(where + ": the body");
     case Transfer::Stop::kNone: break;
   }
-  return Error{code_of_curl(code), where + ": " + (detail[0] != 0 ? detail : curl_easy_strerror(code))};
+  Error error{code_of_curl(code), where + ": " + (detail[0] != 0 ? detail : curl_easy_strerror(code))};
+  error.unauthenticated = error.code == Code::kDenied;
+  return error;
 }
 
 struct FreeList {

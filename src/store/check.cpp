@@ -48,6 +48,7 @@ class Checker {
     step.took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
     step.outcome = result ? Outcome::kOk : result.error().code == Code::kDenied ? Outcome::kDenied : Outcome::kFailed;
     if (!result) step.message = result.error().message;
+    step.unauthenticated = !result && result.error().unauthenticated;
     report_.steps.push_back(std::move(step));
   }
   void skip(const char* name, const char* what, const char* needed_for, const char* why) {
@@ -148,8 +149,13 @@ bool CheckReport::all_ok() const {
   return std::all_of(steps.begin(), steps.end(), [](const CheckStep& s) { return s.outcome == Outcome::kOk; });
 }
 
+bool CheckReport::unauthenticated() const {
+  return std::any_of(steps.begin(), steps.end(), [](const CheckStep& s) { return s.unauthenticated; });
+}
+
 std::vector<std::string> CheckReport::missing() const {
   std::vector<std::string> out;
+  if (unauthenticated()) return out;  // an answer to HEAD cannot say why it is a refusal
   for (const CheckStep& s : steps)
     if (s.outcome == Outcome::kDenied && !s.permission.empty() &&
         std::find(out.begin(), out.end(), s.permission) == out.end())
@@ -160,6 +166,11 @@ std::vector<std::string> CheckReport::missing() const {
 std::vector<std::string> CheckReport::advice(const Location& location) const {
   std::vector<std::string> out;
   const std::vector<std::string> lacking = missing();
+  if (unauthenticated())
+    out.push_back(
+        fmt::format("see to the credentials themselves ({}): they were not accepted, so what they may do is "
+                    "not known yet",
+                    identity));
   if (!lacking.empty() && location.scheme == "gs") {
     out.push_back(
         fmt::format("gcloud storage buckets add-iam-policy-binding gs://{} --member={} "

@@ -18,7 +18,8 @@ struct CheckStep {
   std::string permission;  // what it takes in the cloud's own words; empty for a folder
   std::string needed_for;  // "recording", "reading"; empty: nothing of ours depends on it
   Outcome outcome = Outcome::kSkipped;
-  std::string message;  // of the failure, with the permission that the cloud itself named
+  std::string message;           // of the failure, with the permission that the cloud itself named
+  bool unauthenticated = false;  // it failed of who we are, not of what we may do
   std::chrono::milliseconds took{0};
 };
 
@@ -32,6 +33,8 @@ struct CheckReport {
   /// All that something of ours depends on worked.
   bool usable() const;
   bool all_ok() const;
+  /// Who we are was not accepted: what we may do is not known then.
+  bool unauthenticated() const;
   /// Permissions that are missing, each once.
   std::vector<std::string> missing() const;
   /// What to do about it, in commands of the cloud's own tool where there is one; empty when all is well.

@@ -60,6 +60,33 @@ TEST_F(CheckDenials, OfCloudStorage) {
         {"^DELETE ", "storage.objects.delete", true}});
 }
 
+/// Who is not known lacks no permission: nobody shall be sent to change a policy for a wrong key.
+TEST_F(CheckDenials, AreOfPermissionsOnlyWhereTheIdentityIsKnown) {
+  const auto s3 = Emulator::start("s3_emulator.js", {}, &absent_);
+  const auto azure = Emulator::start("azure_emulator.js", {}, &absent_);
+  if (!s3 || !azure) GTEST_SKIP() << absent_;
+  OpenOptions wrong;
+  wrong.endpoint = s3->value("endpoint");
+  wrong.s3_region = s3->value("region");
+  wrong.s3_access_key = s3->value("access_key");
+  wrong.s3_secret_key = "not the secret";
+  OpenOptions other;
+  other.endpoint = azure->value("endpoint");
+  other.azure_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
+  const std::pair<Location, OpenOptions> cases[] = {
+      {{"s3", s3->value("bucket"), "p"}, wrong},
+      {{"azblob", azure->value("account") + "/" + azure->value("container"), "p"}, other}};
+  for (const auto& [location, options] : cases) {
+    const auto store = open(location, options);
+    ASSERT_TRUE(store) << store.error().message;
+    const CheckReport report = check(**store, location);
+    EXPECT_FALSE(report.usable());
+    EXPECT_TRUE(report.unauthenticated()) << location.scheme;
+    EXPECT_THAT(report.missing(), testing::IsEmpty());
+    EXPECT_THAT(report.advice(location), testing::Contains(testing::HasSubstr("credentials themselves")));
+  }
+}
+
 TEST_F(CheckDenials, OfAzure) {
   const auto server = Emulator::start("azure_emulator.js", {}, &absent_);
   if (!server) GTEST_SKIP() << "azblob: " << absent_;

@@ -62,10 +62,15 @@ Result<std::string> TokenCache::authorization(io::HttpClient& http) {
   const std::lock_guard lock(mutex_);
   const Timestamp time = now_();
   if (!authorization_.empty() && time < until_) return authorization_;
-  BALEEN_TRY(const Token token, source_->fetch(http, time + skew().value_or(std::chrono::seconds(0))));
-  authorization_ = "Bearer " + token.value;
+  const Result<Token> token = source_->fetch(http, time + skew().value_or(std::chrono::seconds(0)));
+  if (!token) {
+    Error error = token.error();
+    error.unauthenticated = error.code == Code::kDenied;
+    return error;
+  }
+  authorization_ = "Bearer " + token->value;
   // A token that lives shorter than the margin is used for half its life.
-  until_ = time + std::max(token.lifetime - kRefreshBefore, token.lifetime / 2);
+  until_ = time + std::max(token->lifetime - kRefreshBefore, token->lifetime / 2);
   return authorization_;
 }
 

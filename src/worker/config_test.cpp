@@ -120,6 +120,10 @@ TEST(Config, recordings) {
   EXPECT_FALSE(parse_config("recording:\n  pattern: http\n").ok());
   EXPECT_FALSE(parse_config("recording:\n- {name: a, pattern: http, to: x}\n- {name: a, pattern: dns, to: x}\n").ok());
   EXPECT_FALSE(parse_config("recording: {name: ../x, pattern: http, to: x}\n").ok());
+  const LoadedConfig stopped = parse_config("recording: {name: a, pattern: '', to: x}\n");
+  EXPECT_TRUE(stopped.ok() && stopped.config.recordings.empty());
+  ASSERT_EQ(stopped.problems.size(), 1u);
+  EXPECT_NE(stopped.problems[0].message.find("has no pattern"), std::string::npos) << stopped.problems[0].message;
 }
 
 TEST(Config, recordings_have_schedules_and_limits) {

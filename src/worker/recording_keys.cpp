@@ -94,6 +94,11 @@ void read_recording(ConfigValues& values, const YAML::Node& node, std::vector<Re
     values.problem(
         node.Mark(),
         fmt::format("recording '{}' has no destination: give it 'to: gs://bucket/prefix' or a folder", r.name));
+  if (!wanted && r.enabled && !r.to.empty())
+    values.problem(
+        node.Mark(),
+        fmt::format("recording '{}' has no pattern, so nothing is recorded: 'pattern: true' takes every item", r.name),
+        {}, /*fatal=*/false);
   if (wanted && r.enabled) out.push_back(std::move(r));
 }
 

@@ -126,7 +126,9 @@ Error error_of(const io::HttpAnswer& answer, std::string_view what, std::string_
   } else if (answer.status == 401) {
     text += fmt::format(" [{} was not accepted]", who);
   }
-  return Error{code, std::move(text), io::retry_after(answer)};
+  Error error{code, std::move(text), io::retry_after(answer)};
+  error.unauthenticated = answer.status == 401;
+  return error;
 }
 
 }  // namespace baleen::store::gcs

@@ -73,6 +73,13 @@ constexpr CodeRow kCodes[] = {
     {"NotImplemented", Code::kInvalid},
 };
 
+/// Whether an error of that name says that nobody knows who we are.
+bool is_about_identity(std::string_view code) {
+  static constexpr std::string_view kNames[] = {"SignatureDoesNotMatch", "InvalidAccessKeyId", "RequestTimeTooSkewed",
+                                                "ExpiredToken",          "InvalidToken",       "TokenRefreshRequired"};
+  return std::find(std::begin(kNames), std::end(kNames), code) != std::end(kNames);
+}
+
 /// What to do about an error of that name.
 std::string_view advice_for(std::string_view code) {
   if (code == "SignatureDoesNotMatch") return "the secret key is not the one of this access key";
@@ -214,7 +221,9 @@ Error error_of(const io::HttpAnswer& answer, std::string_view what, std::string_
   } else if (answer.status == 301 || answer.status == 307) {
     text += " [the bucket is in another region]";
   }
-  return Error{code, std::move(text), io::retry_after(answer)};
+  Error error{code, std::move(text), io::retry_after(answer)};
+  error.unauthenticated = answer.status == 401 || is_about_identity(refusal.code);
+  return error;
 }
 
 }  // namespace baleen::store::s3

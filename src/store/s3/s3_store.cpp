@@ -121,7 +121,13 @@ bool S3Store::adopt_clock(const io::HttpAnswer& answer) {
 }
 
 Result<io::HttpAnswer> S3Store::send_once(const Request& request, Keys* used) {
-  BALEEN_TRY(*used, keys_.keys(http_));
+  auto keys = keys_.keys(http_);
+  if (!keys) {
+    Error error = std::move(keys).error();
+    error.unauthenticated = error.code == Code::kDenied;
+    return error;
+  }
+  *used = *std::move(keys);
   io::HttpRequest http = request.http;
   http.method = request.method;
   http.url = url_of(request);
