@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 namespace baleen::cmd {
 
@@ -11,7 +12,7 @@ Result<ByteSink> ByteSink::open(const std::string& to) {
   ByteSink sink;
   if (to.empty() || to == "-") return sink;
   sink.path_ = to;
-  sink.fd_.reset(::open(to.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0666));
+  sink.fd_.reset(::open(to.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0666));
   if (!sink.fd_) return errno_error("--to " + to, errno);
   return sink;
 }
@@ -22,8 +23,17 @@ void ByteSink::write(std::string_view bytes) {
   if (buffer_.size() >= kFlushAt) static_cast<void>(flush());
 }
 
+int ByteSink::fd() {
+  if (!std::exchange(begun_, true) && fd_ && ::ftruncate(fd_.get(), 0) != 0 && errno != EINVAL) {  // a pipe has no end
+    closed_ = true;
+    outcome_ = errno_error(path_, errno);
+  }
+  return fd_ ? fd_.get() : STDOUT_FILENO;
+}
+
 Result<> ByteSink::flush() {
   std::string_view rest = buffer_;
+  (void)fd();
   while (!rest.empty() && !closed_) {
     const ssize_t n = ::write(fd(), rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;

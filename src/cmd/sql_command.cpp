@@ -91,12 +91,22 @@ Result<> print(index::ItemSql& sql, const std::string& output, ByteSink& sink) {
 }
 
 Result<> answer(SqlOptions& options, QuerySource& source, const index::ReadQuery& query) {
-  TemporaryFolder folder;
-  BALEEN_TRY(const std::string temporary, folder.path());
-  BALEEN_TRY(const auto sql, source.reader().sql(query, options.text, temporary));
-  BALEEN_TRY_DO(sql->prepare(options.text));
   BALEEN_TRY(ByteSink sink, ByteSink::open(options.to));
-  return print(*sql, options.output, sink);
+  bool running = false;  // the statement is right
+  const auto ask = [&](bool verify) -> Result<> {
+    TemporaryFolder folder;
+    BALEEN_TRY(const std::string temporary, folder.path());
+    BALEEN_TRY(const auto sql, source.reader().sql(query, options.text, temporary, verify));
+    BALEEN_TRY_DO(sql->prepare(options.text));
+    running = true;
+    return print(*sql, options.output, sink);
+  };
+  auto outcome = ask(false);
+  // DuckDB does not say which file is damaged, nor that one is: which can be read is looked at then.
+  if (outcome || !running || sink.begun()) return outcome;
+  const size_t problems = source.reader().problems().size();
+  auto again = ask(true);
+  return source.reader().problems().size() > problems ? std::move(again) : std::move(outcome);
 }
 
 int run(SqlOptions& options) {

@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "base/bytes.h"
 #include "index/duckdb.h"
 #include "index/item_columns.h"
 #include "index/item_pruning.h"
@@ -307,6 +308,21 @@ Result<std::string> RecordingReader::packets_range(const BlockRecord& block, uin
   return cipher->open(offset, length, sealed);
 }
 
+/// Whether these bytes are that many packets of a pcapng file, as whole blocks (draft-ietf-opsawg-pcapng 3.1).
+static bool are_packets(std::string_view text, uint64_t packets) {
+  constexpr uint32_t kEnhancedPacket = 6;
+  const Bytes b = as_bytes(text);
+  uint64_t found = 0;
+  for (size_t at = 0; at < b.size();) {
+    if (b.size() - at < 12) return false;
+    const uint32_t size = load_le32(&b[at + 4]);
+    if (size < 12 || size % 4 != 0 || size > b.size() - at || load_le32(&b[at + size - 4]) != size) return false;
+    found += load_le32(&b[at]) == kEnhancedPacket;
+    at += size;
+  }
+  return found == packets;
+}
+
 /// Writes those of a block's streams that are wanted, with the section and interfaces that they belong to: each block
 /// brings its own (pcapng allows several sections in a file).
 Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const Streams& wanted,
@@ -321,6 +337,12 @@ Result<uint64_t> RecordingReader::write_streams(const BlockRecord& block, const 
       BALEEN_TRY(header, packets_range(block, 0, block.header_length));
     }
     BALEEN_TRY(const std::string bytes, packets_range(block, place.offset, place.length));
+    if (!are_packets(bytes, place.packets)) {
+      BALEEN_TRY_DO(leave_out(
+          Error{Code::kIo, fmt::format("{}: the packets of {} are damaged", block.packets_object.key, place.stream)}));
+      if (first) header.clear();
+      continue;
+    }
     if (first) write(header);
     write(bytes);
     packets += place.packets;

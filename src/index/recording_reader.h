@@ -83,7 +83,9 @@ class RecordingReader {
   Result<std::map<std::string, uint64_t>> count(const ReadQuery& query);
   /// DuckDB over the items of the query's recording, streams and times (not its filter), as far as `text` asks for
   /// them. Their files last until the next call of anything here. `temporary`: see ItemSql.
-  Result<std::unique_ptr<ItemSql>> sql(const ReadQuery& query, std::string_view text, const std::string& temporary);
+  /// `verify`: each file is read first, and left out where it is damaged; for when DuckDB has found that one is.
+  Result<std::unique_ptr<ItemSql>> sql(const ReadQuery& query, std::string_view text, const std::string& temporary,
+                                       bool verify = false);
   /// The block records that may have what the query asks for, with the places of their streams.
   Result<std::vector<BlockRecord>> records(const ReadQuery& query);
   /// Bytes of a block's packets object as they were before encryption.

@@ -32,7 +32,7 @@ Result<> RecordingReader::make_whole(std::vector<IndexedRecord>& blocks) {
 }
 
 Result<std::unique_ptr<ItemSql>> RecordingReader::sql(const ReadQuery& query, std::string_view text,
-                                                      const std::string& temporary) {
+                                                      const std::string& temporary, bool verify) {
   held_.reset();
   BALEEN_TRY(const std::vector<std::string> columns, ItemSql::columns_read(std::string(text)));
   BALEEN_TRY(std::vector<IndexedRecord> chosen, blocks(query));
@@ -46,8 +46,17 @@ Result<std::unique_ptr<ItemSql>> RecordingReader::sql(const ReadQuery& query, st
   std::vector<ItemsFile> handed;
   if (!columns.empty()) {
     BALEEN_TRY(const std::vector<std::string> paths, files.fetch(0, files.count()));
-    for (size_t i = 0; i < paths.size(); ++i)
-      if (!paths[i].empty()) handed.push_back({files.record(i).recording, paths[i]});
+    for (size_t i = 0; i < paths.size(); ++i) {
+      if (paths[i].empty()) continue;
+      ParquetQuery whole;
+      whole.files = {paths[i]};
+      const auto readable = verify ? count_rows(whole, columns, [](auto, uint64_t) {}) : Result<>();
+      if (readable) {
+        handed.push_back({files.record(i).recording, paths[i]});
+      } else {
+        BALEEN_TRY_DO(files.failed(i, readable.error()));
+      }
+    }
   }
   return ItemSql::open(handed, held_->blocks, to_ns(query.since), to_ns(query.until), temporary);
 }

@@ -41,3 +41,29 @@ check("counting a stream's items", baleen("query", "--from", "bucket", "--stream
 check("counting those of none", baleen("query", "--from", "bucket", "--stream", "x", "-o", "count")[0] == "")
 record("two")  # another capture's streams have the same names
 check("an id of two runs is told", "2 items have this id" in baleen("query", "--from", "bucket", "--item", ids[0])[1])
+
+# ---- damaged objects ----
+def damaged(pattern, begin, end, to):
+    """A copy of the bucket in which one object has other bytes there."""
+    shutil.copytree(bench.folder / "bucket", bench.folder / to)
+    file = sorted((bench.folder / to).rglob(pattern))[0]
+    content = bytearray(file.read_bytes())
+    for at in range(begin, min(end, len(content) - 100)):
+        content[at] ^= 0x5A
+    file.write_bytes(content)
+    return file.name
+
+
+name = damaged("*.parquet", 100, 6000, "bad-items")
+out, said = baleen("sql", "--from", "bad-items", "select count(json) n, min(host) from items", "-o", "ndjson", code=3)
+check("sql leaves a damaged file out and names it", json.loads(out)["n"] == 6 and name in said, out + said)
+(bench.folder / "kept.csv").write_text("before")
+said = baleen("sql", "--from", "bad-items", "select no_such_column from items", "--to", "kept.csv", code=2)[1]
+check("a wrong statement stays one", "no_such_column" in said, said)
+check("and takes no file", (bench.folder / "kept.csv").read_text() == "before")
+name = damaged("*.pcapng", 400, 1000, "bad-packets")
+out, said = baleen("query", "--from", "bad-packets", "-o", "pcapng", "--to", "left.pcapng", code=3)
+check("damaged packets are left out", name in said and "damaged" in said, said)
+if shutil.which("capinfos"):
+    told = subprocess.run(["capinfos", "-c", "-M", str(bench.folder / "left.pcapng")], capture_output=True, text=True)
+    check("what is left is whole", told.returncode == 0 and int(re.search(r"packets:\s+(\d+)", told.stdout)[1]) == int(re.search(r"(\d+) packets", said)[1]), told.stderr)
