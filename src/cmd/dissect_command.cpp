@@ -75,8 +75,6 @@ class Dissection final : public dissect::EngineObserver {
     engine.finish();
     if (options_.statistics) print_statistics(path, engine, source->statistics());
     for (const Error& problem : source->problems()) fmt::print(stderr, "baleen: warning: {}\n", problem.message);
-    if (source->statistics().dropped_cut != 0)
-      fmt::print(stderr, "baleen: warning: {}: the capture ends inside a packet\n", path);
     return outcome;
   }
   void finish() { printer_.print_totals(); }

@@ -284,6 +284,7 @@ class Tap {
       fmt::print(stderr, "baleen: {}\n", problem);
       code = exit_code::kFailed;
     }
+    for (const std::string& problem : worker_->left_out()) fmt::print(stderr, "baleen: warning: {}\n", problem);
     const worker::WorkerStatus s = worker_->status();
     if (!options_.quiet) summarise(s);
     const auto& r = s.recorder;

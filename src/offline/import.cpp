@@ -61,8 +61,6 @@ class Pass : public dissect::EngineObserver {
     BALEEN_TRY_DO(between(*source, true));
     out.bytes = engine.counters().bytes;
     for (const Error& problem : source->problems()) out.problems.push_back(problem);
-    if (source->statistics().dropped_cut != 0)
-      out.problems.push_back({Code::kInvalid, fmt::format("{}: ends inside a packet", options_.path)});
     return {};
   }
 

@@ -244,6 +244,13 @@ WorkerStatus Worker::status() {
   return status;
 }
 
+std::vector<std::string> Worker::left_out() const {
+  std::vector<std::string> out;
+  if (files_ == nullptr) return out;
+  for (const Error& problem : files_->problems()) out.push_back(problem.message);
+  return out;
+}
+
 std::vector<std::string> Worker::problems() {
   const std::lock_guard lock(problems_mutex_);
   return std::exchange(problems_, {});

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "capture/packet_source.h"
+#include "capture/pcap_file/pcap_file.h"
 #include "dissect/engine.h"
 #include "io/page_server.h"
 #include "record/recorder.h"
@@ -78,6 +79,8 @@ class Worker {
   int metrics_port() const { return metrics_ ? metrics_->port() : 0; }
   /// Why the input ended, when that was an error.
   std::vector<std::string> problems();
+  /// Of captures: what could not be read of them. Once it has stopped.
+  std::vector<std::string> left_out() const;
 
  private:
   class Shard;
@@ -128,6 +131,7 @@ class Worker {
   std::unique_ptr<script::ScriptHost> scripts_;
   std::mutex deliver_mutex_, offer_mutex_;
   std::atomic<int> running_{0};
+  const capture::PcapFileSource* files_ = nullptr;  // a shard's; null: live
   std::mutex problems_mutex_;
   std::vector<std::string> problems_;
   std::atomic<bool> stopped_{false};

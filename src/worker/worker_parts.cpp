@@ -53,6 +53,7 @@ Result<std::vector<std::unique_ptr<capture::PacketSource>>> Worker::open_sources
       if (type == codec::pcap::kTlsKeyLog) key_log_.add(as_text(secrets));
     };
     BALEEN_TRY(auto file, capture::PcapFileSource::open({.path = options_.pcap, .follow = false, .events = events}));
+    files_ = file.get();
     sources.push_back(std::move(file));
     return sources;
   }

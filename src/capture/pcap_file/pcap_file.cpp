@@ -47,6 +47,14 @@ struct Pending {
   std::string path;
 };
 
+/// Whoever gave it such a name meant it to be read.
+bool is_named_as_capture(fs::path path) {
+  for (const char* packed : {".gz", ".zst", ".zstd"})
+    if (path.extension() == packed) path = path.stem();
+  const fs::path extension = path.extension();
+  return extension == ".pcap" || extension == ".pcapng" || extension == ".cap";
+}
+
 class Source : public PcapFileSource {
  public:
   explicit Source(PcapFileOptions options) : options_(std::move(options)), packets_(kBatch) {}
@@ -174,7 +182,9 @@ Result<> Source::list_files(const std::string& folder, int depth) {
       if (depth < kMostDepth && Unpacked::is_archive(path)) {
         BALEEN_TRY_DO(list_archive(path, depth + 1));
       } else {
-        ++statistics_.skipped_files;  // not a capture, or one that ends inside its header
+        ++statistics_.skipped_files;
+        if (is_named_as_capture(entry->path()))
+          problems_.push_back({Code::kInvalid, path + ": no capture, or one that ends inside its header"});
       }
     } else if (!state) {
       ++statistics_.corrupt_files;
@@ -248,6 +258,8 @@ Result<bool> Source::refill(std::unique_ptr<Stream>& stream) {
   switch (*state) {
     case CaptureFile::State::kLater: return true;
     case CaptureFile::State::kEnd:
+      if (stream->file.cut())
+        problems_.push_back({Code::kInvalid, stream->file.path() + ": the capture ends inside a packet"});
       close(*stream);
       stream.reset();
       return false;

@@ -27,7 +27,8 @@ class PcapFileSource : public PacketSource {
   /// Errors: kNotFound, kDenied, kIo of the path; kInvalid for a folder without a capture, or a folder to follow.
   static Result<std::unique_ptr<PcapFileSource>> open(PcapFileOptions options);
 
-  /// What went wrong with files of a folder so far.
+  /// What went wrong so far: files of a folder that cannot be read, or are no captures though their names say so, and
+  /// captures that end inside a packet.
   virtual const std::vector<Error>& problems() const = 0;
 };
 
