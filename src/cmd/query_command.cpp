@@ -167,6 +167,7 @@ int run(QueryOptions& options) {
   wanted.filter_text = options.filter;
   if (const auto read = read_options(options, wanted.query); !read) return failed(read.error());
   wanted.packets = options.output == "pcapng" || options.output == "pcap";
+  wanted.may_come = options.follow;
   auto source = QuerySource::open(options.source, wanted);
   if (!source) return failed(source.error());
   if (options.follow && (*source)->captures())

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "cmd/byte_sink.h"
 #include "cmd/captures.h"
+#include "cmd/places.h"
 #include "cmd/printing.h"
 #include "dissect/registry.h"
 #include "dissect/selection.h"
@@ -42,15 +43,6 @@ std::string default_cache() {
   if (cache != nullptr && *cache == '/') return std::string(cache) + "/baleen/items";
   if (home != nullptr && *home == '/') return std::string(home) + "/.cache/baleen/items";
   return {};
-}
-
-Result<bool> has_recordings(store::ObjectStore& store, const std::string& prefix) {
-  store::ListOptions options;
-  options.prefix = prefix + "recording=";
-  options.delimiter = "/";
-  options.page_size = 1;
-  BALEEN_TRY(const store::ListPage page, store.list(options));
-  return !page.prefixes.empty();
 }
 
 /// Each block in hand is an open file.
@@ -154,12 +146,16 @@ Result<std::unique_ptr<QuerySource>> QuerySource::open(SourceOptions& options, c
         cache = options.cache.empty() ? default_cache() : options.cache;
       if (options.recording.empty()) {
         ++source->probes_;
-        BALEEN_TRY(const bool recordings, has_recordings(*source->store_.store, source->store_.prefix));
-        if (!recordings) {
+        BALEEN_TRY(const auto recordings, recording_names(*source->store_.store, source->store_.prefix));
+        if (recordings.empty()) {
           ++source->probes_;
+          BALEEN_TRY_DO(check_no_recordings_near(options.from, *source->store_.store, source->store_.prefix));
           BALEEN_TRY(const bool captures, has_captures(options.from, *source->store_.store));
           if (captures) BALEEN_TRY_DO(source->open_captures(options, wanted));
         }
+      } else if (!wanted.may_come) {
+        ++source->probes_;
+        BALEEN_TRY_DO(find_recording(*source->store_.store, source->store_.prefix, options.from, options.recording));
       }
     }
   }

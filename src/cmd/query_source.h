@@ -27,6 +27,7 @@ struct SourceQuery {
   index::ReadQuery query;   // its filter is applied to captures while they are dissected
   std::string filter_text;  // which connections and flows captures are asked for
   bool packets = false;     // of captures: with the streams' packets
+  bool may_come = false;    // the recording that is named need not be there yet
 };
 
 /// Recordings where they lie, or captures made into one.

@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "cmd/commands.h"
 #include "cmd/fetch.h"
+#include "cmd/places.h"
 #include "cmd/printing.h"
 #include "cmd/redissect_command.h"
 #include "index/expire.h"
@@ -87,6 +88,9 @@ int show_bucket(const std::string& from, const std::string& name, const std::str
     return exit_code::kFailed;
   }
   for (const Error& problem : reader.problems()) fmt::print(stderr, "baleen: left out: {}\n", problem.message);
+  if (recordings->empty())
+    if (const auto near = check_no_recordings_near(from, *opened->store, opened->prefix); !near)
+      return failed(near.error());
   if (name.empty() && !json)
     fmt::print("{:<24}  {:>7}  {:>12}  {:>12}  {:>10}  {:<24}  {:<24}  {}\n", "NAME", "BLOCKS", "ITEMS", "PACKETS",
                "SIZE", "FROM", "TO", "PATTERN");
@@ -117,11 +121,19 @@ int show_bucket(const std::string& from, const std::string& name, const std::str
   return exit_code::kFailed;
 }
 
+/// Not a failure: all of it may have expired.
+void note_absent(const OpenedStore& opened, const std::string& from, const std::string& name) {
+  if (name.empty()) return;
+  if (const auto known = find_recording(*opened.store, opened.prefix, from, name); !known)
+    fmt::print(stderr, "baleen: {}\n", known.error().message);
+}
+
 int expire_bucket(RecordingsOptions& o) {
   const auto age = parse_duration(o.older_than);
   if (!age || *age <= Duration{0}) return failed({Code::kInvalid, "--older-than: expected an age, as 30d"});
   auto opened = open_location(o.from, o.access);
   if (!opened) return failed(opened.error());
+  note_absent(*opened, o.from, o.name);
   index::ExpireOptions options;
   options.recording = o.name;
   options.before = now() - *age;
@@ -377,6 +389,7 @@ int run_compact(const std::string& from, const std::string& name, Access& access
     fmt::print(stderr, "baleen: {}\n", opened.error().message);
     return exit_code::kFailed;
   }
+  note_absent(*opened, from, name);
   const auto outcome = index::compact(*opened->store, opened->prefix, name);
   if (!outcome) {
     fmt::print(stderr, "baleen: {}\n", outcome.error().message);

@@ -9,6 +9,7 @@
 #include "cmd/printing.h"
 #include "dissect/registry.h"
 #include "offline/redissect.h"
+#include "record/recordings.h"
 #include "record/spool_store.h"
 #include "worker/descriptor_files.h"
 #include "worker/key_log_file.h"
@@ -71,6 +72,7 @@ int run(RedissectOptions& o) {
   offline::RedissectOptions options;
   options.recording = o.recording;
   options.name = !o.name.empty() ? o.name : o.to.empty() || o.to == o.from ? o.recording + "-redissected" : o.recording;
+  if (const auto named = record::check_recording_name(options.name); !named) return failed(named.error());
   options.dissectors = dissect::select_dissectors({});
   options.compile = compile_pattern;
   if (o.filter) {

@@ -67,12 +67,16 @@ bool contains(std::string_view text, std::string_view part) {
 
 }  // namespace
 
-Result<> Definition::check() const {
-  // The name is a folder in the bucket, a member of lists, and stands between commas in an item.
+Result<> check_recording_name(std::string_view name) {
   if (name.empty() || name.size() > kLongestName || name.find_first_of("/\\=,\n\"") != std::string::npos ||
       name.starts_with('.'))
     return Error{Code::kInvalid,
                  fmt::format("'{}' must be a name that a folder can have, without / \\ = , and \"", name)};
+  return {};
+}
+
+Result<> Definition::check() const {
+  BALEEN_TRY_DO(check_recording_name(name));
   if (destination.empty())
     return Error{Code::kInvalid,
                  fmt::format("recording '{}' has no destination: gs://bucket/prefix, or a folder", name)};

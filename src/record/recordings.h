@@ -18,6 +18,9 @@
 
 namespace baleen::record {
 
+/// kInvalid: it is a folder in the bucket, a member of lists, and stands between commas in an item.
+Result<> check_recording_name(std::string_view name);
+
 /// What the user asked for.
 struct Definition {
   enum class Origin {

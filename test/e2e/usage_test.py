@@ -67,3 +67,18 @@ check("damaged packets are left out", name in said and "damaged" in said, said)
 if shutil.which("capinfos"):
     told = subprocess.run(["capinfos", "-c", "-M", str(bench.folder / "left.pcapng")], capture_output=True, text=True)
     check("what is left is whole", told.returncode == 0 and int(re.search(r"packets:\s+(\d+)", told.stdout)[1]) == int(re.search(r"(\d+) packets", said)[1]), told.stderr)
+
+# ---- places and names that are nearly right ----
+(bench.folder / "above").mkdir()
+shutil.copytree(bench.folder / "bucket", bench.folder / "above/bucket")
+for place, where in (("above", "above/bucket"), ("bucket/recording=one", "bucket"), ("bucket/recording=one/packets", "bucket")):
+    for words in (["query", "--from", place], ["sql", "--from", place, "select 1"], ["recordings", "ls", "--from", place]):
+        said = baleen(*words, code=1)[1]
+        check(f"{words[0]} says where recordings are", f"--from {where} reads" in said, said)
+for words in (["query"], ["query", "-o", "count"], ["sql", "select count(*) from items"]):
+    said = baleen(words[0], "--from", "bucket", "--recording", "onne", *words[1:], code=1)[1]
+    check(f"{words[0]} knows no such recording, and one like it", "no recording 'onne'" in said and "'one'" in said, said)
+for words in (["expire", "onne", "--older-than", "1d"], ["compact", "onne"]):
+    check(f"{words[0]} says so, too", "no recording 'onne'" in baleen("recordings", *words, "--from", "bucket")[1])
+for name in ("a/b", "..", "a=b,c"):
+    check("no name of a recording", "name" in baleen("recordings", "redissect", "one", "--from", "bucket", "--name", name, code=2)[1])
