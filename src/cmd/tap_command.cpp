@@ -288,9 +288,10 @@ class Tap {
     const worker::WorkerStatus s = worker_->status();
     if (!options_.quiet) summarise(s);
     const auto& r = s.recorder;
-    if (recorded && (r.spool.dropped_blocks != 0 || r.ledger.items_refused_spool != 0 ||
-                     r.ledger.packets_refused_spool != 0 || r.spool.waiting_blocks != 0 || r.write_errors != 0 ||
-                     r.ledger.items_dropped_queue != 0 || r.ledger.packets_lost_recorder != 0))
+    if (recorded &&
+        (r.spool.dropped_blocks != 0 || r.ledger.items_refused_spool != 0 || r.ledger.packets_refused_spool != 0 ||
+         r.spool.waiting_blocks != 0 || r.write_errors != 0 || r.ledger.items_dropped_queue != 0 ||
+         r.ledger.packets_lost_recorder != 0 || r.unrecovered_blocks != 0))
       code = std::max(code, exit_code::kIncomplete);
     return code;
   }
@@ -348,6 +349,11 @@ class Tap {
       fmt::print(stderr, "baleen: {} blocks ({}) wait in {}/spool for the next start: {}\n",
                  s.recorder.spool.waiting_blocks, size_to_string(s.recorder.spool.waiting_bytes),
                  worker_->data_folder(), s.recorder.spool.last_error);
+    if (s.recorder.unrecovered_blocks != 0)
+      fmt::print(stderr,
+                 "baleen: {} blocks that an earlier run left open cannot be read (see the warnings at the start); they "
+                 "stay in {}/spool/open\n",
+                 s.recorder.unrecovered_blocks, worker_->data_folder());
     if (s.recorder.finishing_blocks != 0)
       fmt::print(stderr,
                  "baleen: {} blocks could not be finished; what was written of them stays in {}/spool for the next "

@@ -74,6 +74,7 @@ Result<> Recorder::recover() {
     }
     if (!block) {
       log::warning("{}: not recovered: {}", folder, block.error().message);
+      ++unrecovered_;
       continue;
     }
     // What else its process had seen went with it.
@@ -82,6 +83,7 @@ Result<> Recorder::recover() {
     known.packets_matched = known.packets_stored = (*block)->packets();
     if (auto record = (*block)->finish({}, known); !record) {
       log::warning("{}: not recovered: {}", folder, record.error().message);
+      ++unrecovered_;
     } else {
       log::info("recovered block {}: {} items, {} packets", record->block, record->items, record->packets);
       BALEEN_TRY_DO(spool_->ready(folder));
@@ -480,6 +482,7 @@ Recorder::Status Recorder::status() const {
   s.looking_back = looking_back_;
   s.write_errors = write_errors_;
   s.finishing_blocks = finishing() + unfinished_;
+  s.unrecovered_blocks = unrecovered_;
   const std::lock_guard lock(mutex_);
   s.last_error = last_error_;
   return s;

@@ -135,6 +135,7 @@ class Recorder {
     uint64_t looking_back = 0;  // recordings that have not yet everything of the time before they began
     uint64_t write_errors = 0;
     uint64_t finishing_blocks = 0;                // closed, and not yet in the spool
+    uint64_t unrecovered_blocks = 0;              // left open by a process before, and not readable: they stay there
     std::map<std::string, SpoolWaiting> waiting;  // by recording
     std::string last_error;
   };
@@ -301,6 +302,7 @@ class Recorder {
   std::vector<Closed> closed_;           // and not yet composed; finisher's thread
   std::vector<Closed> unsealed_;         // whose sealing failed; under the mutex
   std::atomic<uint64_t> unfinished_{0};  // those that could not be finished
+  uint64_t unrecovered_ = 0;             // see Status; set before the thread begins
   uint64_t adopted_ = 0;
   std::shared_ptr<const Generation> in_force_;
   mutable std::mutex mutex_;

@@ -82,3 +82,11 @@ for words in (["expire", "onne", "--older-than", "1d"], ["compact", "onne"]):
     check(f"{words[0]} says so, too", "no recording 'onne'" in baleen("recordings", *words, "--from", "bucket")[1])
 for name in ("a/b", "..", "a=b,c"):
     check("no name of a recording", "name" in baleen("recordings", "redissect", "one", "--from", "bucket", "--name", name, code=2)[1])
+
+# ---- a block that an earlier run left open, and nobody can read ----
+broken = bench.folder / "data-three-bucket/spool/open/1"
+broken.mkdir(parents=True)
+(broken / "owner.json").write_text("{")
+(broken / "packets.journal").write_text("what once were packets")
+said = baleen("tap", "--pcap", HTTP, "--record", "http", "--name", "three", "--to", "bucket", "--data-dir", "data-three-bucket", code=3)[1]
+check("it is told, and stays", "cannot be read" in said and broken.is_dir(), said)
