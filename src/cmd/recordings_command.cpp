@@ -207,17 +207,18 @@ void print_uploads(const json& uploads) {
   fmt::print("uploads:      {} blocks wait ({}), the oldest for {:.0f} s\n",
              uploads.value("waiting_blocks", uint64_t{0}), size_to_string(uploads.value("waiting_bytes", uint64_t{0})),
              uploads.value("oldest_age_seconds", 0.0));
-  fmt::print("  since the worker's start {} uploaded ({}); {} under way, {} of them sent\n",
+  fmt::print("  since the worker's start {} uploaded ({}), {} failed tries; {} under way, {} of them sent\n",
              uploads.value("uploaded_blocks", uint64_t{0}),
-             size_to_string(uploads.value("uploaded_bytes", uint64_t{0})),
+             size_to_string(uploads.value("uploaded_bytes", uint64_t{0})), uploads.value("failed_tries", uint64_t{0}),
              uploads.value("uploading_blocks", uint64_t{0}), size_to_string(uploads.value("sent_bytes", uint64_t{0})));
+  if (const std::string error = uploads.value("last_error", ""); !error.empty())
+    fmt::print("  last error:  {}\n", error);
   fmt::print("  of the node: {} uploaded ({}, {}/s), {} wait ({} of {}), {} failed tries, {} refused, {} dropped\n",
              node.value("uploaded_blocks", uint64_t{0}), size_to_string(node.value("uploaded_bytes", uint64_t{0})),
              size_to_string(static_cast<uint64_t>(node.value("bytes_per_second", 0.0))),
              node.value("waiting_blocks", uint64_t{0}), size_to_string(node.value("waiting_bytes", uint64_t{0})),
              size_to_string(node.value("limit_bytes", uint64_t{0})), node.value("failed_tries", uint64_t{0}),
              node.value("refused_blocks", uint64_t{0}), node.value("dropped_blocks", uint64_t{0}));
-  if (const std::string error = node.value("last_error", ""); !error.empty()) fmt::print("  last error:  {}\n", error);
 }
 
 void print_whole(const json& r) {

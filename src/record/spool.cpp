@@ -168,7 +168,7 @@ SpoolProgress Spool::progress() const {
 
 std::map<std::string, SpoolWaiting> Spool::waiting() const {
   const std::lock_guard lock(mutex_);
-  std::map<std::string, SpoolWaiting> out = uploaded_;
+  std::map<std::string, SpoolWaiting> out = tried_;
   for (const auto& [folder, block] : waiting_) {
     SpoolWaiting& w = out[block.tombstone.recording];
     if (w.blocks == 0 || block.finished < w.oldest) w.oldest = block.finished;

@@ -44,6 +44,8 @@ struct SpoolWaiting {
   Timestamp oldest{};              // when its oldest block was finished
   uint64_t uploading_blocks = 0, sent_bytes = 0;
   uint64_t uploaded_blocks = 0, uploaded_bytes = 0;  // since the start
+  uint64_t failed_tries = 0;
+  std::string last_error;  // of its last try that failed; empty since the first that did not
 };
 
 /// What gives way when the spool is at its limit.
@@ -186,8 +188,8 @@ class Spool {
   uint64_t waiting_bytes_ = 0, reserved_bytes_ = 0, tombstone_bytes_ = 0;
   bool hurried_ = false;  // is_pressed() at the last reservation
   std::vector<Tombstone> tombstones_;
-  std::map<std::string, SpoolWaiting> uploaded_;  // by recording, its uploaded_blocks and _bytes
-  Clock::time_point uploaded_until_{};            // the end of the last upload that counts in upload_time
+  std::map<std::string, SpoolWaiting> tried_;  // by recording: what became of tries
+  Clock::time_point uploaded_until_{};         // the end of the last upload that counts in upload_time
   bool started_ = false, stopping_ = false;
   std::atomic<bool> cancel_{false};
   std::vector<std::thread> threads_;

@@ -204,6 +204,8 @@ void Spool::note(const std::string& folder, const Result<>& outcome, bool refuse
   Lane& lane = lanes_.at(block.lane);
   --lane.uploading;
   --uploading_;
+  const std::string& name = block.tombstone.recording;
+  SpoolWaiting& own = tried_[tried_.size() < kMostNames || tried_.contains(name) ? name : std::string()];
   if (outcome) {
     const auto end = Clock::now();
     lane.pause = Duration{0};
@@ -213,10 +215,9 @@ void Spool::note(const std::string& folder, const Result<>& outcome, bool refuse
     progress_.uploaded_bytes += block.bytes;
     progress_.upload_time += end - std::max(begin, uploaded_until_);
     uploaded_until_ = end;
-    const std::string& name = block.tombstone.recording;
-    SpoolWaiting& own = uploaded_[uploaded_.size() < kMostNames || uploaded_.contains(name) ? name : std::string()];
     ++own.uploaded_blocks;
     own.uploaded_bytes += block.bytes;
+    own.last_error.clear();
     waiting_bytes_ -= block.bytes;
     waiting_.erase(at);
   } else {
@@ -229,6 +230,8 @@ void Spool::note(const std::string& folder, const Result<>& outcome, bool refuse
       slow_down(lane, begin);
     }
     const std::string& message = outcome.error().message;
+    ++own.failed_tries;
+    own.last_error = message;
     if (progress_.last_error != message)
       log::warning("upload: {}; it is kept and tried again{}", message, refused ? " at the next start" : "");
     progress_.last_error = message;

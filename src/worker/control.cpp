@@ -45,6 +45,8 @@ std::string uploads_json(const record::Recorder::Status& status, const std::stri
       {"sent_bytes", own.sent_bytes},
       {"uploaded_blocks", own.uploaded_blocks},
       {"uploaded_bytes", own.uploaded_bytes},
+      {"failed_tries", own.failed_tries},
+      {"last_error", own.last_error},
       {"node",
        {{"waiting_blocks", p.waiting_blocks},
         {"waiting_bytes", p.waiting_bytes},

@@ -116,7 +116,7 @@ TEST_F(ControlTest, ChangesAreInForceWhenTheyAreAnswered) {
 
 TEST_F(ControlTest, UploadsTellWhatWaitsAndWhy) {
   record::Recorder::Status s;
-  s.waiting["a"] = {3, 4000, now() - std::chrono::seconds(60), 1, 700, 8, 90'000};
+  s.waiting["a"] = {3, 4000, now() - std::chrono::seconds(60), 1, 700, 8, 90'000, 2, "404: no such bucket"};
   s.spool.waiting_blocks = 5;
   s.spool.waiting_bytes = 9000;
   s.spool.uploaded_bytes = 3000;
@@ -132,6 +132,9 @@ TEST_F(ControlTest, UploadsTellWhatWaitsAndWhy) {
   EXPECT_EQ(a["uploads"]["uploaded_blocks"], 8);
   EXPECT_EQ(a["uploads"]["uploaded_bytes"], 90'000);
   EXPECT_NEAR(a["uploads"]["oldest_age_seconds"].get<double>(), 60, 5);
+  EXPECT_EQ(a["uploads"]["failed_tries"], 2);
+  EXPECT_EQ(a["uploads"]["last_error"], "404: no such bucket");
+  EXPECT_EQ(b["uploads"]["last_error"], "") << "another one's trouble";
   EXPECT_EQ(a["uploads"]["node"]["waiting_blocks"], 5);
   EXPECT_EQ(a["uploads"]["node"]["bytes_per_second"], 2000.0);
   EXPECT_EQ(a["uploads"]["node"]["last_error"], "503: the bucket is away");
