@@ -429,6 +429,22 @@ TEST_F(BeyondMatches, LookingBackKeepsToItsFilterItsLengthAndItsOneTime) {
   for (const auto& [time, n] : packet_times(bucket())) EXPECT_EQ(n, 1);
 }
 
+TEST_F(BeyondMatches, WhatWasOverwrittenBeforeALookBackIsCounted) {
+  Shard shard(folder_.path(), options(), 256 << 10);
+  for (uint64_t stream = 0; stream < 400; ++stream) shard.packets(stream, 10, 100);
+  const uint64_t gone = shard.flight().overwritten_packets();
+  ASSERT_GT(gone, 0u);
+  Recording r = recording("all");
+  r.by_filter = true;
+  r.filter = http_filter("http");
+  r.look_back = std::chrono::hours(24 * 365 * 20);  // these packets are as old as the harness says
+  shard->set_recordings({r});
+  shard->settle();
+  shard->stop(seconds(20));
+  EXPECT_EQ(shard->status().ledger.packets_unseen, gone);
+  EXPECT_EQ(shard.flight().overwritten_since(timestamp_from_ns(INT64_MAX)), 0u);
+}
+
 TEST_F(BeyondMatches, AnEndInTheMiddleOfLookingBackHangsNothing) {
   const std::vector<net::OwnedPacket> traffic = http_traffic(20, 200, 3);
   for (const bool patient : {true, false}) {

@@ -204,6 +204,22 @@ bool FlightRecorder::has_room() const {
   return (segments_.size() + retired_.size() + 1) * options_.segment_bytes <= options_.limit_bytes;
 }
 
+/// REQUIRES: the mutex is held.
+void FlightRecorder::note_gone(const Segment& segment) {
+  overwritten_.fetch_add(segment.packets, std::memory_order_relaxed);
+  if (segment.packets == 0) return;
+  if (past_.size() == kMostPast) past_.pop_front();
+  past_.push_back({segment.newest, segment.packets});
+}
+
+uint64_t FlightRecorder::overwritten_since(Timestamp since) const {
+  const std::lock_guard lock(mutex_);
+  uint64_t packets = 0;
+  for (const Past& past : past_)
+    if (past.newest >= since) packets += past.packets;
+  return packets;
+}
+
 /// Makes room for one segment more, the oldest first; false when readers hold what would have to go. The limit holds
 /// always; the age only frees what nobody needs.
 bool FlightRecorder::drop_old(Timestamp time) {
@@ -217,7 +233,7 @@ bool FlightRecorder::drop_old(Timestamp time) {
   for (; segments_.size() > 1; segments_.pop_front(), any = true) {
     std::shared_ptr<Segment>& oldest = segments_.front();
     if (has_room() && time - oldest->newest <= options_.ttl) break;
-    overwritten_.fetch_add(oldest->packets, std::memory_order_relaxed);
+    note_gone(*oldest);
     (is_read(oldest) ? retired_ : dropped).push_back(oldest);
   }
   if (any) forget_before(segments_.front()->number * options_.segment_bytes);
@@ -236,7 +252,7 @@ bool FlightRecorder::reuse_oldest() {
   again->memory = std::exchange(oldest.memory, nullptr);
   again->file = std::move(oldest.file);
   again->before = kept_;
-  overwritten_.fetch_add(oldest.packets, std::memory_order_relaxed);
+  note_gone(oldest);
   segments_.pop_front();
   segments_.push_back(std::move(again));
   begin_chunk(0);

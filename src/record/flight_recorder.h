@@ -100,6 +100,10 @@ class FlightRecorder {
 
   uint64_t packets() const { return packets_.load(std::memory_order_relaxed); }
   uint64_t overwritten_packets() const { return overwritten_.load(std::memory_order_relaxed); }
+  /// Of those, what segments had that reached to this time or later: of the last kMostPast segments, and of the oldest
+  /// of these also what lay before it.
+  uint64_t overwritten_since(Timestamp since) const;
+  static constexpr size_t kMostPast = 4096;
   /// Packets that append() has refused.
   uint64_t refused_packets() const { return refused_.load(std::memory_order_relaxed); }
   uint64_t bytes_on_disk() const;
@@ -123,6 +127,7 @@ class FlightRecorder {
   bool is_to_close(const Segment& segment, Timestamp time);
   bool has_room() const;
   bool reuse_oldest();
+  void note_gone(const Segment& segment);
   std::shared_ptr<Segment> find(uint64_t number) const;
   bool refuse(uint64_t stream);
   void forget_before(uint64_t position);
@@ -139,6 +144,11 @@ class FlightRecorder {
   // read in time is counted. Bounded; what is forgotten here begins at one again.
   std::unordered_map<uint64_t, uint32_t> gone_;
   std::deque<uint64_t> gone_order_;
+  struct Past {
+    Timestamp newest;
+    uint64_t packets;
+  };
+  std::deque<Past> past_;  // segments that are gone
   uint64_t next_number_ = 0;
   uint64_t kept_ = 0;  // packets_, under the mutex
   std::atomic<uint64_t> packets_{0}, overwritten_{0}, refused_{0}, failed_{0};

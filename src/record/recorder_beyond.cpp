@@ -62,6 +62,7 @@ void Recorder::look_back_when_known(bool last) {
     const auto open = open_.find(it->name);
     LookBack what;
     bool known = true;
+    uint64_t gone = 0;  // of that time, overwritten before it began to look
     {
       const std::lock_guard lock(mutex_);
       const Boundary& boundary = *it->boundary;
@@ -69,8 +70,11 @@ void Recorder::look_back_when_known(bool last) {
       for (size_t i = 0; i < flights_.size(); ++i) {
         known &= boundary.ends[i].has_value() || last;
         Place begin = flights_[i]->place_of(what.since);
-        if (it->before && it->before->ends[i] && it->before->ends[i]->position > begin.position)
+        if (it->before && it->before->ends[i] && it->before->ends[i]->position > begin.position) {
           begin = *it->before->ends[i];
+        } else {
+          gone += flights_[i]->overwritten_since(what.since);
+        }
         what.stretches.push_back({flights_[i], begin, boundary.ends[i] ? *boundary.ends[i] : flights_[i]->end()});
       }
     }
@@ -83,6 +87,7 @@ void Recorder::look_back_when_known(bool last) {
       if (!open->second.recording.scope.any()) what.filter = open->second.recording.filter;
       what.engine = options_.engine;
       looking_back_.fetch_add(1);
+      packets_unseen_.fetch_add(gone, std::memory_order_relaxed);
       looker_.run([this, what = std::move(what), looking = *it] { look(what, looking); });
     }
     it = looking_.erase(it);
