@@ -156,15 +156,24 @@ void Recorder::offer(const item::ItemRef& item) {
   const auto newest = pinned ? nullptr : newest_generation();
   const Generation& generation = pinned ? *pinned : *newest;
   Event event;
-  bool scoped = false;
-  for (size_t i = 0; i < generation.recordings.size(); ++i) {
-    const Recording& r = generation.recordings[i];
-    if (r.is_full()) continue;
-    if (r.by_filter && r.filter.matches(*item)) {
-      event.recordings |= 1u << i;
-    } else {
-      scoped |= r.scope.any();
+  bool scoped = false, asked_last = false;
+  item::Item* const own = item.sole();
+  const auto ask = [&](bool last) {
+    for (size_t i = 0; i < generation.recordings.size(); ++i) {
+      const Recording& r = generation.recordings[i];
+      asked_last |= r.asks_recordings;
+      if (r.asks_recordings != last || r.is_full()) continue;
+      if (r.by_filter && r.filter.matches(*item)) {
+        event.recordings |= 1u << i;
+      } else {
+        scoped |= r.scope.any();
+      }
     }
+  };
+  ask(/*last=*/false);
+  if (asked_last) {
+    if (own != nullptr && event.recordings != 0) name_recordings(*own, generation, event.recordings);
+    ask(/*last=*/true);
   }
   // Seen before anything else is said of it: see ledger().
   items_seen_.fetch_add(1, std::memory_order_relaxed);
@@ -173,8 +182,7 @@ void Recorder::offer(const item::ItemRef& item) {
     items_not_matched_.fetch_add(1, std::memory_order_release);
     return;
   }
-  if (item::Item* const own = item.sole(); own != nullptr && event.recordings != 0)
-    name_recordings(*own, generation, event.recordings);
+  if (own != nullptr && event.recordings != 0) name_recordings(*own, generation, event.recordings);
   event.item = item;
   event.generation = generation.number;
   if (!ring_.push(std::move(event))) items_dropped_.fetch_add(1, std::memory_order_release);

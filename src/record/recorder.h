@@ -47,6 +47,7 @@ struct Recording {
   uint64_t limit_items = 0, limit_bytes = 0;     // 0: none
   std::shared_ptr<const Redaction> redaction{};  // null: everything is kept as it was
   bool by_filter = true;                         // false: no item matches by itself
+  bool asks_recordings = false;                  // its filter may ask for others, by record("name"): it is asked last
   Scope scope{};                                 // streams that are kept whole with all their items, matched or not
   bool undissected = false;                      // streams that no dissector understands
   Duration look_back{0};    // what the flight recorders have of so long before it begins is recorded, too

@@ -406,6 +406,7 @@ Recording Recordings::recording_of(const Known& known) {
   r.redaction = known.redaction;
   // Who asks for a scope, or for what nobody understands, and names no pattern does not mean every item.
   r.by_filter = !d.pattern.empty() || (!known.scope.any() && !d.undissected);
+  r.asks_recordings = d.pattern.find("record") != std::string::npos;
   r.scope = known.scope;
   r.undissected = d.undissected;
   r.look_back = d.look_back;

@@ -90,3 +90,13 @@ broken.mkdir(parents=True)
 (broken / "packets.journal").write_text("what once were packets")
 said = baleen("tap", "--pcap", HTTP, "--record", "http", "--name", "three", "--to", "bucket", "--data-dir", "data-three-bucket", code=3)[1]
 check("it is told, and stays", "cannot be read" in said and broken.is_dir(), said)
+
+# ---- a recording that asks for another one ----
+(bench.folder / "pair.yaml").write_text("""recording:
+  - {name: aa, pattern: 'record("zz") and response.status == 200', to: pair}
+  - {name: zz, pattern: http, to: pair}
+""")
+baleen("tap", "-q", "--pcap", HTTP, "--config", "pair.yaml", "--data-dir", "data-pair", "-o", "none")
+counted = {name: baleen("query", "--from", "pair", "--recording", name, "-o", "count")[0] for name in ("aa", "zz")}
+wanted = baleen("query", "--from", "pair", "--recording", "zz", "--kfl", "response.status == 200", "-o", "count")[0]
+check("has what matches both", counted["aa"] == wanted != "" and counted["zz"] == "http 6\n", counted)
