@@ -17,8 +17,8 @@ Result<std::vector<std::string>> recording_names(store::ObjectStore& store, cons
 Result<> find_recording(store::ObjectStore& store, const std::string& prefix, const std::string& url,
                         const std::string& name);
 
-/// kNotFound, with the place, when recordings lie a few levels below this location, or when it is a part of one. `store`
-/// is the location's. Looks at a bounded number of objects.
+/// kNotFound, with the place, when recordings lie a few levels below this location, or when it is a part of one.
+/// `store` is the location's. Looks at a bounded number of objects.
 Result<> check_no_recordings_near(const std::string& url, store::ObjectStore& store, const std::string& prefix);
 
 }  // namespace baleen::cmd

@@ -338,8 +338,10 @@ class Tap {
       fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the spool was at its limit of {}\n",
                  l.items_refused_spool, l.packets_refused_spool, size_to_string(s.recorder.spool.limit_bytes));
     if (l.items_failed + l.packets_failed != 0)
-      fmt::print(stderr, "baleen: LOST {} items and {} packets of matching streams: the disk took nothing: {}\n",
-                 l.items_failed, l.packets_failed, s.recorder.last_error);
+      fmt::print(
+          stderr,
+          "baleen: LOST {} items and {} packets of matching streams: the disk took nothing, or has lost it: {}\n",
+          l.items_failed, l.packets_failed, s.recorder.last_error);
     if (l.packets_beyond_limit != 0)
       fmt::print(stderr, "baleen: {} packets of matching streams were beyond their recording's limit of bytes\n",
                  l.packets_beyond_limit);

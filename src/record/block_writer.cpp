@@ -92,8 +92,38 @@ Result<> BlockWriter::load_packets() {
   }
   if (!as_text(journal).starts_with(kPacketsMagic)) return rewrite_old_journal(journal);
   uint64_t at = kPacketsMagic.size(), whole = at;
-  for (JournalRecord record; next_record(journal, at, record) && note_record(record);) whole = at;
+  for (JournalRecord record;;) {
+    if (next_record(journal, at, record)) {
+      if (!note_record(record)) break;
+      whole = at;
+    } else if (is_damaged_packet(journal, at)) {
+      ++damaged_packets_;
+      at += load_le32(&journal[at]);
+    } else {
+      break;
+    }
+  }
   return packet_journal_.cut_off(whole, text.on_disk(whole));
+}
+
+/// Whether a packet's record begins here whose content is not what its sum says, and a whole record follows: a disk has
+/// lost bytes in the middle. What a crash tears has nothing behind it.
+bool BlockWriter::is_damaged_packet(Bytes journal, uint64_t at) const {
+  if (journal.size() - at < kRecordHead) return false;
+  const uint32_t size = load_le32(&journal[at]), number = load_le32(&journal[at + 4]);
+  if (size < kRecordHead || size > journal.size() - at || number >= stream_names_.size()) return false;
+  JournalRecord following;
+  uint64_t next = at + size;
+  return next_record(journal, next, following);
+}
+
+index::LossLedger BlockWriter::ledger_of_recovered() const {
+  index::LossLedger known;
+  known.items_seen = known.items_stored = items_;
+  known.packets_stored = packets_;
+  known.packets_failed = damaged_packets_;
+  known.packets_matched = packets_ + damaged_packets_;
+  return known;
 }
 
 /// False when it cannot be one of ours.

@@ -109,6 +109,10 @@ class BlockWriter {
   uint64_t unwritten_packets() const { return packet_journal_.unwritten(); }
   uint64_t unwritten_items() const { return item_journal_.unwritten(); }
   uint64_t packets() const { return packets_; }
+  /// Of recover(): packets that are not what they were when they were written. They are left out.
+  uint64_t damaged_packets() const { return damaged_packets_; }
+  /// What is known of what it saw: the rest went with its process.
+  index::LossLedger ledger_of_recovered() const;
   uint64_t items() const { return items_; }
   bool empty() const { return packets_ == 0 && items_ == 0; }
   /// By a clock that nobody sets.
@@ -139,6 +143,7 @@ class BlockWriter {
   Result<> load_items();
   Result<> rewrite_old_journal(Bytes old);
   bool note_record(const JournalRecord& record);
+  bool is_damaged_packet(Bytes journal, uint64_t at) const;
   uint32_t stream_number(const std::string& stream);
   uint32_t interface_number(uint32_t interface, net::LinkType link);
   PacketPlace append(uint32_t number, std::string_view content);
@@ -162,7 +167,7 @@ class BlockWriter {
   bool encrypt_items_ = false;          // in the bucket, too; journals always, when there is a key
   Journal packet_journal_{"packets.journal"}, item_journal_{"items.journal"};
   std::vector<index::DroppedBlocks> dropped_;
-  uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0;
+  uint64_t packet_bytes_ = 0, packets_ = 0, items_ = 0, damaged_packets_ = 0;
   std::string secrets_;                       // lines of a key log
   std::unordered_set<std::string> sessions_;  // client randoms of those lines
   std::vector<std::string> stream_names_;     // by number in this block, in the order of their first packet

@@ -408,14 +408,29 @@ TEST_P(BlockWriterTest, TailsThatAPowerCutLeavesAreCutOff) {
   }
 }
 
-TEST_P(BlockWriterTest, APieceThatAPowerCutLeftEmptyEndsTheJournal) {
+/// A disk, or a loss of power, that has left a piece empty: its packet is none, and those behind it are still there.
+TEST_P(BlockWriterTest, ADamagedPacketIsLeftOutOfTheJournalAndCounted) {
   write_block();
   const auto ends = packet_record_ends(packets_);
-  std::string torn = packets_;  // its size came to the disk, and not all of its pages
+  std::string torn = packets_;
   torn.replace(end_of(ends, 3) + kRecordHead + 40, 8, 8, '\0');
   auto block = BlockWriter::recover(folder_with(torn, items_));
   ASSERT_TRUE(block);
-  EXPECT_EQ((*block)->packets(), 3u) << "a packet that is not what was written is none";
+  EXPECT_EQ((*block)->packets(), kPackets - 1) << "a packet that is not what was written is none";
+  EXPECT_EQ((*block)->damaged_packets(), 1u);
+  const index::LossLedger ledger = (*block)->ledger_of_recovered();
+  EXPECT_TRUE(ledger.balances());
+  EXPECT_EQ(ledger.packets_failed, 1u);
+  const auto record = (*block)->finish({}, ledger, GetParam());
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->packets, kPackets - 1);
+  // The last one: nothing whole follows, as after any crash.
+  std::string last = packets_;
+  last.replace(end_of(ends, kPackets - 1) + kRecordHead + 40, 8, 8, '\0');
+  block = BlockWriter::recover(folder_with(last, items_));
+  ASSERT_TRUE(block);
+  EXPECT_EQ((*block)->packets(), kPackets - 1);
+  EXPECT_EQ((*block)->damaged_packets(), 0u);
 }
 
 /// A journal of the first version, whose records had no sums.

@@ -78,9 +78,11 @@ Result<> Recorder::recover() {
       continue;
     }
     // What else its process had seen went with it.
-    index::LossLedger known;
-    known.items_seen = known.items_stored = (*block)->items();
-    known.packets_matched = known.packets_stored = (*block)->packets();
+    const index::LossLedger known = (*block)->ledger_of_recovered();
+    if (known.packets_failed != 0)
+      log::warning("{}: {} packets are damaged and left out", folder, known.packets_failed);
+    packets_matched_ += known.packets_failed;
+    packets_failed_ += known.packets_failed;
     if (auto record = (*block)->finish({}, known); !record) {
       log::warning("{}: not recovered: {}", folder, record.error().message);
       ++unrecovered_;

@@ -66,10 +66,7 @@ Result<std::string> SpoolStore::finish_copy(const std::string& folder, const Enc
   auto block = BlockWriter::recover(copy, encryption);
   if (!block) return std::move(block).error().in(folder);
   if ((*block)->empty()) return std::string();
-  index::LossLedger known;
-  known.items_seen = known.items_stored = (*block)->items();
-  known.packets_matched = known.packets_stored = (*block)->packets();
-  if (const auto record = (*block)->finish({}, known); !record) return record.error();
+  if (const auto record = (*block)->finish({}, (*block)->ledger_of_recovered()); !record) return record.error();
   return copy;
 }
 
