@@ -4,8 +4,30 @@
 
 #include "cmd/commands.h"
 #include "worker/config.h"
+#include "worker/recording_config.h"
 
 namespace baleen::cmd {
+
+namespace {
+
+/// What `tap` would refuse of the recordings; says all of it.
+bool check_recordings(const worker::LoadedConfig& loaded) {
+  bool ok = true;
+  const auto wrong = [&](const std::string& name, const std::string& message) {
+    fmt::print(stderr, "{}{}error: recording '{}': {}\n", loaded.file, loaded.file.empty() ? "" : ": ", name, message);
+    ok = false;
+  };
+  const auto compile_redaction = worker::redaction_of(loaded.config);
+  for (const record::Definition& d : worker::definitions_of(loaded.config)) {
+    if (const auto checked = d.check(); !checked) wrong(d.name, checked.error().message);
+    if (const auto filter = worker::compile_pattern(d.pattern, loaded.config); !filter)
+      wrong(d.name, filter.error().message);
+    if (const auto redaction = compile_redaction(d.redact); !redaction) wrong(d.name, redaction.error().message);
+  }
+  return ok;
+}
+
+}  // namespace
 
 void add_config_command(CLI::App& app, int& code) {
   struct Options {
@@ -31,7 +53,8 @@ void add_config_command(CLI::App& app, int& code) {
     const worker::LoadedConfig loaded = worker::load_config(options->request);
     for (const worker::ConfigProblem& problem : loaded.problems)
       fmt::print(stderr, "{}\n", worker::render(problem, loaded.file));
-    if (!loaded.ok()) {
+    const bool recordings = loaded.ok() && check_recordings(loaded);
+    if (!recordings) {
       code = exit_code::kUsage;
       return;
     }

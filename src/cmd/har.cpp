@@ -75,9 +75,9 @@ json response_of(const json& item) {
 HarWriter::HarWriter() : document_(std::make_unique<Document>()) {}
 HarWriter::~HarWriter() = default;
 
-void HarWriter::add(std::string_view item_json) try {
+bool HarWriter::add(std::string_view item_json) try {
   const json item = json::parse(item_json);
-  if (member_of(item, "protocol").value("name", "") != "http" || member_of(item, "request").empty()) return;
+  if (member_of(item, "protocol").value("name", "") != "http" || member_of(item, "request").empty()) return false;
   const double ms = item.value("elapsedTime", 0.0) / 1000;
   document_->entries.push_back({{"startedDateTime", item.value("startTime", "")},
                                 {"time", ms},
@@ -88,8 +88,9 @@ void HarWriter::add(std::string_view item_json) try {
                                 {"serverIPAddress", member_of(item, "dst").value("ip", "")},
                                 {"connection", item.value("stream", "")},
                                 {"_id", item.value("id", "")}});
+  return true;
 } catch (const json::exception&) {
-  // An item whose JSON has other types where HAR wants these is no HTTP exchange.
+  return false;  // an item whose JSON has other types where HAR wants these is no HTTP exchange
 }
 
 std::string HarWriter::text() const {

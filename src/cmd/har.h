@@ -12,7 +12,8 @@ class HarWriter {
  public:
   HarWriter();
   ~HarWriter();
-  void add(std::string_view item_json);
+  /// False when it is left out.
+  bool add(std::string_view item_json);
   std::string text() const;
 
  private:

@@ -101,7 +101,9 @@ class HarOutput final : public QueryOutput {
   }
 
  private:
-  void write(std::string_view json, const item::Value&, const index::StoredItem&) override { har_.add(json); }
+  void write(std::string_view json, const item::Value&, const index::StoredItem&) override {
+    if (!har_.add(json)) ++left_out_;
+  }
   HarWriter har_;
 };
 

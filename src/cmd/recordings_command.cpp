@@ -308,7 +308,7 @@ void add_create(CLI::App& recordings, const Options& o, int& code) {
   member("--kfl,-f", "pattern", "KFL of the items whose streams are recorded; empty: all", "KFL");
   member("--to", "destination", "where to: gs://bucket/prefix, or a folder", "LOCATION")->required();
   member("--description", "description", "what it is for", "TEXT");
-  member("--start", "start", "when it begins, as 2026-11-24T12:00:00Z (default: now)", "TIME");
+  member("--start", "start", "when it begins, as 2026-11-24T12:00:00Z, or in how long, as 10m (default: now)", "TIME");
   member("--duration", "duration", "how long, as 30m (default: until it is stopped)", "TIME");
   create
       ->add_option_function<uint64_t>(

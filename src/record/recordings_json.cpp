@@ -116,9 +116,12 @@ Result<Definition> definition_from_json(std::string_view text) try {
   d.pattern = j.value("pattern", "");
   d.destination = j.at("destination").get<std::string>();
   if (const auto start = j.find("start"); start != j.end() && !start->is_null()) {
-    d.schedule.start = parse_time(start->get<std::string>(), now());
+    const std::string when = start->get<std::string>();
+    const auto in = parse_duration(when);  // from now on, and not an age
+    d.schedule.start = in ? std::optional(now() + *in) : parse_time(when, now());
     if (!d.schedule.start)
-      return Error{Code::kInvalid, "start: expected a time, as 2026-11-24T12:00:00Z or with an offset"};
+      return Error{Code::kInvalid,
+                   "start: expected a time, as 2026-11-24T12:00:00Z or with an offset, or in how long, as 10m"};
   }
   d.schedule.duration = duration_of(j, "duration");
   const uint64_t iterations = j.contains("iterations") ? size_of(j, "iterations") : 1;
@@ -137,7 +140,10 @@ Result<Definition> definition_from_json(std::string_view text) try {
     if (kOrigins[i] == origin) d.origin = static_cast<Definition::Origin>(i);
   return d;
 } catch (const json::exception& e) {
-  return Error{Code::kInvalid, fmt::format("not a recording: {}", e.what())};
+  // "[json.exception.type_error.302] type must be string, but is number"
+  std::string_view what = e.what();
+  if (const size_t end = what.find("] "); end != std::string_view::npos) what.remove_prefix(end + 2);
+  return Error{Code::kInvalid, fmt::format("not a recording: {}", what)};
 }
 
 }  // namespace baleen::record

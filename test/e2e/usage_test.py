@@ -100,3 +100,16 @@ baleen("tap", "-q", "--pcap", HTTP, "--config", "pair.yaml", "--data-dir", "data
 counted = {name: baleen("query", "--from", "pair", "--recording", name, "-o", "count")[0] for name in ("aa", "zz")}
 wanted = baleen("query", "--from", "pair", "--recording", "zz", "--kfl", "response.status == 200", "-o", "count")[0]
 check("has what matches both", counted["aa"] == wanted != "" and counted["zz"] == "http 6\n", counted)
+
+# ---- what is left out, or wrong, is said before it matters ----
+mixed = bench.folder / "mixed"
+baleen("tap", "-q", "--pcap", ROOT / "examples/captures", "--record", "true", "--to", mixed, "--data-dir", "data-mixed")
+entries = json.loads(baleen("query", "--from", mixed, "-o", "har", "--to", "mixed.har")[1] and (bench.folder / "mixed.har").read_text())["log"]["entries"]
+said = baleen("query", "--from", mixed, "-o", "har", "--to", "mixed.har")[1]
+total = len(items_of(baleen("query", "--from", mixed, "-o", "ndjson")[0].encode()))
+check("har says how many items it has no place for", f"{total - len(entries)} items have no HTTP request" in said and 0 < len(entries) < total, said)
+for wrong, part in (("pattern: 'http and'", "http and"), ("pattern: http, to: 'ftp://x'", "ftp"), ("pattern: http, timezone: Mars/Olympus", "Mars"),
+                    ("pattern: http, redact: {patterns: ['(']}", "redact"), ("pattern: http, iterations: 3", "duration")):
+    (bench.folder / "wrong.yaml").write_text("recording: {name: a, to: x, " .replace("to: x, ", "" if "to:" in wrong else "to: x, ") + wrong + "}\n")
+    said = baleen("config", "--config", "wrong.yaml", code=2)[1]
+    check(f"config finds {part}", part in said, said)
