@@ -165,7 +165,8 @@ Result<json> ask(RecordingsOptions& o, const json& request) {
   BALEEN_TRY(worker::Config config, o.access.config());
   if (!o.data_dir.empty()) config.data_dir = o.data_dir;
   const std::string folder = worker::data_folder_of(config.data_dir);
-  auto answer = worker::ask_worker(folder + "/run", request.dump());
+  const std::string text = request.dump(-1, ' ', false, json::error_handler_t::replace);
+  auto answer = worker::ask_worker(folder + "/run", text);
   if (!answer && answer.error().code == Code::kNotFound) {
     std::error_code failed_to_make;
     std::filesystem::create_directories(folder, failed_to_make);
@@ -179,7 +180,7 @@ Result<json> ask(RecordingsOptions& o, const json& request) {
     const std::string& command = request.at("command").get_ref<const std::string&>();
     if (command != "list" && command != "show")
       fmt::print(stderr, "baleen: no worker runs in {}: this is for its next start\n", folder);
-    answer = worker::Control(**recordings, {}).answer(request.dump());
+    answer = worker::Control(**recordings, {}).answer(text);
   }
   if (!answer) return std::move(answer).error();
   json j = json::parse(*answer, nullptr, false);

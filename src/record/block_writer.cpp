@@ -37,7 +37,8 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::create(const std::string& fold
                            {"wrapped_key", io::base64(as_bytes(writer->key_->encryption.wrapped_key))},
                            {"items", encryption.items}};
   }
-  BALEEN_TRY_DO(write_file(folder + "/owner.json", facts.dump()));
+  BALEEN_TRY_DO(
+      write_file(folder + "/owner.json", facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
   BALEEN_TRY_DO(writer->open_journals());
   writer->packet_journal_.buffer() = kPacketsMagic;
   BALEEN_TRY_DO(sync_folder(folder));

@@ -76,6 +76,12 @@ Result<> check_recording_name(std::string_view name) {
 }
 
 Result<> Definition::check() const {
+  // They stand in records, which are JSON.
+  for (const std::string* text : {&name, &description, &pattern, &destination, &schedule.timezone, &scope}) try {
+      static_cast<void>(json(*text).dump());
+    } catch (const json::exception&) {
+      return Error{Code::kInvalid, "a recording's name, pattern, destination and other texts are UTF-8"};
+    }
   BALEEN_TRY_DO(check_recording_name(name));
   if (destination.empty())
     return Error{Code::kInvalid,

@@ -453,6 +453,16 @@ TEST_F(RecordingsTest, WithoutItsRulesNothingIsRecorded) {
 }
 
 /// All items come before any packet is copied, as offline: the limit of bytes cuts their streams off, and says so.
+TEST_F(RecordingsTest, TextsAreUtf8) {
+  for (std::string Definition::* text : {&Definition::name, &Definition::pattern, &Definition::destination}) {
+    Definition d = definition("a");
+    d.*text += "\xff";
+    const auto checked = d.check();
+    ASSERT_FALSE(checked);
+    EXPECT_NE(checked.error().message.find("UTF-8"), std::string::npos) << checked.error().message;
+  }
+}
+
 TEST_F(RecordingsTest, WhatALimitOfBytesCutsOffIsCounted) {
   RecorderOptions o = recorder_options(folder_ / "spool", "00000001");
   Shard shard(folder_.path(), o);

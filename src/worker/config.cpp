@@ -23,7 +23,7 @@ constexpr uint64_t kSmallestPart = 5 << 20, kLargestPart = 1 << 30;
 void read_scripting(ConfigValues& v, ScriptingConfig& s) {
   s.enabled = v.boolean("scripting.enabled");
   const nlohmann::json env = v.map("scripting.env");
-  for (auto entry = env.begin(); entry != env.end(); ++entry) s.env[entry.key()] = entry->dump();
+  for (auto entry = env.begin(); entry != env.end(); ++entry) s.env[entry.key()] = dumped(*entry);
   s.source = v.text("scripting.source");
   s.sources = v.list("scripting.sources");
   s.watch = v.boolean("scripting.watchScripts");
@@ -104,7 +104,7 @@ void read(ConfigValues& v, LoadedConfig& out) {
   c.default_filter = v.text("tap.defaultFilter");
   const nlohmann::json macros = v.map("tap.customMacros");
   for (auto macro = macros.begin(); macro != macros.end(); ++macro)
-    c.macros.emplace_back(macro.key(), macro->is_string() ? macro->get<std::string>() : macro->dump());
+    c.macros.emplace_back(macro.key(), macro->is_string() ? macro->get<std::string>() : dumped(*macro));
   read_scripting(v, c.scripting);
   c.recordings = read_recordings(v);
   read_redaction(v, v.node("redact"), "redact", c.redact);

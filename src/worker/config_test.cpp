@@ -120,6 +120,9 @@ TEST(Config, recordings) {
   EXPECT_FALSE(parse_config("recording:\n  pattern: http\n").ok());
   EXPECT_FALSE(parse_config("recording:\n- {name: a, pattern: http, to: x}\n- {name: a, pattern: dns, to: x}\n").ok());
   EXPECT_FALSE(parse_config("recording: {name: ../x, pattern: http, to: x}\n").ok());
+  // Bytes of another encoding end nothing.
+  const LoadedConfig latin = parse_config("scripting: {env: {A: \xd4, \xd4: b}}\ntap: {customMacros: {m: \xd4}}\n");
+  EXPECT_EQ(latin.config.scripting.env.at("A"), "\"\xef\xbf\xbd\"");
   const LoadedConfig stopped = parse_config("recording: {name: a, pattern: '', to: x}\n");
   EXPECT_TRUE(stopped.ok() && stopped.config.recordings.empty());
   ASSERT_EQ(stopped.problems.size(), 1u);

@@ -268,7 +268,7 @@ std::map<std::string, std::string> ConfigValues::texts(const std::string& path) 
   std::map<std::string, std::string> out;
   const nlohmann::json found = map(path);
   for (auto entry = found.begin(); entry != found.end(); ++entry)
-    out[entry.key()] = entry->is_string() ? entry->get<std::string>() : entry->dump();
+    out[entry.key()] = entry->is_string() ? entry->get<std::string>() : dumped(*entry);
   return out;
 }
 
@@ -303,6 +303,10 @@ void ConfigValues::note_keys_without_effect() {
   for (size_t i = 0; i < shown; ++i) names += (i == 0 ? "" : ", ") + without_effect_[i];
   if (without_effect_.size() > shown) names += fmt::format(" and {} more", without_effect_.size() - shown);
   problem(YAML::Mark::null_mark(), fmt::format("{}: known, and without effect in this program", names), {}, false);
+}
+
+std::string dumped(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string describe_keys() {

@@ -55,6 +55,9 @@ class ConfigValues {
   std::vector<std::string> without_effect_;
 };
 
+/// As JSON; bytes that are no UTF-8 are replaced.
+std::string dumped(const nlohmann::json& value);
+
 /// The key `recording`: one map, or a list of them.
 std::vector<RecordingConfig> read_recordings(ConfigValues& values);
 /// A map of rules; `true` stands for {secrets: true}. `where` is what errors call it.

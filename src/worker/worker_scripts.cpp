@@ -31,7 +31,7 @@ Result<std::string> send(io::HttpClient& client, const script::HttpRequest& requ
 std::string env_json(const ScriptingConfig& scripting) {
   auto env = nlohmann::json::object();
   for (const auto& [name, value] : scripting.env) env[name] = nlohmann::json::parse(value, nullptr, false);
-  return env.dump();
+  return env.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 Result<std::string> Worker::upload(const script::Upload& upload, const char* scheme) const {
