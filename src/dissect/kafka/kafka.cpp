@@ -165,7 +165,8 @@ Measure Kafka::measure(Direction direction, Bytes bytes) const {
 
 Probe Kafka::begins(Direction direction, Bytes bytes) const {
   if (direction == Direction::kToServer) return probe_request(bytes);
-  if (bytes.size() < 8) return bytes[0] == 0 ? Probe::kUnsure : Probe::kNo;
+  if (bytes[0] != 0) return Probe::kNo;  // one of 16 MiB or more is not looked for, however many bytes are there
+  if (bytes.size() < 8) return Probe::kUnsure;
   const uint32_t size = load_be32(bytes.data()), correlation = load_be32(&bytes[4]);
   if (size < 4 || size > kMaxMessage) return Probe::kNo;
   for (const Item* i = waiting_.front(); i != nullptr; i = i->next)
