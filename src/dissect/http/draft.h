@@ -53,6 +53,7 @@ struct Early {
   item::Item* item = nullptr;
   std::string_view lines;  // of the head, as far as they had come by then: whole ones, or the beginning of the first
   uint64_t wire_size = 0;
+  size_t seen = 0;   // bytes of the head that were there when the answer began
   Timestamp time{};  // when they came; before that, when the answer did
 };
 

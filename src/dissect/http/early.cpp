@@ -21,7 +21,8 @@ bool Http::answers_early(const StatusLine& line, const Output& out) const {
 item::Item* Http::begin_early(const StatusLine& line, Timestamp time, Output& out) {
   item::Item* const item = out.begin(line.version[7] == '0' ? kProtocol10 : kProtocol);
   item->match_key = 0;
-  early_ = item->arena.make<Early>(Early{.item = item, .time = time});
+  early_ = item->arena.make<Early>(
+      Early{.item = item, .seen = sides_[static_cast<size_t>(Direction::kToServer)].scanned, .time = time});
   out.wake(Direction::kToServer);  // for note_early()
   return item;
 }
@@ -29,7 +30,7 @@ item::Item* Http::begin_early(const StatusLine& line, Timestamp time, Output& ou
 /// What there is of the head, once: more may never come.
 void Http::note_early(const Input& in) {
   if (!early_->lines.empty()) return;
-  const std::string_view text = as_text(in.bytes);
+  const std::string_view text = as_text(in.bytes).substr(0, early_->seen);
   const size_t end = text.rfind('\n');
   early_->lines = early_->item->arena.copy(end == std::string_view::npos ? text : text.substr(0, end + 1));
   early_->wire_size = text.size();
