@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include "dissect/http/head.h"
 #include "dissect/test_conversation.h"
 
 namespace baleen::dissect::http {
@@ -530,6 +531,13 @@ TEST(Http, an_answer_that_is_cut_off_is_the_answer) {
     EXPECT_TRUE(response_of(c.item(0))["truncated"].as_bool());
     EXPECT_EQ(response_of(c.item(0))["headers"].size(), n < 36 ? 0u : n < 62 ? 1u : 2u) << n;
   }
+}
+
+TEST(Http, a_cut_request_line_of_connect_names_a_host) {
+  for (const char* yes : {"CONNECT host.example:443 HT", "CONNECT [2001:db8::1]:4", "CONNECT h", "GET /"})
+    EXPECT_TRUE(is_cut_request_line(yes)) << yes;
+  for (const char* no : {"CONNECT {\"verbose\":false,\"ped", "CONNECT ", "CONNECT", "CONNECT a,b", "GET x"})
+    EXPECT_FALSE(is_cut_request_line(no)) << no;
 }
 
 TEST(Http, what_is_no_head_stays_none_when_it_is_cut_off) {

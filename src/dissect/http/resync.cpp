@@ -106,12 +106,22 @@ constexpr const char* kCutOff = "bytes of the head were lost";
 
 }  // namespace
 
+/// RFC 9112 3.2.3. NATS and others have a word CONNECT, too.
+static bool is_authority(std::string_view target) {
+  const auto may_be_there = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::string_view("-._~:[]%@").find(c) != std::string_view::npos;
+  };
+  return !target.empty() && std::all_of(target.begin(), target.end(), may_be_there);
+}
+
 bool is_cut_request_line(std::string_view start) {
   const size_t space = start.find(' ');
   if (std::find(std::begin(kMethods), std::end(kMethods), start.substr(0, space)) == std::end(kMethods)) return false;
   const std::string_view target = start.substr(std::min(start.size(), space + 1));
   const bool form = target.starts_with('/') || target.starts_with('*') || target.starts_with("http");
-  return space != std::string_view::npos && (form || (start.starts_with("CONNECT ") && !target.empty()));
+  return space != std::string_view::npos &&
+         (form || (start.starts_with("CONNECT ") && is_authority(target.substr(0, target.find_first_of(" \r\n")))));
 }
 
 void Http::cut_off(const Input& in, Output& out) {
