@@ -80,6 +80,7 @@ bool Mysql::inner_packets(const Input& frame, Output& out) {
       break;
     }
   }
+  at = std::min(at, buffer.size());  // what was lost has been forgotten already
   buffer.erase(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(at));
   if (buffer.empty()) std::vector<uint8_t>().swap(buffer);
   return good;
