@@ -65,6 +65,14 @@ bool contains(std::string_view text, std::string_view part) {
          }) != text.end();
 }
 
+/// Texts of a definition stand in records, which are JSON.
+bool is_utf8(const std::string& text) try {
+  static_cast<void>(json(text).dump());
+  return true;
+} catch (const json::exception&) {
+  return false;
+}
+
 }  // namespace
 
 Result<> check_recording_name(std::string_view name) {
@@ -76,12 +84,9 @@ Result<> check_recording_name(std::string_view name) {
 }
 
 Result<> Definition::check() const {
-  // They stand in records, which are JSON.
-  for (const std::string* text : {&name, &description, &pattern, &destination, &schedule.timezone, &scope}) try {
-      static_cast<void>(json(*text).dump());
-    } catch (const json::exception&) {
+  for (const std::string* text : {&name, &description, &pattern, &destination, &schedule.timezone, &scope})
+    if (!is_utf8(*text))
       return Error{Code::kInvalid, "a recording's name, pattern, destination and other texts are UTF-8"};
-    }
   BALEEN_TRY_DO(check_recording_name(name));
   if (destination.empty())
     return Error{Code::kInvalid,

@@ -51,8 +51,8 @@ struct Pending {
 bool is_named_as_capture(fs::path path) {
   for (const char* packed : {".gz", ".zst", ".zstd"})
     if (path.extension() == packed) path = path.stem();
-  const fs::path extension = path.extension();
-  return extension == ".pcap" || extension == ".pcapng" || extension == ".cap";
+  constexpr std::string_view kExtensions[] = {".pcap", ".pcap3", ".pcapng", ".cap", ".dmp"};
+  return std::find(std::begin(kExtensions), std::end(kExtensions), path.extension().string()) != std::end(kExtensions);
 }
 
 class Source : public PcapFileSource {
