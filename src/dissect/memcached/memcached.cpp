@@ -82,8 +82,8 @@ Probe Memcached::begins(Direction d, Bytes b) {
     return Probe::kYes;
   }
   if (end == std::string_view::npos) {
-    for (const std::string_view w :
-         {"VALUE ", "STORED\r", "NOT_STORED\r", "NOT_FOUND\r", "DELETED\r", "TOUCHED\r", "STAT ", "EXISTS\r", "END\r"})
+    for (const std::string_view w : {"VALUE ", "STORED\r", "NOT_STORED\r", "NOT_FOUND\r", "DELETED\r", "TOUCHED\r",
+                                     "STAT ", "ITEM ", "EXISTS\r", "END\r"})
       if (t.starts_with(w) || w.starts_with(t)) return t.size() > 300 ? Probe::kNo : Probe::kUnsure;
     return Probe::kNo;
   }
