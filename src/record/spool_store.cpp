@@ -49,19 +49,30 @@ Result<std::unique_ptr<SpoolStore>> SpoolStore::open(const std::string& spool, c
   return store;
 }
 
-/// The folder of the block, finished; empty when there is nothing in it.
-Result<std::string> SpoolStore::finish_copy(const std::string& folder, const Encryption& encryption) {
+/// Copies what there is of a block. Its record first: with it all that it names is there. An item's packets are written
+/// before it: copied behind it, they are there, too.
+static Result<> copy_block(const std::string& folder, const std::string& copy) {
   std::error_code failed;
-  BALEEN_TRY(const std::string copies, copies_.path());
-  const std::string copy = copies + "/" + fs::path(folder).filename().string();
+  fs::remove_all(copy, failed);
   fs::create_directory(copy, failed);
   if (failed) return errno_error(copy, failed.value());
-  // An item's packets are written before it: copied behind it, they are there.
-  for (const char* file : {"owner.json", "items.journal", "packets.journal", "packets.order", "items.parquet",
-                           "packets.pcapng", "block.json"}) {
+  for (const char* file : {"block.json", "owner.json", "items.journal", "packets.journal", "packets.order",
+                           "items.parquet", "packets.pcapng"}) {
     fs::copy_file(folder + "/" + file, copy + "/" + file, failed);
     if (failed && failed != std::errc::no_such_file_or_directory) return errno_error(folder, failed.value());
   }
+  return {};
+}
+
+/// The folder of the block, finished; empty when there is nothing in it, or when it has gone to the others.
+Result<std::string> SpoolStore::finish_copy(const std::string& folder, const Encryption& encryption) {
+  BALEEN_TRY(const std::string copies, copies_.path());
+  const std::string copy = copies + "/" + fs::path(folder).filename().string();
+  BALEEN_TRY_DO(copy_block(folder, copy));
+  // Its worker may have finished it meanwhile, and taken the journals away: it is whole then.
+  if (!BlockWriter::is_finished(copy) && BlockWriter::is_finished(folder)) BALEEN_TRY_DO(copy_block(folder, copy));
+  std::error_code ignored;
+  if (!fs::exists(folder, ignored)) return std::string();
   if (BlockWriter::is_finished(copy)) return copy;
   auto block = BlockWriter::recover(copy, encryption);
   if (!block) return std::move(block).error().in(folder);

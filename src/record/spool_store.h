@@ -15,7 +15,8 @@ namespace baleen::record {
 /// What waits in a spool for its buckets, as these will have it: a store that is only read, without a prefix. It knows
 /// the blocks that were there when it was opened, of all destinations; what is uploaded meanwhile is kNotFound. Those
 /// that were still open, written by a worker or left by one that crashed, are finished in a temporary folder, with what
-/// their journals had. Any thread, and beside the process that owns the spool.
+/// their journals had (which takes room there: a block for each recording, at most). Any thread, and beside the process
+/// that owns the spool.
 class SpoolStore final : public store::ObjectStore {
  public:
   /// The spool of this folder, which is one or a worker's data folder; empty when it is neither.
