@@ -19,6 +19,14 @@ using std::chrono::seconds;
 
 class RecordingsTest : public testing::Test {
  protected:
+  /// Recordings that a shard's recorder follows.
+  std::unique_ptr<Recordings> open_for(Shard& shard) {
+    auto given = options();
+    given.apply = [&](std::vector<Recording> r) { shard->set_recordings(std::move(r)); };
+    auto r = Recordings::open(given);
+    EXPECT_TRUE(r);
+    return *std::move(r);
+  }
   Recordings::Options options() {
     Recordings::Options o;
     o.file = folder_ / "recordings.json";
@@ -452,7 +460,6 @@ TEST_F(RecordingsTest, WithoutItsRulesNothingIsRecorded) {
   EXPECT_EQ((*r)->show("own")->problem, "no such rule");
 }
 
-/// All items come before any packet is copied, as offline: the limit of bytes cuts their streams off, and says so.
 TEST_F(RecordingsTest, TextsAreUtf8) {
   for (std::string Definition::* text : {&Definition::name, &Definition::pattern, &Definition::destination}) {
     Definition d = definition("a");
@@ -463,12 +470,10 @@ TEST_F(RecordingsTest, TextsAreUtf8) {
   }
 }
 
+/// All items come before any packet is copied, as offline: the limit of bytes cuts their streams off, and says so.
 TEST_F(RecordingsTest, WhatALimitOfBytesCutsOffIsCounted) {
-  RecorderOptions o = recorder_options(folder_ / "spool", "00000001");
-  Shard shard(folder_.path(), o);
-  auto given = options();
-  given.apply = [&](std::vector<Recording> r) { shard->set_recordings(std::move(r)); };
-  auto r = *Recordings::open(given);
+  Shard shard(folder_.path(), recorder_options(folder_ / "spool", "00000001"));
+  const auto r = open_for(shard);
   Definition small = definition("small");
   small.limit_bytes = 1000;
   Definition few = definition("few");
@@ -489,11 +494,8 @@ TEST_F(RecordingsTest, WhatALimitOfBytesCutsOffIsCounted) {
 }
 
 TEST_F(RecordingsTest, ARecorderFollowsThem) {
-  RecorderOptions o = recorder_options(folder_ / "spool", "00000001");
-  Shard shard(folder_.path(), o);
-  auto given = options();
-  given.apply = [&](std::vector<Recording> r) { shard->set_recordings(std::move(r)); };
-  auto r = *Recordings::open(given);
+  Shard shard(folder_.path(), recorder_options(folder_ / "spool", "00000001"));
+  const auto r = open_for(shard);
   Definition few = definition("few");
   few.limit_items = 5;
   Definition small = definition("small");
