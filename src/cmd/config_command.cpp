@@ -7,14 +7,15 @@
 #include "worker/recording_config.h"
 
 namespace baleen::cmd {
-
 namespace {
 
 /// What `tap` would refuse of the recordings; says all of it.
 bool check_recordings(const worker::LoadedConfig& loaded) {
   bool ok = true;
   const auto wrong = [&](const std::string& name, const std::string& message) {
-    fmt::print(stderr, "{}{}error: recording '{}': {}\n", loaded.file, loaded.file.empty() ? "" : ": ", name, message);
+    const std::string place = fmt::format("recording '{}': ", name);
+    fmt::print(stderr, "{}{}error: {}{}\n", loaded.file, loaded.file.empty() ? "" : ": ",
+               message.starts_with(place) ? "" : place, message);
     ok = false;
   };
   const auto compile_redaction = worker::redaction_of(loaded.config);

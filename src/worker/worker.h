@@ -88,8 +88,8 @@ class Worker {
   Result<> prepare();
   Result<> open_recordings(bool scripts_wanted);
   void choose_dissectors();
-  /// The flight recorders of the shards, when packets are kept.
   uint64_t first_stream(size_t shards) const;
+  /// The flight recorders of the shards, when packets are kept.
   Result<std::vector<const record::FlightRecorder*>> make_shards(
       std::vector<std::unique_ptr<capture::PacketSource>> sources, bool keep_packets);
   Result<std::vector<std::unique_ptr<capture::PacketSource>>> open_sources();
