@@ -90,8 +90,8 @@ Probe Memcached::begins(Direction d, Bytes b) {
   if (end == 0 || end > 300 || t[end - 1] != '\r') return Probe::kNo;
   uint64_t value = 0;
   switch (reply_kind(t.substr(0, end + 1), value)) {
-    case Got::kValue:
-    case Got::kStat: return Probe::kYes;
+    case Got::kValue: return Probe::kYes;
+    case Got::kStat: return t.starts_with("STAT ") || t.starts_with("ITEM ") ? Probe::kYes : Probe::kNo;
     case Got::kStatus:
       return t.starts_with("STORED") || t.starts_with("NOT_") || t.starts_with("DELETED") || t.starts_with("TOUCHED")
                  ? Probe::kYes
