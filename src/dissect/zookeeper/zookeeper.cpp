@@ -310,9 +310,8 @@ int is_word(Bytes b, bool end) {
     if (!w.starts_with(t.substr(0, 4))) continue;
     if (t.size() < 4) return end ? 0 : -1;
     if (t.size() == 4) return end ? 1 : -1;
-    return t.substr(4) == "\n" || t.substr(4) == "\r\n" || (t.substr(4) == "\r" && end) ? 1
-           : t.substr(4) == "\r"                                                        ? -1
-                                                                                        : 0;
+    // With nothing behind it, which its end alone tells, or the answer.
+    return t.substr(4) == "\n" || t.substr(4) == "\r\n" || t.substr(4) == "\r" ? (end ? 1 : -1) : 0;
   }
   return 0;
 }
