@@ -29,6 +29,7 @@ BlockPool::~BlockPool() {
 void* BlockPool::take() {
   if (head_ == nullptr) return system_block(kBlockBytes);
   --count_;
+  unpoison(head_, kBlockBytes);
   return std::exchange(head_, head_->next);
 }
 
@@ -38,6 +39,7 @@ void BlockPool::give(void* block) {
     return;
   }
   head_ = new (block) Free{head_};
+  poison(head_ + 1, kBlockBytes - sizeof(Free));
   ++count_;
 }
 
@@ -47,6 +49,7 @@ void* BlockPool::take_large(size_t& bytes) {
   Free*& head = large_[class_of(bytes)];
   if (head == nullptr) return system_block(bytes);
   large_bytes_ -= bytes;
+  unpoison(head, bytes);
   return std::exchange(head, head->next);
 }
 
@@ -54,6 +57,7 @@ void BlockPool::give_large(void* block, size_t bytes) {
   if (bytes > kLargest || large_bytes_ + bytes > kKeepLarge) return std::free(block);
   Free*& head = large_[class_of(bytes)];
   head = new (block) Free{head};
+  poison(head + 1, bytes - sizeof(Free));
   large_bytes_ += bytes;
 }
 
@@ -73,6 +77,7 @@ void* Arena::allocate_slow(size_t size) {
   room_ = BlockPool::kBlockBytes;
   footprint_ += BlockPool::kBlockBytes;
   used_ = kHeader + size;
+  poison(block_ + used_, room_ - used_);
   return block_ + kHeader;
 }
 
@@ -104,6 +109,7 @@ void Arena::clear() {
   }
   block_ = reinterpret_cast<char*>(h);
   used_ = (sizeof(Header) + 15) & ~size_t{15};
+  poison(block_ + used_, room_ - used_);
 }
 
 void Arena::release() {

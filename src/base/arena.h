@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/poison.h"
 
 namespace baleen {
 
@@ -69,6 +70,7 @@ class Arena {
     const size_t at = (used_ + align - 1) & ~(align - 1);
     if (__builtin_expect(at + size <= room_, 1)) {
       used_ = at + size;
+      unpoison(block_ + at, size);
       return block_ + at;
     }
     return allocate_slow(size);

@@ -292,8 +292,8 @@ Step Ldap::response(const Frame& frame, uint32_t id, uint8_t operation, Output& 
   if (operation == kBindResponse && authentication != "simple" && authentication != "anonymous") sealed_ = true;
   // RFC 4511 4.4.1: nobody asked for it.
   if (id == 0 && name.text() == kDisconnection) item->outcome = item::Outcome::kSingle;
-  out.finish(item);
   const bool tls = operation == kExtendedResponse && code == 0 && asked == kStartTls;
+  out.finish(item);
   return tls ? Step::switch_to("tls", frame.size) : Step::took(frame.size);
 }
 
