@@ -29,7 +29,13 @@ ItemPool::~ItemPool() {
   while (free_ != nullptr) delete std::exchange(free_, free_->next);
 }
 
+uint64_t ItemPool::next_thread() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 Item* ItemPool::take() {
+  taker_.store(this_thread(), std::memory_order_relaxed);
   if (free_ == nullptr) collect();
   ++live_;
   if (free_ == nullptr) {

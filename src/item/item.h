@@ -139,7 +139,9 @@ class ItemRef {
   Item* item_ = nullptr;
 };
 
-/// Makes and reuses items. One thread takes; any thread may give back. Outlives its items.
+/// Makes and reuses items. One thread takes; any thread may give back. Outlives its items. What the taking thread gives
+/// back is at once the next one that it takes, while the caches still have it. Where another thread is to take from now
+/// on, the one before has given back whatever it will.
 class ItemPool {
  public:
   ItemPool() = default;
@@ -149,16 +151,31 @@ class ItemPool {
 
   /// An empty item without references: the caller owns it until it wraps it into an ItemRef or gives it back.
   Item* take();
-  /// Owner thread only; for items that were never shared.
+  /// Owner thread only; for items that nobody else holds.
   void give(Item* item);
-  /// Any thread.
-  void give_from_anywhere(Item* item);
+  /// Any thread; likewise.
+  void give_back(Item* item) {
+    if (taker_.load(std::memory_order_relaxed) == this_thread()) {
+      give(item);
+    } else {
+      give_from_anywhere(item);
+    }
+  }
 
   size_t live() const { return live_; }  // taken and not home again, as far as the owner has seen
 
  private:
+  /// A number that no other thread has or had.
+  static uint64_t this_thread() {
+    static thread_local uint64_t number = 0;
+    if (number == 0) number = next_thread();
+    return number;
+  }
+  static uint64_t next_thread();
+  void give_from_anywhere(Item* item);
   void collect();
   BlockPool blocks_;
+  std::atomic<uint64_t> taker_{0};  // the thread that took last
   Item* free_ = nullptr;
   size_t live_ = 0;
   std::atomic<Item*> returned_{nullptr};
@@ -173,7 +190,7 @@ inline void ItemRef::reset() {
   } else if (item->references.fetch_sub(1, std::memory_order_acq_rel) != 1) {
     return;
   }
-  item->home->give_from_anywhere(item);
+  item->home->give_back(item);
 }
 
 }  // namespace baleen::item

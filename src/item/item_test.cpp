@@ -30,6 +30,23 @@ TEST(Value, compares_deeply) {
   EXPECT_FALSE(Value("1") == Value(1));
 }
 
+TEST(ItemPool, takes_again_what_its_own_thread_gave_back_last) {
+  ItemPool pool;
+  Item *const one = pool.take(), *const other = pool.take();
+  ItemRef(one).reset();
+  EXPECT_EQ(pool.live(), 1u);
+  ItemRef(other).reset();
+  EXPECT_EQ(pool.live(), 0u);
+  EXPECT_EQ(pool.take(), other);
+  EXPECT_EQ(pool.take(), one);
+  pool.give(one);
+  std::thread([&] { pool.give_back(other); }).join();
+  EXPECT_EQ(pool.live(), 1u);  // another thread's come when they are needed
+  EXPECT_EQ(pool.take(), one);
+  EXPECT_EQ(pool.take(), other);
+  pool.give(one), pool.give(other);
+}
+
 TEST(ItemPool, gets_items_back_from_other_threads) {
   ItemPool pool;
   for (int round = 0; round < 10; ++round) {
