@@ -94,12 +94,19 @@ std::string to_string(const Endpoint& endpoint) {
   return (endpoint.ip.is_v4() ? ip : "[" + ip + "]") + ":" + std::to_string(endpoint.port);
 }
 
-DirectedKey flow_key(const FiveTuple& tuple) {
+void set_flow_key(const FiveTuple& tuple, DirectedKey& key) {
   // Port first: in nearly every flow it decides without looking at the addresses.
-  const bool from_low =
-      tuple.src.port != tuple.dst.port ? tuple.src.port < tuple.dst.port : tuple.src.ip <= tuple.dst.ip;
-  if (from_low) return {{tuple.src, tuple.dst, tuple.transport}, true};
-  return {{tuple.dst, tuple.src, tuple.transport}, false};
+  key.from_low = tuple.src.port != tuple.dst.port ? tuple.src.port < tuple.dst.port : tuple.src.ip <= tuple.dst.ip;
+  key.key.low.set(key.from_low ? tuple.src : tuple.dst);
+  key.key.high.set(key.from_low ? tuple.dst : tuple.src);
+  key.key.transport = tuple.transport;
+  key.key.channel = 0;
+}
+
+DirectedKey flow_key(const FiveTuple& tuple) {
+  DirectedKey key;
+  set_flow_key(tuple, key);
+  return key;
 }
 
 uint64_t hash(const FlowKey& key, uint64_t seed) {

@@ -106,14 +106,17 @@ bool decode_plain_tcp(const Packet& packet, Decoded& out) {
   if (load_be16(p + 12) != kEtherIpv4 || p[kIp] != 0x45 || p[kIp + 9] != kTcp) return false;
   const size_t total = load_be16(p + kIp + 2), header = (p[kTcpAt + 12] >> 4) * 4u;
   if ((load_be16(p + kIp + 6) & 0x3FFF) != 0 || header < 20 || total < 20 + header || kIp + total > size) return false;
-  out.tuple = {{IpAddress::v4(p + kIp + 12), load_be16(p + kTcpAt)},
-               {IpAddress::v4(p + kIp + 16), load_be16(p + kTcpAt + 2)},
-               Transport::kTcp};
-  out.tcp = {load_be32(p + kTcpAt + 4),
-             load_be32(p + kTcpAt + 8),
-             load_be16(p + kTcpAt + 14),
-             static_cast<uint8_t>(p[kTcpAt + 13] & 0x3F),
-             {p + kTcpAt + 20, header - 20}};
+  // Member by member: an aggregate would be put together elsewhere and copied in larger pieces than it was written.
+  out.tuple.src.ip.set_v4(p + kIp + 12);
+  out.tuple.src.port = load_be16(p + kTcpAt);
+  out.tuple.dst.ip.set_v4(p + kIp + 16);
+  out.tuple.dst.port = load_be16(p + kTcpAt + 2);
+  out.tuple.transport = Transport::kTcp;
+  out.tcp.seq = load_be32(p + kTcpAt + 4);
+  out.tcp.ack = load_be32(p + kTcpAt + 8);
+  out.tcp.window = load_be16(p + kTcpAt + 14);
+  out.tcp.flags = static_cast<uint8_t>(p[kTcpAt + 13] & 0x3F);
+  out.tcp.options = {p + kTcpAt + 20, header - 20};
   out.payload = {p + kTcpAt + header, total - 20 - header};
   out.payload_missing = 0;
   out.ip_length = static_cast<uint32_t>(total);

@@ -122,8 +122,9 @@ class Chain {
   DecodeStatus ipv6();  // RFC 8200 3
   DecodeStatus extension(uint8_t& header, size_t fixed, size_t unit);
   void set_ip(const IpAddress& src, const IpAddress& dst) {
-    out_.tuple.src = {src, 0};
-    out_.tuple.dst = {dst, 0};
+    out_.tuple.src.ip.set(src);
+    out_.tuple.dst.ip.set(dst);
+    out_.tuple.src.port = out_.tuple.dst.port = 0;
   }
 
   DecodeStatus defragment(const FragmentKey& key, const FragmentPiece& piece);
