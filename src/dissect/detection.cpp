@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 
 #include "dissect/engine.h"
 
@@ -29,12 +30,6 @@ bool serves(const Flow& flow, int half, const ProtocolEntry& entry) {
   };
   return is_its(half == 0 ? flow.key.low.port : flow.key.high.port) &&
          !is_its(half == 0 ? flow.key.high.port : flow.key.low.port);
-}
-
-/// TLS's bit among the candidates; zero when it is not wanted.
-uint64_t bit_of_tls(std::span<const ProtocolEntry> protocols) {
-  const auto at = std::ranges::find(protocols, "tls", &ProtocolEntry::name);
-  return at == protocols.end() ? 0 : uint64_t{1} << (at - protocols.begin());
 }
 
 }  // namespace
@@ -71,19 +66,17 @@ Probe Engine::ask(const Flow& flow, const ProtocolEntry& entry, const Input& in,
 const ProtocolEntry* Engine::detect(Flow& flow, int from, const Input& in, bool last, bool& unsure) {
   const bool udp = flow.key.transport == net::Transport::kUdp;
   unsure = false;
-  uint64_t& candidates = flow.candidates[from];
-  const uint64_t allowed = candidates & (flow.candidates[1 - from] | answers_tell_);
-  for (const bool hinted : {true, false}) {
-    for (const uint8_t i : order_) {
-      const ProtocolEntry& entry = options_.protocols[i];
-      if ((allowed >> i & 1) == 0 || !(udp ? entry.over_udp : entry.over_tcp)) continue;
-      const auto ports = entry.card->ports;
-      const bool hint = std::find(ports.begin(), ports.end(), flow.key.low.port) != ports.end() ||
-                        std::find(ports.begin(), ports.end(), flow.key.high.port) != ports.end();
-      if (hint != hinted) continue;
+  Candidates::Set& left = flow.candidates[from];
+  const Candidates::Set allowed = left & (flow.candidates[1 - from] | candidates_.answers_tell()) &
+                                  (udp ? candidates_.over_udp() : candidates_.over_tcp());
+  const Candidates::Set hinted = candidates_.of_port(flow.key.low.port) | candidates_.of_port(flow.key.high.port);
+  for (Candidates::Set asked : {allowed & hinted, allowed & ~hinted}) {
+    for (; asked != 0; asked &= asked - 1) {
+      const auto i = static_cast<size_t>(std::countr_zero(asked));
+      const ProtocolEntry& entry = candidates_[i];
       int client_half = flow.client_half;
       switch (ask(flow, entry, in, from, last, client_half)) {
-        case Probe::kNo: candidates &= ~(uint64_t{1} << i); break;
+        case Probe::kNo: left &= ~(Candidates::Set{1} << i); break;
         case Probe::kUnsure: unsure = true; break;
         case Probe::kYes:
           if (unsure && !last) return nullptr;
@@ -98,7 +91,7 @@ const ProtocolEntry* Engine::detect(Flow& flow, int from, const Input& in, bool 
 
 void Engine::forget_candidates(Flow& flow) {
   for (int side = 0; side < 2; ++side) {
-    flow.candidates[side] = ~uint64_t{0};
+    flow.candidates[side] = Candidates::kAll;
     flow.half[side].refused = false;
   }
 }
@@ -115,7 +108,7 @@ bool Engine::detect_step(Flow& flow, int from) {
     if (head == Head::kIncomplete && !last) return false;
   }
   bool unsure = false;
-  if (half.tries > kMostTries) flow.candidates[from] &= bit_of_tls(options_.protocols);
+  if (half.tries > kMostTries) flow.candidates[from] &= candidates_.tls();
   const Input in{flow.direction(from), bytes, front_time(flow, from), half.ended};
   const ProtocolEntry* const entry = detect(flow, from, in, last, unsure);
   if (entry != nullptr) {
@@ -142,16 +135,16 @@ bool Engine::refuse(Flow& flow, int from) {
     const size_t oldest = half.pending != nullptr ? half.pending->first_piece() : front(flow, from).size();
     count(Counter::kSkippedBytes, oldest);
     consume(flow, from, oldest);
-    flow.candidates[from] = ~uint64_t{0};
+    flow.candidates[from] = Candidates::kAll;
     return true;
   }
   half.refused = true;
   const bool peer_is_done = upgrade || peer.refused || (peer.ended && front(flow, 1 - from).empty()) || final_;
   // What the other direction could still be with what is left.
-  const bool hopeless = (flow.candidates[0] & flow.candidates[1]) == 0 && answers_tell_ == 0;
+  const bool hopeless = (flow.candidates[0] & flow.candidates[1]) == 0 && candidates_.answers_tell() == 0;
   if (peer_is_done || hopeless) {
     const bool whole = half.tries == 0 && peer.tries == 0 && !half.ended && !final_;
-    if (const uint64_t tls = bit_of_tls(options_.protocols); whole && tls != 0) {
+    if (const Candidates::Set tls = candidates_.tls(); whole && tls != 0) {
       for (int side = 0; side < 2; ++side) {
         const size_t there = front(flow, side).size();
         count(Counter::kSkippedBytes, there);

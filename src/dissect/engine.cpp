@@ -1,7 +1,6 @@
 #include "dissect/engine.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/check.h"
 
@@ -34,15 +33,9 @@ Engine::Engine(const EngineOptions& options, EngineObserver& observer)
       table_(options.flow_limit),
       store_(options.early_limit),
       next_stream_(options.first_stream),
-      order_(options.protocols.size()),
+      candidates_(options.protocols),
       groups_(options.l4_groups) {
-  BALEEN_CHECK(options.protocols.size() <= 64 && options.flow_limit > 0);
-  std::iota(order_.begin(), order_.end(), uint8_t{0});
-  std::stable_sort(order_.begin(), order_.end(), [&](uint8_t a, uint8_t b) {
-    return options.protocols[a].card->priority < options.protocols[b].card->priority;
-  });
-  for (size_t i = 0; i < options.protocols.size(); ++i)
-    if (options.protocols[i].answers_tell) answers_tell_ |= uint64_t{1} << i;
+  BALEEN_CHECK(options.flow_limit > 0);
   for (const ProtocolEntry& entry : options_.protocols)
     if (entry.meeting != nullptr)
       for (const item::Protocol* card : entry.cards)

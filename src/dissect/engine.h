@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dissect/build.h"
+#include "dissect/candidates.h"
 #include "dissect/dissector.h"
 #include "dissect/flow.h"
 #include "dissect/held_fragments.h"
@@ -327,9 +328,8 @@ class Engine final : private Output {
   uint64_t next_stream_;
   Timestamp now_{};
   Timestamp last_tick_{};
-  std::vector<uint8_t> order_;  // of the protocols: in which they are asked
-  uint64_t answers_tell_ = 0;   // of the protocols: those whose answers alone tell
-  bool final_ = false;          // the flow in hand ends: probes must decide
+  Candidates candidates_;
+  bool final_ = false;  // the flow in hand ends: probes must decide
   Pending* free_pending_ = nullptr;
   size_t pending_bytes_ = 0;
   uint64_t open_items_ = 0;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "dissect/candidates.h"
 #include "dissect/dissector.h"
 #include "net/address.h"
 #include "net/tcp.h"
@@ -107,7 +108,8 @@ struct alignas(64) Flow {
   uint32_t blocked_ack = 0;
   Timestamp blocked_since{};
   Timestamp expire_checked{};
-  uint64_t candidates[2] = {~uint64_t{0}, ~uint64_t{0}};  // by half: protocols whose probes did not say no
+  Candidates::Set candidates[2] = {Candidates::kAll,
+                                   Candidates::kAll};  // by half: protocols whose probes did not say no
   Flow* older = nullptr;
   Flow* newer = nullptr;
   l4::Connection* connection = nullptr;  // where L4 items are wanted; the engine's

@@ -316,7 +316,7 @@ void Engine::lose(Flow& flow, int from, uint32_t bytes) {
   if (flow.state == Flow::State::kDetecting) {  // what follows may be no beginning; probes may know it all the same
     half.lost = true;
     half.refused = false;
-    flow.candidates[from] = ~uint64_t{0};
+    flow.candidates[from] = Candidates::kAll;
     return;
   }
   if (half.lost) return;
