@@ -336,7 +336,7 @@ void read_file(const std::string& path, Sink& sink) {
     auto batch = (*source)->next_batch(std::chrono::seconds(1));
     if (!batch) std::abort();
     if (batch->state() == capture::PacketBatch::State::kEnd) break;
-    engine.on_batch(batch->packets());
+    engine.on_batch(batch->packets(), batch->read_ahead());
   }
   engine.finish();
 }

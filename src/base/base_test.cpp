@@ -1,16 +1,22 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
 #include <thread>
 
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
+#include "base/file_mapping.h"
 #include "base/library.h"
 #include "base/result.h"
 #include "base/ring.h"
 #include "base/suggest.h"
 #include "base/task_thread.h"
+#include "base/unique_fd.h"
 #include "base/units.h"
 
 namespace baleen {
@@ -29,6 +35,58 @@ TEST(Library, is_loaded_or_says_what_is_absent_and_who_needs_it) {
     EXPECT_TRUE(failed.error().message.starts_with("tests need it: ")) << failed.error().message;
   }
 }
+
+/// A file that is gone when it is closed, with `bytes` of the letter x.
+UniqueFd unnamed_file(size_t bytes) {
+  std::FILE* const file = std::tmpfile();
+  UniqueFd fd(::dup(::fileno(file)));
+  std::fclose(file);
+  const std::string content(bytes, 'x');
+  EXPECT_EQ(::write(fd.get(), content.data(), bytes), static_cast<ssize_t>(bytes));
+  return fd;
+}
+
+TEST(FileMapping, shows_zeros_where_a_file_was_cut_and_says_so) {
+  constexpr size_t kBytes = 10 * 4096 + 5;
+  const UniqueFd fd = unnamed_file(kBytes);
+  auto mapping = FileMapping::open(fd.get(), kBytes);
+  ASSERT_TRUE(mapping);
+  ASSERT_TRUE(mapping->fetch(0, kBytes));
+  EXPECT_EQ(mapping->bytes()[kBytes - 1], 'x');
+  ASSERT_EQ(::ftruncate(fd.get(), 4096), 0);
+  EXPECT_FALSE(mapping->is_broken());
+  const volatile uint8_t* const bytes = mapping->bytes().data();
+  EXPECT_EQ(bytes[0], 'x');
+  EXPECT_FALSE(mapping->is_broken());
+  for (const size_t at : {size_t{4096}, kBytes - 1, size_t{4097}}) EXPECT_EQ(bytes[at], 0);
+  EXPECT_TRUE(mapping->is_broken());
+  const auto again = mapping->fetch(2 * 4096, 4096);
+  EXPECT_TRUE(!again && again.error().code == Code::kIo);
+  FileMapping moved = *std::move(mapping);
+  EXPECT_TRUE(moved.is_broken());
+  moved.forget(4096);
+  EXPECT_EQ(moved.bytes()[0], 'x');  // it comes again
+}
+
+TEST(FileMapping, cannot_be_of_what_is_no_file) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  EXPECT_FALSE(FileMapping::open(ends[0], 4096));
+  ::close(ends[0]), ::close(ends[1]);
+}
+
+#ifndef BALEEN_ADDRESS_SANITIZER  // whose own handler ends it otherwise
+TEST(FileMapping, leaves_bus_errors_of_others_alone) {
+  const UniqueFd fd = unnamed_file(8192);
+  const auto mapping = FileMapping::open(fd.get(), 8192);
+  ASSERT_TRUE(mapping);
+  const UniqueFd other = unnamed_file(8192);
+  const auto* const bytes =
+      static_cast<const volatile uint8_t*>(::mmap(nullptr, 8192, PROT_READ, MAP_SHARED, other.get(), 0));
+  ASSERT_EQ(::ftruncate(other.get(), 0), 0);
+  EXPECT_EXIT(static_cast<void>(bytes[0]), testing::KilledBySignal(SIGBUS), "");
+}
+#endif
 
 TEST(ByteReader, stays_failed_after_the_first_short_read) {
   const uint8_t data[] = {0x01, 0x02, 0x03};

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "net/packet.h"
+#include "net/read_ahead.h"
 
 namespace baleen::capture {
 
@@ -47,17 +48,19 @@ class PacketBatch {
   };
 
   PacketBatch(State state) : state_(state) {}
-  PacketBatch(PacketSource& source, std::span<const net::Packet> packets)
-      : source_(&source), packets_(packets), state_(State::kPackets) {}
+  PacketBatch(PacketSource& source, std::span<const net::Packet> packets, net::ReadAhead* read_ahead = nullptr)
+      : source_(&source), packets_(packets), read_ahead_(read_ahead), state_(State::kPackets) {}
   PacketBatch(PacketBatch&& other) noexcept
       : source_(std::exchange(other.source_, nullptr)),
         packets_(std::exchange(other.packets_, {})),
+        read_ahead_(other.read_ahead_),
         state_(other.state_) {}
   PacketBatch& operator=(PacketBatch&& other) noexcept {
     if (this != &other) {
       release();
       source_ = std::exchange(other.source_, nullptr);
       packets_ = std::exchange(other.packets_, {});
+      read_ahead_ = other.read_ahead_;
       state_ = other.state_;
     }
     return *this;
@@ -69,12 +72,15 @@ class PacketBatch {
   auto begin() const { return packets_.begin(); }
   auto end() const { return packets_.end(); }
   size_t size() const { return packets_.size(); }
+  /// What follows in memory, where it does; null otherwise. The source's.
+  net::ReadAhead* read_ahead() const { return read_ahead_; }
 
  private:
   inline void release();
 
   PacketSource* source_ = nullptr;
   std::span<const net::Packet> packets_;
+  net::ReadAhead* read_ahead_ = nullptr;
   State state_;
 };
 

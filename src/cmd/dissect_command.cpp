@@ -68,7 +68,7 @@ class Dissection final : public dissect::EngineObserver {
         break;
       }
       if (batch->state() == capture::PacketBatch::State::kEnd) break;
-      engine.on_batch(batch->packets());
+      engine.on_batch(batch->packets(), batch->read_ahead());
       progress.update(fmt::format("{}, {} items", size_to_string(engine.counters().bytes),
                                   engine.counters().of(dissect::Counter::kItems)));
     }

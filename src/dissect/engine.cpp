@@ -16,8 +16,12 @@ constexpr Duration kTick = std::chrono::seconds(1);
 constexpr Duration kClockSlack = std::chrono::seconds(10);
 // A flow moves to the young end of its list at most this often: its neighbours' memory is touched for that.
 constexpr Duration kListing = std::chrono::milliseconds(250);
-constexpr size_t kDecodeAhead = 8, kFetchAhead = 4;  // packets of a batch, before their turn
-constexpr size_t kReadAhead = 8;                     // ... before they are decoded
+// A packet of a batch on its way: decoded, this many packets later its flow is fetched, then what it carries, and then
+// it is taken.
+constexpr size_t kFetchAhead = 3, kPayloadAhead = 6, kDecodeAhead = 10;
+constexpr size_t kReadAhead = 8;       // packets of a batch, before they are decoded
+constexpr size_t kHeadLines = 64;      // bytes of the payload that came with the headers
+constexpr size_t kMostFetched = 4096;  // ... and that are asked for; what is longer the processor foresees itself
 
 /// The packet without what stands from `at` on: other frames.
 net::Packet before(net::Packet packet, size_t at) {
@@ -52,17 +56,30 @@ void Engine::on_packet(const net::Packet& packet) {
   take_subframes(packet, slot.decoded.more_at);
 }
 
-void Engine::on_batch(std::span<const net::Packet> packets) {
+/// What a dissector will read of a packet, unless nobody reads its flow: then its head is all that matters.
+inline void Engine::prefetch_payload(const Slot& slot) const {
+  const Bytes payload = slot.decoded.payload;
+  if (payload.size() <= kHeadLines || slot.status != net::DecodeStatus::kTransport) return;
+  const Flow* const flow = table_.first(slot.hash);  // most likely its own
+  if (flow != nullptr && (flow->state == Flow::State::kIgnored || flow->half[slot.key.from_low ? 0 : 1].skip != 0))
+    return;
+  const size_t end = std::min(payload.size(), kMostFetched);
+  for (size_t at = kHeadLines; at < end; at += 64) __builtin_prefetch(&payload[at]);
+}
+
+void Engine::on_batch(std::span<const net::Packet> packets, net::ReadAhead* ahead) {
   const auto slot = [&](size_t i) -> Slot& { return slots_[i % slots_.size()]; };
   size_t done = 0;
   const auto take_until = [&](size_t end) {
     for (; done < end; ++done) take(packets[done], slot(done));
   };
   for (size_t i = 0; i < packets.size(); ++i) {
-    if (i + kReadAhead < packets.size()) {  // headers lie in two lines
-      const Bytes ahead = packets[i + kReadAhead].bytes;
-      __builtin_prefetch(ahead.data());
-      if (ahead.size() > 64) __builtin_prefetch(&ahead[64]);
+    if (ahead != nullptr) {
+      ahead->step(packets[i].bytes.data());
+    } else if (i + kReadAhead < packets.size()) {  // headers lie in two lines
+      const Bytes later = packets[i + kReadAhead].bytes;
+      __builtin_prefetch(later.data());
+      if (later.size() > 64) __builtin_prefetch(&later[64]);
     }
     prepare(packets[i], slot(i));
     table_.prefetch_bucket(slot(i).hash);
@@ -75,6 +92,7 @@ void Engine::on_batch(std::span<const net::Packet> packets) {
       done = i + 1;
     }
     if (i >= kFetchAhead && i - kFetchAhead >= done) table_.prefetch_flow(slot(i - kFetchAhead).hash);
+    if (i >= kPayloadAhead && i - kPayloadAhead >= done) prefetch_payload(slot(i - kPayloadAhead));
     if (i >= kDecodeAhead) take_until(i - kDecodeAhead + 1);
   }
   take_until(packets.size());
@@ -84,7 +102,7 @@ void Engine::prepare(const net::Packet& packet, Slot& slot) {
   slot.status = decoder_.decode(packet, slot.decoded);
   slot.hash = 0;
   if (slot.status != net::DecodeStatus::kTransport) return;
-  slot.key = net::flow_key(slot.decoded.tuple);
+  net::set_flow_key(slot.decoded.tuple, slot.key);
   slot.hash = table_.hash(slot.key.key);
 }
 

@@ -16,6 +16,7 @@
 #include "dissect/proxy_head.h"
 #include "dissect/selection.h"
 #include "net/decode.h"
+#include "net/read_ahead.h"
 #include "net/sctp.h"
 #include "net/tcp.h"
 
@@ -111,8 +112,9 @@ class Engine final : private Output {
   Engine& operator=(const Engine&) = delete;
 
   void on_packet(const net::Packet& packet);
-  /// The same for many, faster: memory of the later ones is fetched while the first are dissected.
-  void on_batch(std::span<const net::Packet> packets);
+  /// The same for many, faster: memory of the later ones is fetched while the first are dissected, and of those behind
+  /// them, where `ahead` knows them.
+  void on_batch(std::span<const net::Packet> packets, net::ReadAhead* ahead = nullptr);
   /// No packets came up to `time`: lets idle flows end.
   void advance(Timestamp time);
   /// End of input: gives up on what is missing, closes every conversation.
@@ -147,7 +149,7 @@ class Engine final : private Output {
   const net::Endpoint& server() const override { return flow_->server(); }
 
   /// A packet that is decoded and whose flow is being fetched.
-  struct Slot {
+  struct alignas(256) Slot {  // places of a power of two are found without a multiplication
     net::DecodeStatus status;
     net::Decoded decoded;
     net::DirectedKey key;
@@ -162,6 +164,8 @@ class Engine final : private Output {
   };
 
   // engine.cpp: packets, flows, time
+  // always inlined, as FlowTable::prefetch_flow()
+  [[gnu::always_inline]] void prefetch_payload(const Slot& slot) const;
   void prepare(const net::Packet& packet, Slot& slot);
   void take(const net::Packet& packet, const Slot& slot);
   void take_subframes(const net::Packet& packet, size_t at);

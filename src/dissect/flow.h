@@ -141,10 +141,13 @@ class FlowTable {
       if (f->hash == static_cast<uint32_t>(hash >> 32) && f->key == key) return f;
     return nullptr;
   }
-  /// Ask for the memory that find() will want: first the bucket, later the flow in it.
-  void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
-  void prefetch_flow(uint64_t hash) const {
-    const char* flow = reinterpret_cast<const char*>(buckets_[hash & mask_]);
+  /// Ask for the memory that find() will want: first the bucket, later the flow in it. Always inlined: a call of what
+  /// changes nothing is left out.
+  [[gnu::always_inline]] void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & mask_]); }
+  /// The first flow with a hash like this; null when there is none.
+  const Flow* first(uint64_t hash) const { return buckets_[hash & mask_]; }
+  [[gnu::always_inline]] void prefetch_flow(uint64_t hash) const {
+    const char* flow = reinterpret_cast<const char*>(first(hash));
     if (flow == nullptr) return;
     for (size_t line = 0; line < sizeof(Flow); line += 64) __builtin_prefetch(flow + line);
   }

@@ -51,7 +51,7 @@ class Pass : public dissect::EngineObserver {
         break;
       }
       if (batch->state() == capture::PacketBatch::State::kEnd) break;
-      engine.on_batch(batch->packets());
+      engine.on_batch(batch->packets(), batch->read_ahead());
       out.packets += batch->size();
       if (options_.on_progress) options_.on_progress(engine.counters().bytes, items_);
       BALEEN_TRY_DO(between(*source, false));

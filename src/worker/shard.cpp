@@ -136,7 +136,7 @@ void Worker::Shard::take(const capture::PacketBatch& batch) {
     if (tell_scripts) feed_->offer(facts_of(packet));
     since_settled_ += packet.bytes.size();
   }
-  engine_.on_batch(batch.packets());
+  engine_.on_batch(batch.packets(), batch.read_ahead());
   worker_.numbers_.packets.fetch_add(batch.size(), std::memory_order_relaxed);
   // A file can wait for the recorder; live packets cannot.
   if (worker_.offline_ && worker_.recorder_ && since_settled_ > kSettleEvery) {

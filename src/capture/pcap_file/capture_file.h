@@ -8,6 +8,7 @@
 
 #include "capture/pcap_file/input_file.h"
 #include "codec/pcap/reader.h"
+#include "net/read_ahead.h"
 
 namespace baleen::capture {
 
@@ -19,7 +20,8 @@ struct FileEvents {
   std::function<void(const codec::pcap::Name& name)> on_name;
 };
 
-/// One capture file read record by record through a window of bounded size.
+/// One capture file read record by record through a window of bounded size: onto the system's own pages of it, or,
+/// where that cannot be, into a buffer.
 class CaptureFile {
  public:
   enum class State { kRecords, kLater, kEnd };
@@ -31,6 +33,8 @@ class CaptureFile {
   Result<State> advance();
   std::span<const codec::pcap::PacketRecord> records() const { return std::span(records_).first(filled_); }
 
+  /// What follows in memory; null where the file is read into a buffer.
+  net::ReadAhead* read_ahead() { return mapping_ ? &ahead_ : nullptr; }
   InputFile& input() { return input_; }
   const codec::pcap::Reader& reader() const { return reader_; }
   const std::string& path() const { return path_; }
@@ -39,7 +43,10 @@ class CaptureFile {
 
  private:
   CaptureFile(InputFile input, std::string path, size_t buffer_bytes, const FileEvents* events);
+  Bytes window() const;
   Result<bool> fill(size_t need);
+  Result<> look_further(size_t need);
+  void leave_mapping();
 
   InputFile input_;
   std::string path_;
@@ -47,8 +54,11 @@ class CaptureFile {
   codec::pcap::Reader reader_;
   std::vector<codec::pcap::PacketRecord> records_;
   size_t filled_ = 0;
-  std::unique_ptr<uint8_t[]> buffer_;
+  FileMapping mapping_;                // the window is in it as long as it is there,
+  std::unique_ptr<uint8_t[]> buffer_;  // and else here
   size_t capacity_, begin_ = 0, end_ = 0;
+  size_t fetched_ = 0;    // of the mapping
+  net::ReadAhead ahead_;  // in what is fetched
 };
 
 }  // namespace baleen::capture

@@ -14,7 +14,8 @@ namespace baleen::capture {
 namespace {
 
 constexpr size_t kRawBuffer = 256 << 10;
-constexpr int kRecheckMs = 250;  // a followed file on a network file system tells nobody that it grew
+constexpr size_t kMapFrom = 1 << 20;  // smaller files are read sooner than mapped
+constexpr int kRecheckMs = 250;       // a followed file on a network file system tells nobody that it grew
 
 }  // namespace
 
@@ -36,8 +37,21 @@ Result<InputFile> InputFile::open(const std::string& path, bool follow) {
     if (file.inotify_ && ::inotify_add_watch(file.inotify_.get(), path.c_str(), IN_MODIFY | IN_CLOSE_WRITE) < 0)
       file.inotify_.reset();
   }
-  file.raw_.resize(kRawBuffer);
   return file;
+}
+
+FileMapping InputFile::map() {
+  struct stat status{};
+  uint8_t first[4];
+  if (!regular_ || follow_ || ::fstat(fd_.get(), &status) != 0 || static_cast<size_t>(status.st_size) < kMapFrom ||
+      ::lseek(fd_.get(), 0, SEEK_CUR) != 0 || ::pread(fd_.get(), first, sizeof first, 0) != sizeof first ||
+      decompressor_for(first) != nullptr)
+    return {};
+  auto mapping = FileMapping::open(fd_.get(), static_cast<size_t>(status.st_size));
+  if (!mapping || ::lseek(fd_.get(), status.st_size, SEEK_SET) != status.st_size) return {};
+  position_ = static_cast<uint64_t>(status.st_size);
+  looked_ = true;
+  return *std::move(mapping);
 }
 
 Result<size_t> InputFile::read(std::span<uint8_t> out) {
@@ -61,6 +75,7 @@ Result<size_t> InputFile::read(std::span<uint8_t> out) {
 
 /// Reads until it is clear what the file is. False: not yet.
 Result<bool> InputFile::look_at_the_start() {
+  raw_.resize(kRawBuffer);
   while (raw_size_ < 4 && !raw_end_) {
     BALEEN_TRY(const size_t got, read_raw(std::span(raw_).subspan(raw_size_)));
     if (got == 0 && !raw_end_) return false;

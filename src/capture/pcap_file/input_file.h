@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/file_mapping.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "capture/pcap_file/decompressor.h"
@@ -20,6 +21,10 @@ class InputFile {
   /// Opens `path`; "-" is standard input. With `follow` the end of a regular file is only a reason to wait.
   static Result<InputFile> open(const std::string& path, bool follow);
 
+  /// All that a regular file holds now, when it is large, not compressed, and nobody follows it: to be looked at
+  /// instead of read; read() goes on behind it. Nothing where that is not so, or the system does not want it. REQUIRES:
+  /// nothing was read.
+  FileMapping map();
   /// Fills the front of `out` with what is there without waiting. 0: nothing now; at_end() says whether for good.
   Result<size_t> read(std::span<uint8_t> out);
   bool at_end() const { return at_end_; }

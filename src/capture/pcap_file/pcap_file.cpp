@@ -128,7 +128,7 @@ class Source : public PcapFileSource {
     leased_ = true;
     for (size_t i = 0; i < count; ++i) statistics_.bytes += packets_[i].bytes.size();
     statistics_.packets += count;
-    return {*this, std::span(packets_).first(count)};
+    return {*this, std::span(packets_).first(count), ahead_};
   }
   bool somebody_must_read() const {
     return !waiting_.empty() ||
@@ -153,6 +153,7 @@ class Source : public PcapFileSource {
   std::vector<std::unique_ptr<Stream>> waiting_;  // have to read on
   std::vector<std::unique_ptr<Stream>> heap_;     // have a record; the earliest on top
   std::vector<net::Packet> packets_;
+  net::ReadAhead* ahead_ = nullptr;  // where all of them came from one file
   std::vector<Interface> interfaces_;
   std::unordered_map<std::string, uint32_t> interface_indices_;
   Statistics statistics_;
@@ -294,11 +295,17 @@ size_t Source::take_run(size_t count) {
   Timestamp limit = Timestamp::max();
   if (!heap_.empty()) limit = std::min(limit, heap_.front()->time());
   if (!pending_.empty()) limit = std::min(limit, pending_.back().first);
+  net::ReadAhead* const ahead = stream->file.read_ahead();
+  ahead_ = count == 0 || ahead == ahead_ ? ahead : nullptr;
   const auto records = stream->file.records();
   while (stream->position < records.size() && count < packets_.size() && records[stream->position].time <= limit) {
     const PacketRecord& record = records[stream->position++];
-    packets_[count++] = {record.time, record.bytes, record.wire_length, stream->interfaces[record.interface],
-                         static_cast<net::LinkType>(record.link)};
+    net::Packet& packet = packets_[count++];  // member by member: see decode_plain_tcp()
+    packet.time = record.time;
+    packet.bytes = record.bytes;
+    packet.wire_length = record.wire_length;
+    packet.interface = stream->interfaces[record.interface];
+    packet.link = static_cast<net::LinkType>(record.link);
   }
   if (stream->position == records.size()) {
     waiting_.push_back(std::move(stream));

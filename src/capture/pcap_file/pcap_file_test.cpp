@@ -414,11 +414,60 @@ TEST_F(PcapFile, AFollowedFileThatGetsShorterIsAnError) {
   const std::string path = write("cut.pcap", classic("p", 0, 10, 100));
   auto source = PcapFileSource::open({.path = path, .follow = true});
   ASSERT_TRUE(source);
-  ASSERT_EQ((*source)->next_batch(1s).value().size(), 100u);
+  for (size_t read = 0; read < 100;) read += (*source)->next_batch(1s).value().size();
   fs::resize_file(path, 50);
   auto batch = (*source)->next_batch(5s);
   ASSERT_FALSE(batch);
   EXPECT_NE(batch.error().message.find("cut to a shorter length"), std::string::npos);
+}
+
+/// A large file is looked at where the system has it, and somebody may cut it meanwhile: where its pages are there
+/// already (2 MB of what is looked at next), and where they are still to come (8 MB).
+TEST_F(PcapFile, AFileThatIsCutWhileItIsReadIsAnErrorAndEndsNobody) {
+  for (const size_t left : {2u << 20, 8u << 20}) {
+    SCOPED_TRACE(left);
+    const std::string path = write("cut.pcap", classic("p", 0, 10, 20'000, 800));
+    auto source = PcapFileSource::open({.path = path});
+    ASSERT_TRUE(source);
+    size_t read = (*source)->next_batch(1s).value().size();
+    fs::resize_file(path, left);
+    for (;;) {
+      auto batch = (*source)->next_batch(1s);
+      if (!batch) {
+        EXPECT_NE(batch.error().message.find("cut to a shorter length"), std::string::npos) << batch.error().message;
+        EXPECT_NE(batch.error().message.find(path), std::string::npos) << batch.error().message;
+        break;
+      }
+      ASSERT_EQ(batch->state(), PacketBatch::State::kPackets);
+      read += batch->size();
+    }
+    EXPECT_GT(read, 1000u);
+    EXPECT_LE(read, left / 800);
+    EXPECT_FALSE((*source)->next_batch(1s));
+  }
+}
+
+TEST_F(PcapFile, WhatIsAppendedWhileALargeFileIsReadIsReadToo) {
+  const std::string file = classic("p", 0, 10, 5000, 800);
+  const size_t half = file.size() / 2 + 7;
+  const std::string path = write("grows.pcap", file.substr(0, half));
+  auto source = PcapFileSource::open({.path = path});
+  ASSERT_TRUE(source);
+  size_t before = (*source)->next_batch(1s).value().size();
+  std::ofstream(path, std::ios::binary | std::ios::app) << file.substr(half);
+  const Read rest = [&] {
+    Read read;
+    for (;;) {
+      auto batch = (*source)->next_batch(1s);
+      if (!batch || batch->state() == PacketBatch::State::kEnd) return read;
+      for (const net::Packet& p : *batch) read.packets.push_back({to_ns(p.time), std::string(as_text(p.bytes))});
+    }
+  }();
+  ASSERT_EQ(before + rest.packets.size(), 5000u);
+  for (const Kept& packet : rest.packets) {
+    ASSERT_EQ(packet.ns, static_cast<int64_t>(before) * 10);
+    ASSERT_TRUE(packet.bytes.starts_with(fmt::format("p{}.", before++)));
+  }
 }
 
 /// Runs `body` with a pipe as standard input, fed by a process of its own.
