@@ -57,6 +57,12 @@ void Engine::on_tcp(const net::Packet& packet, const Slot& slot) {
   }
   if (flow->connection != nullptr && flow->closed && flow->connection->is_over()) end_watch(*flow, StreamEnd::kFin);
   if (flow->closed) return;
+  constexpr uint8_t kTurns = net::tcp_flag::kSyn | net::tcp_flag::kFin | net::tcp_flag::kRst;
+  if (flow->state == Flow::State::kIgnored && (tcp.flags & kTurns) == 0 && !flow->half[from].tcp.end_known() &&
+      !is_waiting(*flow)) {  // half of all packets, in many networks
+    if (!d.payload.empty() || d.payload_missing != 0) follow(*flow, from, d, tcp.seq);
+    return file(*flow);
+  }
 
   const bool syn = (tcp.flags & net::tcp_flag::kSyn) != 0, rst = (tcp.flags & net::tcp_flag::kRst) != 0;
   if (flow->half[from].syn_due) end_syn_due(*flow, from, d);
