@@ -14,9 +14,38 @@ struct Mail {
   size_t kept = 0, room = 0;
   uint64_t size = 0;
   Timestamp time{};
+  size_t matched = 2;  // how much of kMailEnd its last bytes are: before the first one a line has ended
 };
 
 namespace {
+
+constexpr std::string_view kMailEnd = "\r\n.\r\n";  // RFC 5321 4.5.2
+constexpr size_t kDotLine = 3;                      // that is no part of the mail
+
+/// How much of `text` belongs to a mail whose last bytes are the first `matched` of kMailEnd, which then is how much of
+/// it the last ones are: all of it at the mail's end.
+size_t find_mail_end(std::string_view text, size_t& matched) {
+  char seam[2 * kMailEnd.size()];  // an end that began in what came before
+  size_t there = matched;
+  std::copy_n(kMailEnd.begin(), there, seam);
+  there += text.copy(seam + there, kMailEnd.size() - 1);
+  size_t end = std::string_view(seam, there).find(kMailEnd);
+  if (end != std::string_view::npos) {
+    end += kMailEnd.size() - matched;
+  } else {  // dots are rarer than ends of lines
+    size_t dot = text.find('.', 2);
+    while (dot < text.size() && text.substr(dot - 2, kMailEnd.size()) != kMailEnd) dot = text.find('.', dot + 1);
+    if (dot < text.size()) end = dot + 3;
+  }
+  if (end != std::string_view::npos) {
+    matched = kMailEnd.size();
+    return end;
+  }
+  const std::string_view last = text.size() < kMailEnd.size() ? std::string_view(seam, there) : text;
+  matched = std::min(kMailEnd.size() - 1, last.size());
+  while (!last.ends_with(kMailEnd.substr(0, matched))) --matched;
+  return text.size();
+}
 
 constexpr uint16_t kPorts[] = {25, 587, 2525};
 constexpr Field kFields[] = {
@@ -264,25 +293,12 @@ Step Smtp::reply(const Frame& frame, Output& out) {
 /// The mail up to the line with nothing but a dot (RFC 5321 4.5.2).
 Step Smtp::mail(const Input& in, Output& out) {
   const std::string_view t = as_text(in.bytes);
-  constexpr std::string_view kEnd = "\r\n.\r\n";
   if (mail_ == nullptr) {
     Item* const item = out.begin(kProtocol);
     mail_ = item->arena.make<Mail>(Mail{.item = item, .time = in.time});
   }
-  size_t take = 0;
-  bool over = false;
-  if (mail_->size == 0 && t.starts_with(kEnd.substr(2))) {
-    take = 3;
-    over = true;
-  } else if (const size_t at = t.find(kEnd); at != std::string_view::npos) {
-    take = at + kEnd.size();
-    over = true;
-  } else {
-    take = in.end_of_stream ? t.size() : t.size() - std::min(t.size(), kEnd.size() - 1);
-    if (take == 0) return Step::need(t.size() + 1);
-  }
-  const size_t body = over ? take - std::min<size_t>(take, 3) : take;
-  const size_t n = std::min(body, out.settings().body_cap - std::min(mail_->kept, out.settings().body_cap));
+  const size_t take = find_mail_end(t, mail_->matched);
+  const size_t n = std::min(take, out.settings().body_cap - std::min(mail_->kept, out.settings().body_cap));
   if (mail_->kept + n > mail_->room) {
     const size_t room = std::max(mail_->kept + n, mail_->room * 2);
     char* const wider = static_cast<char*>(mail_->item->arena.allocate(room, 1));
@@ -293,7 +309,10 @@ Step Smtp::mail(const Input& in, Output& out) {
   std::copy(t.begin(), t.begin() + static_cast<std::ptrdiff_t>(n), mail_->text + mail_->kept);
   mail_->kept += n;
   mail_->size += take;
-  if (over) end_mail(out);
+  if (mail_->matched == kMailEnd.size()) {
+    mail_->kept = std::min<uint64_t>(mail_->kept, mail_->size - kDotLine);
+    end_mail(out);
+  }
   return Step::took(take);
 }
 
@@ -313,7 +332,7 @@ void Smtp::end_mail(Output& out) {
   map.add("method", "MESSAGE");
   const Value subject = describe_mail({m->text, m->kept}, map, arena);
   map.add("bodySize", m->size);
-  if (m->kept + 3 < m->size) {
+  if (m->kept + kDotLine < m->size) {
     map.add("truncated", true);
     out.count(Counter::kBodyCapped);
   }
