@@ -38,14 +38,14 @@ inline std::string_view without_end(std::string_view line) {
   return line;
 }
 
+inline bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
 /// The next word of a line, taken off it; words are set apart by spaces and tabs.
 inline std::string_view next_word(std::string_view& line) {
-  const size_t from = line.find_first_not_of(" \t");
-  if (from == std::string_view::npos) {
-    line = {};
-    return {};
-  }
-  const size_t to = std::min(line.find_first_of(" \t", from), line.size());
+  size_t from = 0;
+  while (from < line.size() && is_blank(line[from])) ++from;
+  size_t to = from;
+  while (to < line.size() && !is_blank(line[to])) ++to;
   const std::string_view word = line.substr(from, to - from);
   line.remove_prefix(to);
   return word;
@@ -59,17 +59,17 @@ struct FirstWord {
 
   FirstWord(std::string_view t, size_t longest)
       : text(t.substr(0, longest + 1)), whole(text.size() < t.size() || t.size() > longest) {
-    if (const size_t end = text.find_first_of(" \t\r\n"); end != std::string_view::npos) {
-      text = text.substr(0, end);
-      whole = true;
-    }
+    size_t end = 0;
+    while (end < text.size() && !is_blank(text[end]) && text[end] != '\r' && text[end] != '\n') ++end;
+    whole |= end < text.size();
+    text = text.substr(0, end);
   }
 };
 
 inline std::string_view trimmed(std::string_view s) {
-  const size_t from = s.find_first_not_of(" \t");
-  if (from == std::string_view::npos) return {};
-  return s.substr(from, s.find_last_not_of(" \t") - from + 1);
+  while (!s.empty() && is_blank(s.front())) s.remove_prefix(1);
+  while (!s.empty() && is_blank(s.back())) s.remove_suffix(1);
+  return s;
 }
 
 /// A header's value with the lines that are folded onto it (RFC 5322 2.2.3), each behind one space. `rest` is what

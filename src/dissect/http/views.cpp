@@ -118,7 +118,12 @@ class Pairs {
   size_t count_ = 0;
 };
 
-size_t count_of(std::string_view text, char c) { return static_cast<size_t>(std::count(text.begin(), text.end(), c)); }
+/// How often there is one, up to the most that anybody makes room for.
+size_t count_of(std::string_view text, char c) {
+  size_t n = 0;
+  for (size_t at = text.find(c); at != std::string_view::npos && n < kMaxPairs; at = text.find(c, at + 1)) ++n;
+  return n;
+}
 
 void add_urlencoded(std::string_view text, Pairs& pairs, Arena& arena) {
   while (!text.empty() && !pairs.full()) {

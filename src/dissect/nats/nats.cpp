@@ -75,6 +75,16 @@ struct Line {
     return verb->op == Op::kPub || verb->op == Op::kHpub || verb->op == Op::kMsg || verb->op == Op::kHmsg;
   }
   bool has_headers() const { return verb->op == Op::kHpub || verb->op == Op::kHmsg; }
+  /// The same of a copy of the text that it was read from.
+  Line in(std::string_view copy, std::string_view text) const {
+    Line l = *this;
+    const auto moved = [&](std::string_view s) {
+      return s.empty() ? std::string_view() : copy.substr(static_cast<size_t>(s.data() - text.data()), s.size());
+    };
+    l.rest = moved(rest);
+    for (size_t i = 0; i < std::size(words); ++i) l.words[i] = moved(words[i]);
+    return l;
+  }
 };
 
 Line read_line(std::string_view text) {
@@ -134,6 +144,10 @@ std::string_view without_secrets(std::string_view json, Arena& arena) {
   size_t n = 0;
   for (size_t at = 0; at < json.size();) {
     bool secret = false;
+    if (json[at] != '"') {
+      out[n++] = json[at++];
+      continue;
+    }
     for (const std::string_view name : {"\"pass\"", "\"auth_token\"", "\"sig\"", "\"jwt\"", "\"user\"", "\"nkey\""})
       if (json.substr(at).starts_with(name)) {
         const size_t colon = json.find(':', at + name.size());
@@ -249,7 +263,7 @@ Step Nats::message(const Frame& frame, Output& out) {
   if (item == nullptr) item = out.begin(kProtocol);
   Arena& arena = item->arena;
   const std::string_view text = arena.copy(as_text(frame.bytes));
-  const Line l = read_line(text.substr(0, end + 1));
+  const Line l = seen.in(text, as_text(frame.bytes));
   MapOf map(arena);
   map.add("method", l.verb->text);
   std::string_view status = "OK", summary = l.count > 0 ? l.words[0] : l.rest;
