@@ -16,8 +16,8 @@ constexpr Duration kTick = std::chrono::seconds(1);
 constexpr Duration kClockSlack = std::chrono::seconds(10);
 // A flow moves to the young end of its list at most this often: its neighbours' memory is touched for that.
 constexpr Duration kListing = std::chrono::milliseconds(250);
-// A packet of a batch on its way: decoded, this many packets later its flow is fetched, then what it carries, and then
-// it is taken.
+// A packet of a batch on its way: decoded, this many packets later its flow is fetched, then what it carries unless
+// somebody reads ahead, and then it is taken.
 constexpr size_t kFetchAhead = 3, kPayloadAhead = 6, kDecodeAhead = 10;
 constexpr size_t kReadAhead = 8;       // packets of a batch, before they are decoded
 constexpr size_t kHeadLines = 64;      // bytes of the payload that came with the headers
@@ -92,7 +92,7 @@ void Engine::on_batch(std::span<const net::Packet> packets, net::ReadAhead* ahea
       done = i + 1;
     }
     if (i >= kFetchAhead && i - kFetchAhead >= done) table_.prefetch_flow(slot(i - kFetchAhead).hash);
-    if (i >= kPayloadAhead && i - kPayloadAhead >= done) prefetch_payload(slot(i - kPayloadAhead));
+    if (ahead == nullptr && i >= kPayloadAhead && i - kPayloadAhead >= done) prefetch_payload(slot(i - kPayloadAhead));
     if (i >= kDecodeAhead) take_until(i - kDecodeAhead + 1);
   }
   take_until(packets.size());

@@ -108,8 +108,8 @@ struct alignas(64) Flow {
   uint32_t blocked_ack = 0;
   Timestamp blocked_since{};
   Timestamp expire_checked{};
-  Candidates::Set candidates[2] = {Candidates::kAll,
-                                   Candidates::kAll};  // by half: protocols whose probes did not say no
+  // By half: protocols whose probes did not say no.
+  Candidates::Set candidates[2] = {Candidates::kAll, Candidates::kAll};
   Flow* older = nullptr;
   Flow* newer = nullptr;
   l4::Connection* connection = nullptr;  // where L4 items are wanted; the engine's
