@@ -33,15 +33,20 @@ class Watch {
   }
 
  private:
+  /// Files come and go during a walk. Those that were there before its end and still are after it were there together,
+  /// and were no smaller than when they were looked at.
   void run() {
     while (!done_) {
-      uint64_t bytes = 0;
+      std::vector<std::pair<fs::path, uint64_t>> seen;
       std::error_code failed;
       for (fs::recursive_directory_iterator it(folder_, failed), end; !failed && it != end; it.increment(failed)) {
         std::error_code gone;
         const uint64_t size = it->is_regular_file(gone) ? it->file_size(gone) : 0;
-        if (!gone) bytes += size;
+        if (!gone) seen.emplace_back(it->path(), size);
       }
+      uint64_t bytes = 0;
+      for (const auto& [path, size] : seen)
+        if (std::error_code gone; fs::exists(path, gone)) bytes += size;
       largest_ = std::max(largest_, bytes);
     }
   }
