@@ -12,7 +12,7 @@
 namespace baleen {
 
 /// What the handler has to know of a mapping. Never freed: a handler may look at it at any time.
-struct Guard {
+struct MappingGuard {
   std::atomic<bool> taken{false};
   std::atomic<uintptr_t> begin{0},
       end{0};  // `end` is written last and taken back first: where it is zero, it is of none
@@ -24,14 +24,14 @@ namespace {
 constexpr size_t kPage = 4096;
 constexpr size_t kMostMappings = 1024;
 
-Guard guards[kMostMappings];
+MappingGuard guards[kMostMappings];
 struct sigaction handled_before;
 
 /// Puts a page of zeros where one of a file is gone. Async-signal-safe: mmap() is a system call and nothing else.
 void on_bus_error(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
   const auto address = reinterpret_cast<uintptr_t>(info->si_addr);
-  for (Guard& guard : guards) {
+  for (MappingGuard& guard : guards) {
     if (address < guard.begin.load(std::memory_order_acquire) || address >= guard.end.load(std::memory_order_acquire))
       continue;
     guard.broken.store(true, std::memory_order_release);
@@ -54,10 +54,10 @@ bool install_handler() {
   return ::sigaction(SIGBUS, &action, &handled_before) == 0;
 }
 
-Guard* take_guard() {
+MappingGuard* take_guard() {
   static const bool installed = install_handler();
   if (!installed) return nullptr;
-  for (Guard& guard : guards)
+  for (MappingGuard& guard : guards)
     if (!guard.taken.exchange(true)) return &guard;
   return nullptr;
 }
@@ -65,7 +65,7 @@ Guard* take_guard() {
 }  // namespace
 
 Result<FileMapping> FileMapping::open(int fd, size_t size) {
-  Guard* const guard = take_guard();
+  MappingGuard* const guard = take_guard();
   if (guard == nullptr) return Error{Code::kUnavailable, "too many files are mapped"};
   void* const memory = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) {

@@ -50,7 +50,7 @@ class FileMapping {
   uint8_t* memory_ = nullptr;
   size_t size_ = 0;
   size_t forgotten_ = 0;  // bytes at the front, in whole pages
-  struct Guard* guard_ = nullptr;
+  struct MappingGuard* guard_ = nullptr;
 };
 
 }  // namespace baleen

@@ -19,9 +19,9 @@ constexpr Duration kListing = std::chrono::milliseconds(250);
 // A packet of a batch on its way: decoded, this many packets later its flow is fetched, then what it carries unless
 // somebody reads ahead, and then it is taken.
 constexpr size_t kFetchAhead = 3, kPayloadAhead = 6, kDecodeAhead = 10;
-constexpr size_t kReadAhead = 8;       // packets of a batch, before they are decoded
-constexpr size_t kHeadLines = 64;      // bytes of the payload that came with the headers
-constexpr size_t kMostFetched = 4096;  // ... and that are asked for; what is longer the processor foresees itself
+constexpr size_t kReadAhead = 8;        // packets of a batch, before they are decoded
+constexpr size_t kHeadBytes = 64;       // bytes of the payload that came with the headers
+constexpr size_t kFetchedBytes = 4096;  // ... and that are asked for; what is longer the processor foresees itself
 
 /// The packet without what stands from `at` on: other frames.
 net::Packet before(net::Packet packet, size_t at) {
@@ -59,12 +59,12 @@ void Engine::on_packet(const net::Packet& packet) {
 /// What a dissector will read of a packet, unless nobody reads its flow: then its head is all that matters.
 inline void Engine::prefetch_payload(const Slot& slot) const {
   const Bytes payload = slot.decoded.payload;
-  if (payload.size() <= kHeadLines || slot.status != net::DecodeStatus::kTransport) return;
+  if (payload.size() <= kHeadBytes || slot.status != net::DecodeStatus::kTransport) return;
   const Flow* const flow = table_.first(slot.hash);  // most likely its own
   if (flow != nullptr && (flow->state == Flow::State::kIgnored || flow->half[slot.key.from_low ? 0 : 1].skip != 0))
     return;
-  const size_t end = std::min(payload.size(), kMostFetched);
-  for (size_t at = kHeadLines; at < end; at += 64) __builtin_prefetch(&payload[at]);
+  const size_t end = std::min(payload.size(), kFetchedBytes);
+  for (size_t at = kHeadBytes; at < end; at += 64) __builtin_prefetch(&payload[at]);
 }
 
 void Engine::on_batch(std::span<const net::Packet> packets, net::ReadAhead* ahead) {
