@@ -37,8 +37,9 @@ if(BALEEN_PROFILE)
   if(BALEEN_PROFILE STREQUAL "make")
     list(APPEND profile_options -fprofile-generate=${profile_data})
   elseif(BALEEN_PROFILE STREQUAL "use")
-    list(APPEND profile_options -fprofile-use=${profile_data} -fprofile-partial-training -Wno-missing-profile
-         -Wno-coverage-mismatch)
+    # Counts of programs with threads may not add up: they are corrected, where GCC would end with an error.
+    list(APPEND profile_options -fprofile-use=${profile_data} -fprofile-partial-training -fprofile-correction
+         -Wno-missing-profile -Wno-coverage-mismatch)
   else()
     message(FATAL_ERROR "BALEEN_PROFILE is make, use or nothing, not '${BALEEN_PROFILE}'")
   endif()
