@@ -2,10 +2,10 @@
 
 #include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <mutex>
 
 #include "base/check.h"
 
@@ -14,16 +14,16 @@ namespace baleen {
 /// What the handler has to know of a mapping. Never freed: a handler may look at it at any time.
 struct MappingGuard {
   std::atomic<bool> taken{false};
-  std::atomic<uintptr_t> begin{0},
-      end{0};  // `end` is written last and taken back first: where it is zero, it is of none
+  // `end` is written last and taken back first: where it is zero, there is no mapping.
+  std::atomic<uintptr_t> begin{0}, end{0};
   std::atomic<bool> broken{false};
 };
 
 namespace {
 
-constexpr size_t kPage = 4096;
 constexpr size_t kMostMappings = 1024;
 
+const size_t page_bytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));  // 4 KiB, but 64 KiB on some of arm64
 MappingGuard guards[kMostMappings];
 struct sigaction handled_before;
 
@@ -35,8 +35,8 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
     if (address < guard.begin.load(std::memory_order_acquire) || address >= guard.end.load(std::memory_order_acquire))
       continue;
     guard.broken.store(true, std::memory_order_release);
-    void* const page = reinterpret_cast<void*>(address / kPage * kPage);
-    if (::mmap(page, kPage, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) break;
+    void* const page = reinterpret_cast<void*>(address / page_bytes * page_bytes);
+    if (::mmap(page, page_bytes, PROT_READ, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) break;
     errno = saved_errno;
     return;
   }
@@ -93,7 +93,7 @@ FileMapping::~FileMapping() {
 
 Result<> FileMapping::fetch(size_t begin, size_t size) {
   BALEEN_CHECK(begin <= size_ && size <= size_ - begin);
-  const size_t page = begin / kPage * kPage;
+  const size_t page = begin / page_bytes * page_bytes;
   // Systems before Linux 5.14 do not know it; then each page comes with the first look at it.
   if (::madvise(memory_ + page, begin + size - page, MADV_POPULATE_READ) != 0 && errno == EFAULT)
     return Error{Code::kIo, "the file was cut to a shorter length while it was read, or its disk fails"};
@@ -101,7 +101,7 @@ Result<> FileMapping::fetch(size_t begin, size_t size) {
 }
 
 void FileMapping::forget(size_t end) {
-  end = end / kPage * kPage;
+  end = end / page_bytes * page_bytes;
   if (end <= forgotten_) return;
   ::madvise(memory_ + forgotten_, end - forgotten_, MADV_DONTNEED);
   forgotten_ = end;
