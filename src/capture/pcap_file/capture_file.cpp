@@ -35,9 +35,9 @@ Result<CaptureFile::State> CaptureFile::advance() {
     const auto step = reader_.read(window(), records_);
     if (mapping_ && mapping_.is_broken()) {
       filled_ = 0;
-      return Error{Code::kIo, path_ +
-                                  ": the file was cut to a shorter length while it was read, or its disk fails: the "
-                                  "last packets may be wrong"};
+      constexpr const char* kWhat =
+          "the file was cut to a shorter length while it was read, or its disk fails: the last packets may be wrong";
+      return Error{Code::kIo, kWhat}.in(path_);
     }
     begin_ += step.consumed;
     filled_ = step.packets;

@@ -143,11 +143,11 @@ std::string_view without_secrets(std::string_view json, Arena& arena) {
   char* const out = static_cast<char*>(arena.allocate(json.size() + 1, 1));
   size_t n = 0;
   for (size_t at = 0; at < json.size();) {
-    bool secret = false;
-    if (json[at] != '"') {
+    if (json[at] != '"') {  // no name begins here
       out[n++] = json[at++];
       continue;
     }
+    bool secret = false;
     for (const std::string_view name : {"\"pass\"", "\"auth_token\"", "\"sig\"", "\"jwt\"", "\"user\"", "\"nkey\""})
       if (json.substr(at).starts_with(name)) {
         const size_t colon = json.find(':', at + name.size());
