@@ -69,8 +69,10 @@ class Dissection final : public dissect::EngineObserver {
       }
       if (batch->state() == capture::PacketBatch::State::kEnd) break;
       engine.on_batch(batch->packets(), batch->read_ahead());
-      progress.update(fmt::format("{}, {} items", size_to_string(engine.counters().bytes),
-                                  engine.counters().of(dissect::Counter::kItems)));
+      progress.update([&] {
+        return fmt::format("{}, {} items", size_to_string(engine.counters().bytes),
+                           engine.counters().of(dissect::Counter::kItems));
+      });
     }
     engine.finish();
     if (options_.statistics) print_statistics(path, engine, source->statistics());

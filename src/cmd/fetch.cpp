@@ -93,7 +93,7 @@ Result<> download_all(store::ObjectStore& source, const std::vector<store::Objec
       const std::lock_guard lock(mutex);
       if (!outcome && !failed) failed = std::move(outcome).error().in(objects[i].key);
       stopped = failed.has_value();
-      progress.update(fmt::format("{} of {} files", ++done, objects.size()));
+      progress.update([&] { return fmt::format("{} of {} files", ++done, objects.size()); });
     }
   };
   {

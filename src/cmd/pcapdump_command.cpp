@@ -211,7 +211,7 @@ class PcapDump {
       if (*state == worker::DumpReader::State::kEnd) return {};
       // Who looks on wants to see it now.
       if (*state == worker::DumpReader::State::kWait || reader.progress().live) BALEEN_TRY_DO(out.flush());
-      progress.update(fmt::format("{} packets, {}", out.packets(), size_to_string(out.bytes())));
+      progress.update([&] { return fmt::format("{} packets, {}", out.packets(), size_to_string(out.bytes())); });
     }
     return {};
   }

@@ -152,11 +152,15 @@ Progress::~Progress() {
   if (shown_) fmt::print(stderr, "\r\033[K");
 }
 
-void Progress::update(std::string_view text) {
-  if (!terminal_) return;
+bool Progress::due() {
+  if (!terminal_) return false;
   const int64_t ms = to_ms(now());
-  if (ms - last_ms_ < 200) return;
+  if (ms - last_ms_ < 200) return false;
   last_ms_ = ms;
+  return true;
+}
+
+void Progress::show(std::string_view text) {
   shown_ = true;
   fmt::print(stderr, "\r\033[K{}: {}", what_, text);
 }

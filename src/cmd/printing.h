@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "base/result.h"
 #include "item/item.h"
@@ -50,7 +50,7 @@ class ItemPrinter {
   bool header_done_ = false;
   bool closed_ = false;
   uint64_t printed_ = 0;
-  std::map<const item::Protocol*, uint64_t> counts_;
+  std::unordered_map<const item::Protocol*, uint64_t> counts_;
   const item::Protocol* last_ = nullptr;
   uint64_t* last_count_ = nullptr;
 };
@@ -60,9 +60,15 @@ class Progress {
  public:
   explicit Progress(std::string_view what);
   ~Progress();
-  void update(std::string_view text);
+  /// `text` is a callable that makes a text, and is called only when one is to be shown.
+  template <class Text>
+  void update(Text&& text) {
+    if (due()) show(text());
+  }
 
  private:
+  bool due();
+  void show(std::string_view text);
   std::string what_;
   bool terminal_;
   bool shown_ = false;

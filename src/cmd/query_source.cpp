@@ -192,7 +192,7 @@ Result<> QuerySource::open_captures(SourceOptions& options, const SourceQuery& w
   importing.descriptors = &descriptors;
   Progress progress(options.from);
   importing.on_progress = [&](uint64_t bytes, uint64_t items) {
-    progress.update(fmt::format("{}, {} items", size_to_string(bytes), items));
+    progress.update([&] { return fmt::format("{}, {} items", size_to_string(bytes), items); });
   };
   BALEEN_TRY(const offline::Imported imported, offline::import_captures(importing));
   problems_ = imported.problems;

@@ -63,7 +63,7 @@ Result<offline::Redissected> redissect(RedissectOptions& o, offline::RedissectOp
   options.descriptors = &descriptors;
   Progress progress("redissecting");
   options.on_progress = [&](uint64_t blocks, uint64_t of) {
-    progress.update(fmt::format("{} of {} blocks", blocks, of));
+    progress.update([&] { return fmt::format("{} of {} blocks", blocks, of); });
   };
   return offline::redissect(*from.store, to.store ? *to.store : *from.store, options);
 }

@@ -238,9 +238,11 @@ class Tap {
         printer_->flush();
       } else {
         const worker::WorkerStatus s = worker_->status();
-        progress.update(fmt::format("{} packets, {} items, {} recorded, {} dropped by the kernel", s.engine.packets,
-                                    s.engine.of(dissect::Counter::kItems), s.recorder.ledger.items_stored,
-                                    s.capture.dropped_by_kernel));
+        progress.update([&] {
+          return fmt::format("{} packets, {} items, {} recorded, {} dropped by the kernel", s.engine.packets,
+                             s.engine.of(dissect::Counter::kItems), s.recorder.ledger.items_stored,
+                             s.capture.dropped_by_kernel);
+        });
       }
     }
   }
