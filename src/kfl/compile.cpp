@@ -39,7 +39,7 @@ bool redacts(const Node* n) {
 void warn_fields(std::string_view text, const Options& options, Timestamp now, Diagnoser& diagnose) {
   Tree tree;
   Diagnoser ignored;
-  if (parse_v1(text, now, tree, ignored)) check_v1(tree, options, diagnose);
+  if (parse_v1(text, now, tree, ignored) && tree.root != nullptr) check_v1(tree, options, diagnose);
 }
 
 void compile_v1(std::string_view text, const Options& options, Timestamp now, Compiled& out) {
@@ -172,7 +172,8 @@ Compiled compile(std::string_view text, const Options& options) {
     return c;
   };
   if (options.dialect != Dialect::kAuto) return with_corrections(text, in(text, options.dialect), false, in);
-  const Recognised found = recognise(text, *environment_for(options.protocols));
+  // The filter that lets all through needs none of the names.
+  const Recognised found = text.empty() ? Recognised{} : recognise(text, *environment_for(options.protocols));
   const Dialect first = found.dialect != Dialect::kAuto     ? found.dialect
                         : options.ambiguous == Dialect::kV2 ? Dialect::kV2
                                                             : Dialect::kV1;
