@@ -10,6 +10,7 @@ Candidates::Candidates(std::span<const ProtocolEntry> protocols) {
   BALEEN_CHECK(protocols.size() <= 64);
   for (const ProtocolEntry& entry : protocols) order_.push_back(&entry);
   std::ranges::stable_sort(order_, {}, [](const ProtocolEntry* entry) { return entry->card->priority; });
+  size_t ports = 0;
   for (size_t i = 0; i < order_.size(); ++i) {
     const Set bit = Set{1} << i;
     const ProtocolEntry& entry = *order_[i];
@@ -17,23 +18,14 @@ Candidates::Candidates(std::span<const ProtocolEntry> protocols) {
     if (entry.over_udp) over_udp_ |= bit;
     if (entry.answers_tell) answers_tell_ |= bit;
     if (entry.name == "tls") tls_ |= bit;
-    for (const uint16_t port : entry.card->ports) ports_.emplace_back(port, bit);
-  }
-  std::ranges::sort(ports_);
-  size_t last = 0;
-  for (size_t i = 1; i < ports_.size(); ++i) {  // one entry for each port
-    if (ports_[i].first == ports_[last].first) {
-      ports_[last].second |= ports_[i].second;
-    } else {
-      ports_[++last] = ports_[i];
+    for (const uint16_t port : entry.card->ports) {
+      size_t at = place_of(port);
+      while (ports_[at].set != 0 && ports_[at].port != port) at = (at + 1) % kPlaces;
+      if (ports_[at].set == 0) BALEEN_CHECK(++ports < kPlaces / 2);
+      ports_[at].port = port;
+      ports_[at].set |= bit;
     }
   }
-  if (!ports_.empty()) ports_.resize(last + 1);
-}
-
-Candidates::Set Candidates::of_port(uint16_t port) const {
-  const auto at = std::ranges::lower_bound(ports_, port, {}, &std::pair<uint16_t, Set>::first);
-  return at != ports_.end() && at->first == port ? at->second : 0;
 }
 
 }  // namespace baleen::dissect

@@ -23,7 +23,11 @@ class Candidates {
   Set over_tcp() const { return over_tcp_; }
   Set over_udp() const { return over_udp_; }
   /// Those whose card names this port.
-  Set of_port(uint16_t port) const;
+  Set of_port(uint16_t port) const {
+    size_t at = place_of(port);
+    while (ports_[at].set != 0 && ports_[at].port != port) at = (at + 1) % kPlaces;
+    return ports_[at].set;
+  }
   /// Those whose answers alone tell.
   Set answers_tell() const { return answers_tell_; }
   /// TLS, where it is one of them.
@@ -32,7 +36,14 @@ class Candidates {
  private:
   std::vector<const ProtocolEntry*> order_;
   Set over_tcp_ = 0, over_udp_ = 0, answers_tell_ = 0, tls_ = 0;
-  std::vector<std::pair<uint16_t, Set>> ports_;  // sorted
+  // Few of all ports are somebody's: a table of so many places that most of the others fall on an empty one.
+  static constexpr size_t kPlaces = 1024;
+  struct Place {
+    Set set = 0;  // zero: empty
+    uint16_t port = 0;
+  };
+  static size_t place_of(uint16_t port) { return port * 40503u / 64 % kPlaces; }
+  std::vector<Place> ports_ = std::vector<Place>(kPlaces);
 };
 
 }  // namespace baleen::dissect

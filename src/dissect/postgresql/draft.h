@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cstring>
+#include <array>
 #include <string_view>
 
 #include "dissect/dissector.h"
@@ -14,8 +14,15 @@ constexpr size_t kMaxKey = 256;  // bytes of a cancel key (protocol-message-form
 constexpr uint32_t kSslRequest = 80877103, kGssRequest = 80877104, kCancelRequest = 80877102;
 
 /// The kinds of messages that a client or a server sends.
-inline bool frontend_type(char t) { return t != 0 && std::strchr("QPBDECSHFdcfpX", t) != nullptr; }
-inline bool backend_type(char t) { return t != 0 && std::strchr("RSKZTDCIs123ntENAGHWdcVv", t) != nullptr; }
+constexpr std::array<bool, 256> types_of(std::string_view letters) {
+  std::array<bool, 256> is{};
+  for (const char c : letters) is[static_cast<uint8_t>(c)] = true;
+  return is;
+}
+inline constexpr std::array<bool, 256> kFrontendTypes = types_of("QPBDECSHFdcfpX");
+inline constexpr std::array<bool, 256> kBackendTypes = types_of("RSKZTDCIs123ntENAGHWdcVv");
+inline bool frontend_type(char t) { return kFrontendTypes[static_cast<uint8_t>(t)]; }
+inline bool backend_type(char t) { return kBackendTypes[static_cast<uint8_t>(t)]; }
 
 /// What is known of an item while it waits. Lives in the item's arena, found through Item::match_key.
 struct Draft {

@@ -57,7 +57,7 @@ class Text {
   size_t size_ = 0, room_ = sizeof first_;
 };
 
-// Of the library's older interface: the newer one looks up the algorithm and allocates for each of them.
+// Of the library's oldest interface: the newer ones, SHA256() among them, look up the algorithm and allocate each time.
 std::string_view md5(std::string_view text, Arena& arena) {
   uint8_t out[MD5_DIGEST_LENGTH];
   MD5(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
@@ -66,7 +66,10 @@ std::string_view md5(std::string_view text, Arena& arena) {
 /// The first twelve digits.
 std::string_view short_sha256(std::string_view text, Arena& arena) {
   uint8_t out[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
+  SHA256_CTX context;
+  SHA256_Init(&context);
+  SHA256_Update(&context, text.data(), text.size());
+  SHA256_Final(out, &context);
   return hex(Bytes(out).first(6), arena);
 }
 
