@@ -71,7 +71,11 @@ void Engine::on_batch(std::span<const net::Packet> packets, net::ReadAhead* ahea
   const auto slot = [&](size_t i) -> Slot& { return slots_[i % slots_.size()]; };
   size_t done = 0;
   const auto take_until = [&](size_t end) {
-    for (; done < end; ++done) take(packets[done], slot(done));
+    for (; done < end; ++done) {
+      take(packets[done], slot(done));
+      if (ahead != nullptr && flow_ != nullptr && flow_->state == Flow::State::kDissecting)
+        ahead->step_far(packets[done].bytes.data());
+    }
   };
   for (size_t i = 0; i < packets.size(); ++i) {
     if (ahead != nullptr) {
