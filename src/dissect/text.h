@@ -11,6 +11,8 @@ namespace baleen::dissect {
 /// Whether the bytes are UTF-8 (RFC 3629). A sequence that the end cuts off counts as good when `cut`.
 bool is_utf8(std::string_view text, bool cut = false);
 
+bool is_text_slow(std::string_view text, bool cut);
+
 /// The same, and there is no NUL.
 inline bool is_text(std::string_view text, bool cut = false) {
   const auto* p = reinterpret_cast<const uint8_t*>(text.data());
@@ -23,7 +25,7 @@ inline bool is_text(std::string_view text, bool cut = false) {
     for (; p < end; ++p) odd |= static_cast<uint64_t>(*p == 0 || *p >= 0x80);
     if (odd == 0) return true;
   }
-  return std::memchr(text.data(), 0, text.size()) == nullptr && is_utf8(text, cut);
+  return is_text_slow(text, cut);
 }
 
 /// A value for content that may or may not be text; borrows it.

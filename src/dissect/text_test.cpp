@@ -34,6 +34,20 @@ class Definition {
   std::set<std::string, std::less<>> valid_;
 };
 
+TEST(Text, a_nul_is_found_wherever_it_stands) {
+  for (size_t size = 1; size <= 200; ++size)
+    for (const char* const filling : {"a", "\x01", "\x7F", "\xC3\xA4"}) {
+      std::string text;
+      while (text.size() < size) text += filling;
+      ASSERT_TRUE(is_text(text)) << size << filling;
+      for (size_t at = 0; at < text.size(); ++at) {
+        std::string with = text;
+        with[at] = 0;
+        ASSERT_FALSE(is_text(with)) << size << ' ' << at;
+      }
+    }
+}
+
 TEST(Text, utf8_is_what_its_definition_says) {
   const Definition definition;
   const uint8_t bytes[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2,
