@@ -62,8 +62,7 @@ void BlockPool::give_large(void* block, size_t bytes) {
 }
 
 void* Arena::allocate_slow(size_t size) {
-  constexpr size_t kHeader = (sizeof(Header) + 15) & ~size_t{15};
-  if (size > BlockPool::kBlockBytes - kHeader) {
+  if (size > kMostOfBlock) {
     size_t bytes = kHeader + size;
     auto* h = static_cast<Header*>(pool_ != nullptr ? pool_->take_large(bytes) : system_block(bytes));
     *h = {large_, bytes};
@@ -108,7 +107,7 @@ void Arena::clear() {
     h = previous;
   }
   block_ = reinterpret_cast<char*>(h);
-  used_ = (sizeof(Header) + 15) & ~size_t{15};
+  used_ = kHeader;
   poison(block_ + used_, room_ - used_);
 }
 

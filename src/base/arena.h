@@ -76,6 +76,12 @@ class Arena {
     return allocate_slow(size);
   }
 
+  /// At least `size` bytes: all that there are where the wish gets a block of its own.
+  std::span<char> allocate_at_least(size_t size) {
+    char* const at = static_cast<char*>(allocate(size, 1));
+    return {at, size > kMostOfBlock ? large_->bytes - kHeader : size};
+  }
+
   template <class T>
   std::span<T> array(size_t n) {
     static_assert(std::is_trivially_destructible_v<T> && alignof(T) <= 16);
@@ -109,6 +115,8 @@ class Arena {
     Header* previous;
     size_t bytes;  // of the whole block, header included
   };
+  static constexpr size_t kHeader = (sizeof(Header) + 15) & ~size_t{15};
+  static constexpr size_t kMostOfBlock = BlockPool::kBlockBytes - kHeader;
   void* allocate_slow(size_t size);
   void release();
   void free_block(Header* h);

@@ -139,6 +139,17 @@ TEST(Arena, large_blocks_come_home_too) {
   for (auto& [block, size] : many) pool.give_large(block, size);
 }
 
+TEST(Arena, gives_all_of_a_block_that_was_taken_for_one_wish) {
+  BlockPool pool;
+  Arena arena(&pool);
+  EXPECT_EQ(arena.allocate_at_least(100).size(), 100u);
+  const std::span<char> large = arena.allocate_at_least(5000);
+  EXPECT_GE(large.size(), 8000u);
+  std::fill(large.begin(), large.end(), 'x');  // the sanitizers look on
+  EXPECT_LT(large.size(), arena.footprint());
+  EXPECT_GE(Arena().allocate_at_least(5000).size(), 5000u);
+}
+
 TEST(Arena, aligns) {
   Arena arena;
   arena.allocate(1, 1);

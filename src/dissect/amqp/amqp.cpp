@@ -6,6 +6,7 @@
 #include "dissect/amqp/amqp.h"
 
 #include "dissect/build.h"
+#include "dissect/kept_text.h"
 
 namespace baleen::dissect::amqp {
 
@@ -28,8 +29,7 @@ struct Content {
   Value arguments, properties;
   uint64_t expected = 0, seen = 0, wire_size = 0;
   Timestamp time;
-  char* text = nullptr;
-  uint32_t text_size = 0, text_room = 0;
+  KeptText text;
 };
 
 namespace {
@@ -105,9 +105,9 @@ Value with_content(const Content& content, Arena& arena) {
   MapOf map(arena);
   for (const item::Member& m : content.arguments.members()) map.push(m);
   map.add("properties", content.properties);
-  map.add("body", text_or_bytes({content.text, content.text_size}, content.seen > content.text_size));
+  map.add("body", text_or_bytes(content.text.view(), content.seen > content.text.size()));
   map.add("bodySize", content.expected);
-  if (content.seen < content.expected || content.seen > content.text_size) map.add("truncated", true);
+  if (content.seen < content.expected || content.seen > content.text.size()) map.add("truncated", true);
   return map.build();
 }
 
@@ -297,9 +297,6 @@ void Amqp::header(const Frame& frame, Output& out) {
     content->has_header = true;
     content->wire_size += frame.size;
     if (!r.ok()) mark_malformed(content->item, "properties of the content are missing", out);
-    const size_t room = static_cast<size_t>(std::min<uint64_t>(content->expected, out.settings().body_cap));
-    content->text_room = static_cast<uint32_t>(std::min<size_t>(room, 4096));
-    content->text = static_cast<char*>(content->item->arena.allocate(content->text_room + 1, 1));
     if (content->expected == 0) {
       *at = content->next;
       complete(content, out);
@@ -315,16 +312,8 @@ void Amqp::body(const Frame& frame, Output& out) {
     if (content->channel != channel || !content->has_header) continue;
     const Bytes part = frame.bytes.subspan(kFrameHead, frame.bytes.size() - kFrameHead - (frame.cut ? 0 : kFrameEnd));
     const size_t most = static_cast<size_t>(std::min<uint64_t>(content->expected, out.settings().body_cap));
-    const size_t n = content->seen > content->text_size ? 0 : std::min(part.size(), most - content->text_size);
-    if (content->text_size + n > content->text_room) {
-      const size_t room = std::min(most, std::max(content->text_size + n, size_t{content->text_room} * 2));
-      char* const wider = static_cast<char*>(content->item->arena.allocate(room + 1, 1));
-      std::copy(content->text, content->text + content->text_size, wider);
-      content->text = wider;
-      content->text_room = static_cast<uint32_t>(room);
-    }
-    std::copy(part.begin(), part.begin() + static_cast<std::ptrdiff_t>(n), content->text + content->text_size);
-    content->text_size += static_cast<uint32_t>(n);
+    const size_t n = content->seen > content->text.size() ? 0 : std::min(part.size(), most - content->text.size());
+    content->text.add(part.first(n), most, most, content->item->arena);
     content->seen += frame.size - kFrameHead - kFrameEnd;
     content->wire_size += frame.size;
     if (content->seen >= content->expected) {
@@ -342,7 +331,7 @@ void Amqp::complete(Content* content, Output& out) {
     item->outcome = Outcome::kDissection;
     item->error_message = "content of the method is missing";
     out.count(Counter::kMalformed);
-  } else if (content->seen > content->text_size) {
+  } else if (content->seen > content->text.size()) {
     out.count(Counter::kBodyCapped);
   }
   const Value fields = with_content(*content, item->arena);
@@ -362,7 +351,7 @@ void Amqp::complete(Content* content, Output& out) {
     }
     return out.finish(item);
   }
-  const uint64_t kept = content->text_room + content->wire_size - content->seen;
+  const uint64_t kept = content->text.size() + content->wire_size - content->seen;
   confirms_->push(content->channel, content->number, kept, item, out);
 }
 

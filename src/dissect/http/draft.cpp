@@ -14,8 +14,6 @@ namespace {
 using item::Member;
 using item::Value;
 
-constexpr uint32_t kFirstRoom = 2048;
-
 /// `text` without the codings of a Content-Encoding or Transfer-Encoding list, the last applied undone first (RFC 9110
 /// 8.4). False when one is unknown or the data is not what it says; then `text` stays as it came.
 bool undo_codings(std::string_view codings, std::string_view& text, size_t cap, Arena& arena) {
@@ -37,7 +35,7 @@ bool undo_codings(std::string_view codings, std::string_view& text, size_t cap, 
 }
 
 std::string_view decoded_text(Draft& draft, Output& out) {
-  std::string_view text(draft.text, draft.text_size);
+  std::string_view text = draft.text.view();
   if (text.empty() || !out.settings().decode_bodies) return text;
   const size_t cap = out.settings().body_cap;
   bool ok = true;
@@ -56,7 +54,7 @@ void add_text(std::string_view text, Member* encoding, Member* value) {
 
 Value content(Draft& draft, Output& out) {
   const std::string_view text = decoded_text(draft, out);
-  const bool as_came = text.data() == draft.text;
+  const bool as_came = text.data() == draft.text.data();
   auto* const m = static_cast<Member*>(draft.arena().allocate(4 * sizeof(Member), alignof(Member)));
   // HAR 1.2: the size is that of the decoded content; what was capped counts as it came.
   new (m) Member{"size", as_came ? Value(draft.body_size) : Value(static_cast<uint64_t>(text.size()))};
@@ -155,25 +153,12 @@ void add_grpc_web(Draft& draft, Output& out) {
 
 }  // namespace
 
-void Draft::keep(Bytes bytes, uint64_t expected, size_t cap) {
+void Draft::keep(Bytes bytes, uint64_t due, uint64_t most, size_t cap) {
   body_size += bytes.size();
   if (holed || bytes.empty()) return;
-  const size_t wanted = std::min(bytes.size(), cap - text_size);
+  const size_t wanted = std::min(bytes.size(), cap - text.size());
   capped |= wanted < bytes.size();
-  if (wanted == 0) return;
-  if (text_size + wanted > text_room) {
-    // All of it at once when it is here or small; else by doubling, because a length is only a claim.
-    size_t room = std::max<size_t>(text_size + wanted,
-                                   std::min<uint64_t>(cap, std::max<size_t>(size_t{text_room} * 2, kFirstRoom)));
-    room = std::max<size_t>(text_size + wanted,
-                            std::min<uint64_t>(room, text_size + std::max<uint64_t>(expected, wanted)));
-    char* const bigger = static_cast<char*>(arena().allocate(room, 1));
-    if (text_size > 0) std::memcpy(bigger, text, text_size);
-    text = bigger;
-    text_room = static_cast<uint32_t>(room);
-  }
-  std::memcpy(text + text_size, bytes.data(), wanted);
-  text_size += static_cast<uint32_t>(wanted);
+  text.add(bytes.first(wanted), due, std::min<uint64_t>(cap, text.size() + std::min<uint64_t>(cap, most)), arena());
 }
 
 void start_request(Draft& draft, const RequestLine& line, const Fields& fields, std::string_view head) {

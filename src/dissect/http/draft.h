@@ -2,6 +2,7 @@
 
 #include "dissect/dissector.h"
 #include "dissect/http/head.h"
+#include "dissect/kept_text.h"
 
 namespace baleen::dissect::http {
 
@@ -24,8 +25,7 @@ struct Draft {
   bool maybe_graphql = false;  // a request that has to be looked at as a call of GraphQL
   const char* error = nullptr;
   std::string_view content_type, content_encoding, transfer_encoding;
-  char* text = nullptr;  // the body as far as it is kept, without chunk framing
-  uint32_t text_size = 0, text_room = 0;
+  KeptText text;           // the body as far as it is kept, without chunk framing
   uint64_t body_size = 0;  // of the body without chunk framing, kept or not
   uint64_t wire_size = 0;  // of the message
   Timestamp time{};
@@ -44,8 +44,9 @@ struct Draft {
   }
   Arena& arena() const { return item->arena; }
 
-  /// Keeps the next bytes of the body, up to `cap` in all. `expected`: how many will still come, if that is known.
-  void keep(Bytes bytes, uint64_t expected, size_t cap);
+  /// Keeps the next bytes of the body, up to `cap` in all. `due`: how many are announced, these included; `most`: no
+  /// more than so many can come.
+  void keep(Bytes bytes, uint64_t due, uint64_t most, size_t cap);
 };
 
 /// An item that was answered before its request's head was whole; in that item's arena.

@@ -339,13 +339,13 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
       case State::kLength:
       case State::kChunkData: {
         used = static_cast<size_t>(std::min<uint64_t>(side.left, rest.size()));
-        draft.keep(rest.first(used), side.left, cap);
+        draft.keep(rest.first(used), side.left, side.state == State::kLength ? side.left : UINT64_MAX, cap);
         side.left -= used;
         if (side.state == State::kChunkData) {
           if (side.left == 0) side.state = State::kChunkEnd;
           break;
         }
-        const bool full = side.left > 0 && !draft.holed && draft.text_size == cap;
+        const bool full = side.left > 0 && !draft.holed && draft.text.size() == cap;
         if (side.left > 0 && !full) break;
         // What lies beyond the cap is not waited for: the item has all that it will keep.
         draft.capped |= full;
@@ -391,7 +391,7 @@ Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& ou
       }
       case State::kUntilClose: {
         used = rest.size();
-        draft.keep(rest, 0, cap);
+        draft.keep(rest, rest.size(), UINT64_MAX, cap);
         if (!in.end_of_stream) break;
         draft.wire_size += at + used - begin;
         side.state = State::kHead;

@@ -112,7 +112,7 @@ Step Http2::content(Side& side, const Input& in, size_t at, Output& out) {
   Tunnel* const tunnel = stream == nullptr ? find_tunnel(side.stream) : nullptr;
   const auto here = std::min<size_t>(side.left, in.bytes.size() - at);
   if (stream != nullptr && stream->half(response).started)
-    stream->half(response).keep(in.bytes.subspan(at, here), side.left, out.settings().body_cap);
+    stream->half(response).keep(in.bytes.subspan(at, here), side.left, UINT64_MAX, out.settings().body_cap);
   else if (tunnel != nullptr)
     tunnel->feed(in.direction, in.bytes.subspan(at, here), in.time, out);
   else
@@ -356,10 +356,10 @@ void Http2::open_tunnel(Stream& stream, Direction by, Output& out) {
   auto tunnel = std::make_unique<Tunnel>(stream.id);
   const Draft early = stream.request;  // what the client has sent already
   forget(stream);
-  stream.request.text_size = 0, stream.request.body_size = 0;
+  stream.request.text.cut(0), stream.request.body_size = 0;
   complete(stream, out);
   // The bytes live in the item's arena, which is gone with the item.
-  const std::vector<uint8_t> sent(early.text, early.text + early.text_size);
+  const std::vector<uint8_t> sent(early.text.view().begin(), early.text.view().end());
   tunnel->open(stream.item, out);
   tunnel->feed(opposite(by), sent, early.time, out);
   tunnel->next = std::move(tunnels_);

@@ -66,9 +66,7 @@ std::string_view ending_field(Draft& draft, std::string_view name) {
 }
 
 grpc::Half half_of(Draft& draft) {
-  return {draft.content_type,
-          (*member(draft, "headers"))["Grpc-Encoding"].text(),
-          {draft.text, draft.text_size},
+  return {draft.content_type, (*member(draft, "headers"))["Grpc-Encoding"].text(), draft.text.view(),
           draft.capped || draft.holed};
 }
 

@@ -1,5 +1,7 @@
 #include "dissect/smtp/smtp.h"
 
+#include "dissect/kept_text.h"
+
 namespace baleen::dissect::smtp {
 
 using item::Field;
@@ -10,8 +12,7 @@ using enum item::FieldType;
 /// A mail as far as it was sent.
 struct Mail {
   Item* item;
-  char* text = nullptr;
-  size_t kept = 0, room = 0;
+  KeptText text;
   uint64_t size = 0;
   Timestamp time{};
   size_t matched = 2;  // how much of kMailEnd its last bytes are: before the first one a line has ended
@@ -34,7 +35,8 @@ size_t find_mail_end(std::string_view text, size_t& matched) {
     end += kMailEnd.size() - matched;
   } else {  // dots are rarer than ends of lines
     size_t dot = text.find('.', 2);
-    while (dot < text.size() && text.substr(dot - 2, kMailEnd.size()) != kMailEnd) dot = text.find('.', dot + 1);
+    while (dot < text.size() && (text[dot - 1] != '\n' || text.substr(dot - 2, kMailEnd.size()) != kMailEnd))
+      dot = text.find('.', dot + 1);
     if (dot < text.size()) end = dot + 3;
   }
   if (end != std::string_view::npos) {
@@ -298,19 +300,11 @@ Step Smtp::mail(const Input& in, Output& out) {
     mail_ = item->arena.make<Mail>(Mail{.item = item, .time = in.time});
   }
   const size_t take = find_mail_end(t, mail_->matched);
-  const size_t n = std::min(take, out.settings().body_cap - std::min(mail_->kept, out.settings().body_cap));
-  if (mail_->kept + n > mail_->room) {
-    const size_t room = std::max(mail_->kept + n, mail_->room * 2);
-    char* const wider = static_cast<char*>(mail_->item->arena.allocate(room, 1));
-    std::copy(mail_->text, mail_->text + mail_->kept, wider);
-    mail_->text = wider;
-    mail_->room = room;
-  }
-  std::copy(t.begin(), t.begin() + static_cast<std::ptrdiff_t>(n), mail_->text + mail_->kept);
-  mail_->kept += n;
+  const size_t cap = out.settings().body_cap, room = cap - std::min(mail_->text.size(), cap);
+  mail_->text.add(in.bytes.first(std::min(take, room)), take, cap, mail_->item->arena);
   mail_->size += take;
   if (mail_->matched == kMailEnd.size()) {
-    mail_->kept = std::min<uint64_t>(mail_->kept, mail_->size - kDotLine);
+    mail_->text.cut(mail_->size - kDotLine);
     end_mail(out);
   }
   return Step::took(take);
@@ -330,9 +324,9 @@ void Smtp::end_mail(Output& out) {
   Arena& arena = m->item->arena;
   MapOf map(arena);
   map.add("method", "MESSAGE");
-  const Value subject = describe_mail({m->text, m->kept}, map, arena);
+  const Value subject = describe_mail(m->text.view(), map, arena);
   map.add("bodySize", m->size);
-  if (m->kept + kDotLine < m->size) {
+  if (m->text.size() + kDotLine < m->size) {
     map.add("truncated", true);
     out.count(Counter::kBodyCapped);
   }

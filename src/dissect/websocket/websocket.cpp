@@ -6,6 +6,7 @@
 
 #include "dissect/build.h"
 #include "dissect/graphql/graphql.h"
+#include "dissect/kept_text.h"
 
 // A message is begun with the head of its first frame and lives in its item's arena until its last frame is complete;
 // control frames, which may stand between its frames, are items at once. A compressed message is kept as it came and
@@ -22,8 +23,7 @@ using item::Value;
 /// A message in the making.
 struct Draft {
   Item* item = nullptr;
-  char* text = nullptr;  // its payload as far as it is kept, unmasked
-  uint32_t text_size = 0, text_room = 0;
+  KeptText text;           // its payload as far as it is kept, unmasked
   uint64_t length = 0;     // of the payload, kept or not
   uint64_t wire_size = 0;  // with frame heads
   uint64_t frames = 0;
@@ -33,7 +33,7 @@ struct Draft {
   uint8_t opcode = 0;
   bool masked = false, compressed = false, opaque = false, capped = false, holed = false;
 
-  void keep(const Bytes& bytes, const uint8_t* mask, uint64_t phase, uint64_t expected, size_t cap);
+  void keep(const Bytes& bytes, const uint8_t* mask, uint64_t phase, uint64_t due, size_t cap);
 };
 
 /// What every item says of the call that opened the connection.
@@ -86,7 +86,6 @@ constexpr Field kFields[] = {
     {"response", "ws_response", kBool, "Whether the server sent the message."},
 };
 
-constexpr uint32_t kFirstRoom = 1024;
 constexpr uint64_t kInflateWork = 4;         // bytes that are inflated for a context's sake, in caps of a body
 constexpr int kChain = 3;                    // frames in a row that show where frames begin
 constexpr uint64_t kLikelyFrame = 64 << 10;  // of those: a chain of them has to fit into what is waited for
@@ -140,27 +139,17 @@ const item::Protocol Websocket::kProtocol = {.name = "ws",
                                              .summary_path = "request.path",
                                              .status_path = "request.closeCode"};
 
-void Draft::keep(const Bytes& bytes, const uint8_t* mask, uint64_t phase, uint64_t expected, size_t cap) {
+void Draft::keep(const Bytes& bytes, const uint8_t* mask, uint64_t phase, uint64_t due, size_t cap) {
   length += bytes.size();
   if (holed || bytes.empty()) return;
-  const size_t wanted = std::min(bytes.size(), cap - text_size);
+  const size_t wanted = std::min(bytes.size(), cap - text.size());
   capped |= wanted < bytes.size();
-  if (wanted == 0) return;
-  if (text_size + wanted > text_room) {
-    // As much as the frame claims when that is little; else by doubling, because a length is only a claim.
-    const uint64_t likely = std::max<uint64_t>(uint64_t{text_room} * 2, std::min<uint64_t>(expected, kFirstRoom));
-    const size_t room = std::max<size_t>(text_size + wanted, std::min<uint64_t>(cap, likely));
-    char* const bigger = static_cast<char*>(item->arena.allocate(room, 1));
-    if (text_size > 0) std::memcpy(bigger, text, text_size);
-    text = bigger;
-    text_room = static_cast<uint32_t>(room);
-  }
+  char* const to = text.extend(wanted, due, cap, item->arena);
   if (mask != nullptr) {
-    unmask(mask, phase, bytes.first(wanted), text + text_size);
-  } else {
-    std::memcpy(text + text_size, bytes.data(), wanted);
+    unmask(mask, phase, bytes.first(wanted), to);
+  } else if (wanted != 0) {
+    std::memcpy(to, bytes.data(), wanted);
   }
-  text_size += static_cast<uint32_t>(wanted);
 }
 
 Websocket::Websocket() = default;
@@ -253,7 +242,7 @@ Step Websocket::control(const FrameHead& frame, const Input& in, Output& out) {
   draft.error = fault(frame, in.direction);
   draft.keep(in.bytes.subspan(frame.size, static_cast<size_t>(frame.length)), frame.masked ? frame.mask : nullptr, 0,
              frame.length, 125);
-  emit(draft, text_or_bytes({draft.text, draft.text_size}), draft.length, out);
+  emit(draft, text_or_bytes(draft.text.view()), draft.length, out);
   return Step::took(size);
 }
 
@@ -288,8 +277,7 @@ void Websocket::begin_frame(Side& side, const FrameHead& frame, const Input& in,
 void Websocket::payload(Side& side, Bytes bytes, Output& out) {
   if (side.draft != nullptr) {
     side.draft->wire_size += bytes.size();
-    side.draft->keep(bytes, side.masked ? side.mask : nullptr, side.seen, side.draft->text_size + side.left,
-                     out.settings().body_cap);
+    side.draft->keep(bytes, side.masked ? side.mask : nullptr, side.seen, side.left, out.settings().body_cap);
   } else {
     out.count(Counter::kSkippedBytes, bytes.size());
   }
@@ -307,7 +295,7 @@ void Websocket::end_frame(Side& side, Output& out) {
 
 /// A compressed message as its sender meant it; when that cannot be known, the bytes as they came.
 Value Websocket::inflated(Side& side, Draft& draft, uint64_t& length, Output& out) {
-  const Bytes came = as_bytes(std::string_view(draft.text, draft.text_size));
+  const Bytes came = as_bytes(draft.text.view());
   const size_t cap = out.settings().body_cap;
   if (side.takeover && side.window == nullptr) side.window = std::make_unique<codec::InflateWindow>();
   if (draft.capped || draft.holed || cap == 0 || !out.settings().decode_bodies) {
@@ -330,7 +318,7 @@ Value Websocket::inflated(Side& side, Draft& draft, uint64_t& length, Output& ou
 void Websocket::finish(Side& side, Output& out) {
   Draft& draft = *std::exchange(side.draft, nullptr);
   uint64_t length = draft.length;
-  const std::string_view text(draft.text, draft.text_size);
+  const std::string_view text = draft.text.view();
   const Value payload = draft.compressed ? inflated(side, draft, length, out)
                         : draft.opaque   ? Value::bytes(as_bytes(text))
                                          : text_or_bytes(text, draft.capped || draft.holed);
@@ -341,9 +329,9 @@ void Websocket::emit(const Draft& draft, Value payload, uint64_t length, Output&
   Arena& arena = draft.item->arena;
   MapBuilder<16> map;
   map.add("opcode", name_of(draft.opcode));
-  if (draft.opcode == kClose && draft.text_size >= 2) {  // RFC 6455 5.5.1
-    map.add("closeCode", int{load_be16(reinterpret_cast<const uint8_t*>(draft.text))});
-    payload = text_or_bytes({draft.text + 2, draft.text_size - 2});
+  if (const std::string_view text = draft.text.view(); draft.opcode == kClose && text.size() >= 2) {  // RFC 6455 5.5.1
+    map.add("closeCode", int{load_be16(as_bytes(text).data())});
+    payload = text_or_bytes(text.substr(2));
   }
   map.add("payload", payload);
   map.add("payloadLength", length);
