@@ -12,9 +12,6 @@ namespace {
 using item::Member;
 using item::Value;
 
-// Longer tokens are legal (RFC 9110 9.1 sets no limit), but not seen; the limit lets a probe answer soon.
-constexpr size_t kMaxMethod = 32;
-
 /// RFC 9112 2.1: the head ends with an empty line; 2.2: a lone LF is taken for a line end.
 bool ends_head(const uint8_t* p, size_t lf) {
   if (lf == 0) return true;

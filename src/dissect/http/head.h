@@ -50,7 +50,9 @@ RequestLine parse_request_line(std::string_view line);
 StatusLine parse_status_line(std::string_view line);
 /// Whether this beginning of a line is certainly a request's: a well-known method, and the beginning of a target.
 bool is_cut_request_line(std::string_view start);
-/// Whether a line that begins so can still become one.
+/// Whether a line that begins so can still become one; the first kTelling bytes tell. Longer methods are legal (RFC
+/// 9110 9.1 sets no limit), but not seen; the limit lets a probe answer soon.
+constexpr size_t kMaxMethod = 32, kTelling = kMaxMethod + 2;
 bool may_become_request_line(std::string_view start);
 bool may_become_status_line(std::string_view start);
 

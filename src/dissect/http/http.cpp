@@ -146,7 +146,7 @@ Step Http::head(Side& side, const Input& in, Output& out) {
   const Bytes bytes = in.bytes.first(std::min(in.bytes.size(), cap));
   const std::string_view text = as_text(bytes);
   const size_t from = std::exchange(side.scanned, 0);
-  if (from == 0 && !(is_request ? may_become_request_line(text) : may_become_status_line(text)))
+  if (from < kTelling && !(is_request ? may_become_request_line(text) : may_become_status_line(text)))
     return is_request ? broken_request(side, in, bytes, out) : refuse(side, out);
 
   LineEnds lines;
