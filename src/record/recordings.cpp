@@ -312,6 +312,7 @@ RecordingStatus Recordings::status_of(const Known& known) const {
   s.definition = known.definition;
   s.progress = known.progress;
   s.phase = phase_of(known.definition.schedule, known.progress);
+  if (s.phase == Phase::kRunning && known.filter && !known.in_force) s.phase = Phase::kQueued;
   s.next_change = next_change(known.definition.schedule, known.progress);
   s.items = known.tally->items;
   s.streams = known.tally->streams;

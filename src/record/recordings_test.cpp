@@ -208,11 +208,16 @@ TEST_F(RecordingsTest, MoreThanTheRecorderTakesWaitTheirTurn) {
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(r->create(definition("z" + std::to_string(100 - i))));
   EXPECT_EQ(running_.size(), Recorder::kMostRecordings);
   EXPECT_EQ(r->show("z100")->problem, "") << "those that came first";
+  EXPECT_EQ(r->show("z100")->phase, Phase::kRunning);
   EXPECT_NE(r->show("z61")->problem, "");
+  EXPECT_EQ(r->show("z61")->phase, Phase::kQueued);
   ASSERT_TRUE(r->stop("z100"));
   EXPECT_EQ(running_.size(), Recorder::kMostRecordings);
   uint64_t waiting = 0;
-  for (const RecordingStatus& s : r->list()) waiting += s.problem.empty() ? 0 : 1;
+  for (const RecordingStatus& s : r->list()) {
+    waiting += s.problem.empty() ? 0 : 1;
+    EXPECT_EQ(s.phase == Phase::kQueued, !s.problem.empty()) << s.definition.name;
+  }
   EXPECT_EQ(waiting, 7u) << "one of those that waited runs";
 }
 

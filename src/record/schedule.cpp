@@ -47,7 +47,7 @@ Instant this_instant() {
 }
 
 const char* to_string(Phase phase) {
-  static constexpr const char* kNames[] = {"scheduled", "running", "paused", "done", "stopped", "full"};
+  static constexpr const char* kNames[] = {"scheduled", "running", "paused", "done", "stopped", "full", "queued"};
   return kNames[static_cast<int>(phase)];
 }
 

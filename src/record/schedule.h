@@ -35,6 +35,7 @@ enum class Phase {
   kDone,     // all iterations are over
   kStopped,  // by the user
   kFull,     // it has reached its size
+  kQueued,   // it would run, and waits for one of too many others to end
 };
 const char* to_string(Phase phase);
 
