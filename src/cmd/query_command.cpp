@@ -104,20 +104,21 @@ class Query {
       BALEEN_TRY_DO(reader_.items(query_, [&](const index::StoredItem&) { return ++items != 0; }));
       warn_of_twins(items);
     }
-    uint64_t n = 0;
+    index::RecordingReader::Packets read;
     if (options_.output == "pcapng") {
-      BALEEN_TRY(n, reader_.packets(query_, [&](std::string_view bytes) { sink_.write(bytes); }));
+      BALEEN_TRY(read, reader_.packets(query_, [&](std::string_view bytes) { sink_.write(bytes); }));
       BALEEN_TRY_DO(sink_.flush());
     } else {
       BALEEN_TRY(PcapExport pcap, PcapExport::open());
       Result<> added;
-      BALEEN_TRY(n, reader_.packets(query_, [&](std::string_view bytes) {
+      BALEEN_TRY(read, reader_.packets(query_, [&](std::string_view bytes) {
         if (added) added = pcap.add(bytes);
       }));
       BALEEN_TRY_DO(added);
       BALEEN_TRY_DO(pcap.write(sink_));
     }
-    fmt::print(stderr, "baleen: {} packets\n", n);
+    fmt::print(stderr, "baleen: {} packets\n", read.written);
+    if (read.more) fmt::print(stderr, "baleen: there are more items than the limit: a higher one has their streams\n");
     return {};
   }
 

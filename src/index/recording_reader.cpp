@@ -389,7 +389,8 @@ Result<> RecordingReader::add_streams_without_items(const std::vector<IndexedRec
   return {};
 }
 
-Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::function<void(std::string_view)>& write) {
+Result<RecordingReader::Packets> RecordingReader::packets(const ReadQuery& query,
+                                                          const std::function<void(std::string_view)>& write) {
   // A stream goes on in later blocks of its run and has begun in earlier ones: look at all of the recording's.
   ReadQuery whole;
   whole.recording = query.recording;
@@ -402,8 +403,14 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
   }
   skip(&ReadStatistics::skipped_filter, all.size() - chosen.size());
   Streams wanted;
-  BALEEN_TRY_DO(items_of(chosen, query, [&](const StoredItem& item, const BlockRecord& block) {
-    wanted.emplace(run_of(block), item.stream);
+  Packets out;
+  const uint64_t limit = query.limit != 0 ? query.limit : query.filter.limit();
+  ReadQuery one_more = query;  // to know whether there are more
+  if (limit != 0) one_more.limit = limit + 1;
+  uint64_t items = 0;
+  BALEEN_TRY_DO(items_of(chosen, one_more, [&](const StoredItem& item, const BlockRecord& block) {
+    out.more = limit != 0 && ++items > limit;
+    if (!out.more) wanted.emplace(run_of(block), item.stream);
     return true;
   }));
   if (query.filter.text().empty() && query.limit == 0 && query.item.empty()) {
@@ -418,7 +425,6 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
     return std::none_of(wanted.begin(), wanted.end(),
                         [&](const auto& w) { return w.first == run && block.may_have_stream(w.second); });
   });
-  uint64_t packets = 0;
   for (IndexedRecord& block : all) {
     std::vector<IndexedRecord> fetched;
     if (!block.whole) {
@@ -428,12 +434,12 @@ Result<uint64_t> RecordingReader::packets(const ReadQuery& query, const std::fun
     const BlockRecord& record = block.whole ? block.record : fetched.front().record;
     auto written = write_streams(record, wanted, write);
     if (written) {
-      packets += *written;
+      out.written += *written;
     } else {
       BALEEN_TRY_DO(leave_out(std::move(written).error().in(record.packets_object.key)));
     }
   }
-  return packets;
+  return out;
 }
 
 }  // namespace baleen::index

@@ -92,8 +92,12 @@ class RecordingReader {
   Result<std::string> packets_bytes(const BlockRecord& block, uint64_t offset, uint64_t length) {
     return packets_range(block, offset, length);
   }
-  /// The whole streams of the items that match, as one pcapng in time order of the streams; returns how many packets.
-  Result<uint64_t> packets(const ReadQuery& query, const std::function<void(std::string_view)>& write);
+  struct Packets {
+    uint64_t written = 0;
+    bool more = false;  // the limit has left out items
+  };
+  /// The whole streams of the items that match, as one pcapng in time order of the streams.
+  Result<Packets> packets(const ReadQuery& query, const std::function<void(std::string_view)>& write);
 
   const ReadStatistics& statistics() const { return statistics_; }
   /// What was left out so far and why, each object once.

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/crc32c.h"
@@ -187,7 +189,7 @@ std::vector<std::string> packets(RecordingReader& reader, const ReadQuery& q) {
     if (step.kind != codec::pcap::Reader::Kind::kFull) break;
   }
   EXPECT_TRUE(window.empty());
-  EXPECT_EQ(out.size(), n.value_or(0));
+  EXPECT_EQ(out.size(), n.value_or(RecordingReader::Packets{}).written);
   return out;
 }
 
@@ -311,6 +313,21 @@ TEST(RecordingReader, OneItemAndOneStream) {
   EXPECT_EQ(paths(reader, q), Paths{});
 }
 
+TEST(RecordingReader, PacketsOfALimitedNumberOfItemsSayWhetherThereAreMore) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0)}, {2, 0, seconds(1)}, {3, 0, seconds(2)}}, {{1, 2}, {2, 1}, {3, 4}});
+  RecordingReader reader(bucket.store(), "");
+  const uint64_t packets_of_first[] = {7, 2, 3, 7, 7};
+  for (uint64_t limit = 0; limit < 5; ++limit) {
+    ReadQuery q = query();
+    q.limit = limit;
+    const auto read = reader.packets(q, [](std::string_view) {});
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->written, packets_of_first[limit]) << limit;
+    EXPECT_EQ(read->more, limit == 1 || limit == 2) << limit;
+  }
+}
+
 TEST(RecordingReader, WholeRowsAreWhatWasWritten) {
   Bucket bucket;
   const BlockRecord block = bucket.add("a", "r1", 1, {{1, 0, seconds(0), 404}, {2, 0, seconds(1)}}, {{1, 2}});
@@ -346,6 +363,23 @@ TEST(RecordingReader, CsvQuotesWhatNeedsIt) {
   EXPECT_TRUE(line.starts_with("2023-11-14T22:13:20.123456789Z,0,,"));
   EXPECT_NE(line.find(",GET,\"a,\"\"b\"\"\r\nc\",,,,0,0,"), std::string::npos) << line;
   EXPECT_TRUE(line.ends_with(",false,,,,\r\n")) << line;
+}
+
+TEST(RecordingReader, SqlWritesNumbersThatJsonHas) {
+  Bucket bucket;
+  bucket.add("a", "r1", 1, {{1, 0, seconds(0), 500}}, {{1, 2}});
+  RecordingReader reader(bucket.store(), "", bucket.cache());
+  const std::string text =
+      R"(SELECT 'nan'::DOUBLE AS "a ""b""", 'inf'::FLOAT AS c, -1.5::DOUBLE AS d, 'nan' AS e, status FROM items)";
+  auto sql = reader.sql(query(), text, bucket.path(""));
+  ASSERT_TRUE(sql);
+  ASSERT_TRUE((*sql)->prepare(text));
+  ASSERT_TRUE((*sql)->copy("json"));
+  std::ifstream in((*sql)->result_file());
+  const std::string written{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_EQ(nlohmann::json::parse(written),
+            (nlohmann::json{{"a \"b\"", nullptr}, {"c", nullptr}, {"d", -1.5}, {"e", "nan"}, {"status", 500}}))
+      << written;
 }
 
 TEST(RecordingReader, SqlSeesTheItemsAndNothingElse) {

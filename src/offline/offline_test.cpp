@@ -108,7 +108,7 @@ Read read_back(const std::string& folder, const std::string& recording,
   EXPECT_TRUE(written);
   uint64_t all = 0;
   for (const auto& [stream, n] : out.packets) all += n;
-  EXPECT_EQ(*written, all) << "every stream has an item here";
+  EXPECT_EQ(written->written, all) << "every stream has an item here";
   for (const Error& problem : reader.problems()) out.problems.push_back(problem.message);
   return out;
 }

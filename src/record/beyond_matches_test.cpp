@@ -188,7 +188,7 @@ TEST_F(BeyondMatches, StreamsThatNobodyUnderstandsAreKeptFromTheirFirstPacketOn)
   std::string pcapng;
   const auto read = reader.packets({}, [&](std::string_view bytes) { pcapng += bytes; });
   ASSERT_TRUE(read) << read.error().message;
-  EXPECT_EQ(*read, 28u);
+  EXPECT_EQ(read->written, 28u);
   EXPECT_EQ(read_pcapng(pcapng).size(), 28u);
 }
 

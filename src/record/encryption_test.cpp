@@ -49,7 +49,7 @@ Read read_back(const std::string& bucket, std::shared_ptr<const index::KeyRing> 
   });
   std::string pcapng;
   const auto packets = reader.packets(query, [&](std::string_view bytes) { pcapng += bytes; });
-  if (packets && *packets != 0) {
+  if (packets && packets->written != 0) {
     for (const PacketRead& p : read_pcapng(pcapng)) {
       EXPECT_EQ(name_of(p.bytes).stream, 7u);
       EXPECT_NE(p.bytes.find(kPayload), std::string::npos);
