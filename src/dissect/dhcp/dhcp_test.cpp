@@ -216,6 +216,13 @@ TEST(Dhcp, Probe) {
   const std::string start = packet(1, 1, kNobody, "").substr(0, 54);
   EXPECT_EQ(Dhcp::probe({kToServer, as_bytes(start), {}, true, true, 246}), Probe::kYes);
   EXPECT_EQ(Dhcp::probe({kToServer, as_bytes(start), {}, true, true, 0}), Probe::kNo);
+  // An answer of DNS with one name server, of which 64 bytes with its headers were captured: its counts are those of a
+  // client's identifier, and "www" is no option.
+  const std::string dns =
+      std::string("\x07\x12\x81\x80", 4) + be(1, 2) + be(4, 2) + be(1, 2) + be(0, 2) + "\x03www\x07shop";
+  EXPECT_EQ(Dhcp::probe({kToClient, as_bytes(dns), {}, true, true, 100}), Probe::kNo);
+  const std::string cut = message6(7, kClient + kServer);
+  EXPECT_EQ(Dhcp::probe({kToClient, as_bytes(cut).first(cut.size() - 3), {}, true, true, 3}), Probe::kYes);
 }
 
 TEST(Dhcp, Goldens) { EXPECT_EQ(compare_goldens<Dhcp>(BALEEN_SOURCE_DIR "/src/dissect/dhcp"), ""); }

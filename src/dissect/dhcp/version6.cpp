@@ -133,9 +133,10 @@ bool is_message(Bytes b, bool captured) {
   size_t count = 0;
   for (ByteReader r(b.subspan(kHead)); !r.at_end(); ++count) {
     uint16_t code = 0;
+    const bool has_code = r.remaining() >= 2;
     const Bytes content = next(r, code);
+    if (has_code && (code == 0 || code > 150)) return false;
     if (!r.ok()) return !captured && identified && count > 0;
-    if (code == 0 || code > 150) return false;
     // RFC 8415 11: four kinds of DUID
     if (code <= 2) {
       if (content.size() < 4 || content.size() > 130) return false;
