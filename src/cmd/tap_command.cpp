@@ -162,10 +162,11 @@ class Tap {
                                                                    : Format::kTable);
       worker.show = filter;
       worker.on_item = [this, filter, limit](const item::ItemRef& item) {
-        if (done_) return;
+        if (done_ || nobody_reads_) return;
         const std::lock_guard lock(print_mutex_);
         printer_->print(*item, filter);
-        done_ = printer_->closed() || (limit != 0 && printer_->printed() >= limit);
+        nobody_reads_ = printer_->closed();
+        done_ = limit != 0 && printer_->printed() >= limit;
       };
     }
     if (loaded.config.scripting.console) worker.console = [](const script::ConsoleLine& line) { print_console(line); };
@@ -233,9 +234,16 @@ class Tap {
       }
       if (signal == SIGHUP || !(FileMark::of(file_) == mark_)) reload();
       if (const auto note = worker_->refresh(); note && !options_.quiet) fmt::print(stderr, "baleen: {}\n", *note);
-      if (printer_) {
+      if (nobody_reads_ && !printing_ended_) {
+        printing_ended_ = true;
+        if (!records()) break;  // it was for the reader alone
+        if (!options_.quiet)
+          fmt::print(stderr,
+                     "baleen: nobody reads standard output any more; what is recorded goes on, Ctrl-C ends it\n");
+      } else if (printer_) {
         const std::lock_guard lock(print_mutex_);
         printer_->flush();
+        nobody_reads_ = printer_->closed();
       } else {
         const worker::WorkerStatus s = worker_->status();
         progress.update([&] {
@@ -377,7 +385,8 @@ class Tap {
   TemporaryFolder fetched_;
   std::mutex print_mutex_;
   std::unique_ptr<ItemPrinter> printer_;
-  std::atomic<bool> done_{false};
+  std::atomic<bool> done_{false}, nobody_reads_{false};
+  bool printing_ended_ = false;
   std::chrono::steady_clock::time_point ends_ = std::chrono::steady_clock::time_point::max();
   std::unique_ptr<worker::Worker> worker_;
 };

@@ -2,6 +2,7 @@
 """What happens at a terminal besides the main job: readers that go, full outputs, places that are nearly right, mistyped names. Without a
 network: captures of examples/."""
 import re
+import threading
 from parts import *
 
 bench = Bench("usage")
@@ -28,6 +29,42 @@ for words in (["query", "--from", "nowhere"], ["recordings", "ls", "--from", "bu
     os.close(write)
     check(f"{words[0]} goes on without anybody who reads", done.returncode == (1 if words[0] == "query" else 0), done.returncode)
 check("and has recorded", "http 6" in baleen("query", "--from", "closed", "-o", "count")[0])
+
+many = bench.folder / "many.pcap"
+subprocess.run([sys.executable, ROOT / "bench/capture.py", many, "5000", "--body", "100"], check=True, stdout=subprocess.DEVNULL)
+capture = many.read_bytes()
+
+
+def left_by_its_reader(*words):
+    """tap of a capture whose second half comes after the reader of the items has gone."""
+    tap = subprocess.Popen([BALEEN, "tap", "--pcap", "-", "-o", "ndjson", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=bench.folder)
+    gone = threading.Event()
+
+    def feed():
+        try:
+            tap.stdin.write(capture[: len(capture) // 2])
+            gone.wait()
+            time.sleep(1)
+            tap.stdin.write(capture[len(capture) // 2 :])
+            tap.stdin.close()
+        except BrokenPipeError:
+            pass
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    read = tap.stdout.readline()
+    tap.stdout.close()
+    gone.set()
+    said = tap.stderr.read().decode()
+    feeding.join()
+    return tap.wait() == 0 and read.startswith(b"{"), said
+
+
+ended, said = left_by_its_reader("--record", "http", "--to", "unread", "--data-dir", "d3")
+check("a reader that goes does not end a recording", ended and "nobody reads" in said and "http 5000" in baleen("query", "--from", "unread", "-o", "count")[0], said)
+ended, said = left_by_its_reader()
+check("... but what was for it alone", ended and " 5000 items" not in said, said)
+
 for words in (["dissect", HTTP], ["dissect", HTTP, "-o", "ndjson"], ["recordings", "ls", "--from", "bucket"], ["query", "--from", "bucket", "-o", "ndjson"]):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([BALEEN, *map(str, words)], stdout=full, stderr=subprocess.PIPE, cwd=bench.folder)
