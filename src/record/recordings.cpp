@@ -312,7 +312,7 @@ RecordingStatus Recordings::status_of(const Known& known) const {
   s.definition = known.definition;
   s.progress = known.progress;
   s.phase = phase_of(known.definition.schedule, known.progress);
-  if (s.phase == Phase::kRunning && known.filter && !known.in_force) s.phase = Phase::kQueued;
+  if (s.phase == Phase::kRunning && known.queued) s.phase = Phase::kQueued;
   s.next_change = next_change(known.definition.schedule, known.progress);
   s.items = known.tally->items;
   s.streams = known.tally->streams;
@@ -369,7 +369,7 @@ void Recordings::update(bool must_save) {
     if (phase == Phase::kRunning && known.filter) {
       candidates.push_back(&known);
     } else {
-      known.in_force = false;
+      known.in_force = known.queued = false;
     }
   }
   // The state first: what runs is known after a crash.
@@ -389,6 +389,7 @@ void Recordings::hand_over(std::vector<Known*> candidates) {
   for (size_t i = 0; i < candidates.size(); ++i) {
     Known& known = *candidates[i];
     known.in_force = i < Recorder::kMostRecordings;
+    known.queued = !known.in_force;
     known.problem = known.in_force ? "" : fmt::format("{} recordings run: it waits for one to end", i);
   }
   std::vector<Recording> running;

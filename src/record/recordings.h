@@ -125,6 +125,7 @@ class Recordings {
     Scope scope;
     std::string problem;
     bool in_force = false;  // the recorder has it
+    bool queued = false;    // it would have, and has too many
   };
   explicit Recordings(Options options) : options_(std::move(options)) {}
   Result<> load();
