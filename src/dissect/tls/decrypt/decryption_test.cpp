@@ -9,6 +9,7 @@
 #include <iterator>
 #include <random>
 #include <set>
+#include <sstream>
 
 #include "dissect/engine.h"
 #include "dissect/registry.h"
@@ -176,6 +177,25 @@ TEST_P(Decrypted, SecretsMayComeLate) {
     });
     EXPECT_EQ(ran.inner.sorted(), capture().expected) << "after packet " << late;
     EXPECT_EQ(ran.inner.handshakes, capture().handshakes);
+  }
+}
+
+/// They are read while they are being written: an answer may not be shown before its question for that.
+TEST_P(Decrypted, SecretsMayComeOneByOne) {
+  auto soon = packets();
+  for (size_t i = 0; i < soon.size(); ++i) soon[i].time = soon[0].time + std::chrono::milliseconds(i);
+  std::vector<std::string> lines;
+  std::istringstream text(keys());
+  for (std::string line; std::getline(text, line);) lines.push_back(line + "\n");
+  for (size_t late = 1; late < soon.size(); late += 7) {
+    KeyLog log;
+    log.set_grows(true);
+    size_t said = 0;
+    const Ran ran = play(soon, &log, [&](size_t i) {
+      const size_t due = i + 1 == soon.size() ? lines.size() : i + 1 < late ? 0 : std::min(i + 2 - late, lines.size());
+      while (said < due) log.add(lines[said++]);
+    });
+    EXPECT_EQ(ran.inner.sorted(), capture().expected) << "from packet " << late << " on";
   }
 }
 
