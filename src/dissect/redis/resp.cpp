@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "dissect/text.h"
 
@@ -18,6 +19,30 @@ struct RespReader::Frame {
   uint64_t left;  // elements still to come; of a streamed one never to be reached
   uint32_t stored, room;
   char type;
+};
+
+/// The bytes at hand, and how many of them are read.
+struct RespReader::Cursor {
+  const uint8_t* b;
+  size_t size;
+  size_t at = 0;
+  size_t left() const { return size - at; }
+  /// Whether CR LF stands so far on. REQUIRES: that is there.
+  bool ends_line(size_t ahead) const { return b[at + ahead] == '\r' && b[at + ahead + 1] == '\n'; }
+};
+
+/// What a token came to.
+struct RespReader::Turn {
+  enum Kind : uint8_t {
+    kNext,      // it is read, and another one may follow
+    kComplete,  // the outermost value is whole
+    kWait,      // `amount` bytes of it have to be there (0: any more)
+    kSkip,      // `amount` bytes need not be
+    kBad,
+  };
+  Kind kind;
+  uint64_t amount = 0;
+  static Turn done(bool complete) { return {complete ? kComplete : kNext}; }
 };
 
 namespace {
@@ -50,6 +75,9 @@ bool read_number(const uint8_t* b, size_t size, size_t& at, int64_t& n, bool& ba
   return true;
 }
 
+/// Whether the value at hand says "?" for its length.
+bool is_streamed(const auto& in) { return in.left() > 1 && in.b[in.at + 1] == '?'; }
+
 Value number_from(std::string_view text, Arena& arena) {
   double d = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), d);
@@ -58,6 +86,11 @@ Value number_from(std::string_view text, Arena& arena) {
 }
 
 }  // namespace
+
+/// Of a verbatim text ("txt:...") what stands behind its format.
+std::string_view RespReader::without_format(std::string_view text) const {
+  return bulk_type_ == '=' && text.size() >= 4 && text[3] == ':' ? text.substr(4) : text;
+}
 
 Value RespReader::keep(std::string_view text) {
   const bool cut = text.size() > cap_;
@@ -184,191 +217,183 @@ size_t RespReader::whole_command(Bytes bytes) {
 }
 
 RespReader::Step RespReader::read(Bytes bytes, size_t& used, bool command) {
-  const uint8_t* b = bytes.data();
-  const size_t size = bytes.size();
-  if (command && phase_ == Phase::kHead && top_ == nullptr && size != 0 && b[0] == '*') {
+  if (command && phase_ == Phase::kHead && top_ == nullptr && !bytes.empty() && bytes[0] == '*') {
     used = whole_command(bytes);
     if (used != 0) return {Got::kValue};
   }
-  size_t at = 0;
-  const auto stop = [&](uint64_t want) -> Step {
-    used = at;
-    if (at > 0) return {Got::kTook};
-    return {Got::kNeed, want};
-  };
-  // What stands before the nonsense is taken first, as it is when the nonsense comes later.
-  const auto bad_here = [&]() -> Step {
-    used = at;
-    return {at > 0 ? Got::kTook : Got::kBad};
-  };
-  for (;;) {
-    bool complete = false;
-    switch (phase_) {
-      case Phase::kHead: {
-        if (at == size) return stop(0);
-        const char type = static_cast<char>(b[at]);
-        if (top_ == nullptr && type != '|') type_ = type;
-        if (command && type != (top_ == nullptr ? '*' : '$')) return bad_here();
-        size_t next = at + 1;
-        // Streamed values, as RESP3 has them: "$?" and chunks up to ";0", "*?" and elements up to ".".
-        const bool streaming = top_ != nullptr && top_->left > kMostAnnounced;
-        const bool in_text = streaming && top_->type == ';';
-        if (in_text != (type == ';') || (type == '.' && !streaming)) return bad_here();
-        if (type == '.' || (!command && next < size && b[next] == '?' && std::strchr("*~>%|$", type) != nullptr)) {
-          const size_t end = type == '.' ? next : next + 1;
-          if (size < end + 2) return stop(end - at + 2);
-          if (b[end] != '\r' || b[end + 1] != '\n' || (type != '.' && depth_ == kMaxDepth)) return bad_here();
-          at = end + 2;
-          if (type == '.')
-            complete = end_streamed();
-          else
-            open_streamed(type == '$' ? ';' : type);
-          break;
-        }
-        int64_t n = 0;
-        bool bad = false;
-        switch (type) {
-          case '*':
-          case '~':
-          case '>':
-          case '%':
-          case '|':
-            if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad || n > static_cast<int64_t>(kMostAnnounced) || (n > 0 && depth_ == kMaxDepth)) return bad_here();
-            at = next;
-            if (n < 0) {
-              complete = deliver(Value());
-            } else if (n == 0) {
-              if (top_ == nullptr && type != '|') count_ = 0;
-              if (type != '|') complete = deliver(type == '%' ? Value::map({}) : Value::list({}));
-            } else {
-              open(type, n);
-            }
-            break;
-          case ';':
-            if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad || n < 0 || n > static_cast<int64_t>(kMaxBulk)) return bad_here();
-            at = next;
-            if (n == 0) {
-              complete = end_streamed();
-            } else {
-              body_left_ = static_cast<uint64_t>(n);
-              bulk_type_ = type;
-              phase_ = Phase::kBulk;
-            }
-            break;
-          case '$':
-          case '=':
-          case '!':
-            if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad || n > static_cast<int64_t>(kMaxBulk) || (n < 0 && (type != '$' || command))) return bad_here();
-            at = next;
-            if (n < 0) {
-              complete = deliver(Value());
-            } else {
-              body_left_ = static_cast<uint64_t>(n);
-              bulk_type_ = type;
-              phase_ = Phase::kBulk;
-            }
-            break;
-          case ':':
-            if (!read_number(b, size, next, n, bad)) return stop(0);
-            if (bad) return bad_here();
-            at = next;
-            complete = deliver(Value(n));
-            break;
-          case '+':
-          case '-':
-          case '(':
-          case ',':
-          case '#':
-          case '_': {
-            const size_t from = std::max<size_t>(at + 1, at + scanned_);
-            const void* end = from < size ? std::memchr(b + from, '\n', size - from) : nullptr;
-            if (end == nullptr) {
-              if (size - at > kMaxLine) return bad_here();
-              scanned_ = static_cast<uint32_t>(size - at);
-              return stop(0);
-            }
-            scanned_ = 0;
-            const size_t newline = static_cast<size_t>(static_cast<const uint8_t*>(end) - b);
-            if (newline - at > kMaxLine || newline < at + 2 || b[newline - 1] != '\r') return bad_here();
-            const std::string_view text = as_text({b + at + 1, newline - 1 - (at + 1)});
-            at = newline + 1;
-            if (type == '#') {
-              if (text != "t" && text != "f") return bad_here();
-              complete = deliver(Value(text == "t"));
-            } else if (type == '_') {
-              if (!text.empty()) return bad_here();
-              complete = deliver(Value());
-            } else if (type == ',') {
-              complete = deliver(number_from(text.substr(0, 64), *arena_));
-            } else {
-              complete = deliver(keep(text));
-            }
-            break;
-          }
-          default: return bad_here();
-        }
-        break;
-      }
-      case Phase::kBulk: {
-        if (body_left_ <= kWhole) {
-          const size_t whole = static_cast<size_t>(body_left_) + 2;
-          if (size - at < whole) return stop(whole);
-          if (b[at + whole - 2] != '\r' || b[at + whole - 1] != '\n') return bad_here();
-          std::string_view text = as_text({b + at, whole - 2});
-          if (bulk_type_ == '=' && text.size() >= 4 && text[3] == ':') text.remove_prefix(4);  // verbatim: "txt:..."
-          at += whole;
-          phase_ = Phase::kHead;
-          // Beyond the element limit nothing can show the content, so it is not kept either.
-          complete = deliver(elements_ < kMaxElements ? keep(text) : Value());
-          break;
-        }
-        if (size - at < kWhole) return stop(kWhole);  // a claimed length alone gets no memory
-        store_left_ = static_cast<uint32_t>(std::min<uint64_t>(body_left_, elements_ < kMaxElements ? cap_ : 0));
-        store_ = static_cast<char*>(arena_->allocate(store_left_, 1));
-        stored_ = 0;
-        cap_ -= store_left_;
-        if (store_left_ < body_left_) truncated_ = true;
-        phase_ = Phase::kBody;
-        break;
-      }
-      case Phase::kBody: {
-        const size_t n = std::min<size_t>(size - at, store_left_);
-        std::memcpy(store_, b + at, n);
-        store_ += n;
-        stored_ += static_cast<uint32_t>(n);
-        store_left_ -= static_cast<uint32_t>(n);
-        body_left_ -= n;
-        at += n;
-        if (store_left_ > 0) return stop(0);
-        if (body_left_ > 0) {
-          if (at > 0) return stop(0);
-          used = 0;
-          const Step skip{Got::kSkip, body_left_};
-          body_left_ = 0;
-          return skip;
-        }
-        phase_ = Phase::kTail;
-        break;
-      }
-      case Phase::kTail: {
-        if (size - at < 2) return stop(2);
-        if (b[at] != '\r' || b[at + 1] != '\n') return bad_here();
-        at += 2;
-        phase_ = Phase::kHead;
-        std::string_view text{store_ - stored_, stored_};
-        if (bulk_type_ == '=' && text.size() >= 4 && text[3] == ':') text.remove_prefix(4);
-        complete = deliver(text_or_bytes(text, truncated_));
-        break;
-      }
-    }
-    if (complete) {
-      used = at;
-      return {Got::kValue};
+  for (Cursor in{bytes.data(), bytes.size()};;) {
+    const Turn turn = next_token(in, command);
+    used = in.at;
+    switch (turn.kind) {
+      case Turn::kNext: break;
+      case Turn::kComplete: return {Got::kValue};
+      // What stands before the nonsense is taken first, as it is when the nonsense comes later.
+      case Turn::kBad: return {in.at > 0 ? Got::kTook : Got::kBad};
+      case Turn::kWait: return in.at > 0 ? Step{Got::kTook} : Step{Got::kNeed, turn.amount};
+      case Turn::kSkip: return {Got::kSkip, turn.amount};
     }
   }
+}
+
+RespReader::Turn RespReader::next_token(Cursor& in, bool command) {
+  switch (phase_) {
+    case Phase::kHead: return head(in, command);
+    case Phase::kBulk: return bulk(in);
+    case Phase::kBody: return body(in);
+    case Phase::kTail: break;
+  }
+  return tail(in);
+}
+
+RespReader::Turn RespReader::head(Cursor& in, bool command) {
+  if (in.left() == 0) return {Turn::kWait};
+  const char type = static_cast<char>(in.b[in.at]);
+  if (top_ == nullptr && type != '|') type_ = type;
+  if (command && type != (top_ == nullptr ? '*' : '$')) return {Turn::kBad};
+  // Streamed values, as RESP3 has them: "$?" and chunks up to ";0", "*?" and elements up to ".".
+  const bool streaming = top_ != nullptr && top_->left > kMostAnnounced;
+  const bool in_text = streaming && top_->type == ';';
+  if (in_text != (type == ';') || (type == '.' && !streaming)) return {Turn::kBad};
+  switch (type) {
+    case '*':
+    case '~':
+    case '>':
+    case '%':
+    case '|': return !command && is_streamed(in) ? streamed(in, type) : aggregate(in, type);
+    case '$': return !command && is_streamed(in) ? streamed(in, type) : bulk_head(in, type, command);
+    case ';':
+    case '=':
+    case '!': return bulk_head(in, type, command);
+    case ':': return integer(in);
+    case '+':
+    case '-':
+    case '(':
+    case ',':
+    case '#':
+    case '_': return line(in, type);
+    case '.': return streamed(in, type);
+    default: return {Turn::kBad};
+  }
+}
+
+/// "$?", "*?" and their like, and ".", which ends them.
+RespReader::Turn RespReader::streamed(Cursor& in, char type) {
+  const size_t size = type == '.' ? 1 : 2;
+  if (in.left() < size + 2) return {Turn::kWait, size + 2};
+  if (!in.ends_line(size) || (type != '.' && depth_ == kMaxDepth)) return {Turn::kBad};
+  in.at += size + 2;
+  if (type == '.') return Turn::done(end_streamed());
+  open_streamed(type == '$' ? ';' : type);
+  return {Turn::kNext};
+}
+
+RespReader::Turn RespReader::aggregate(Cursor& in, char type) {
+  int64_t n = 0;
+  bool bad = false;
+  size_t next = in.at + 1;
+  if (!read_number(in.b, in.size, next, n, bad)) return {Turn::kWait};
+  if (bad || n > static_cast<int64_t>(kMostAnnounced) || (n > 0 && depth_ == kMaxDepth)) return {Turn::kBad};
+  in.at = next;
+  if (n < 0) return Turn::done(deliver(Value()));
+  if (n > 0) {
+    open(type, n);
+    return {Turn::kNext};
+  }
+  if (type == '|') return {Turn::kNext};
+  if (top_ == nullptr) count_ = 0;
+  return Turn::done(deliver(type == '%' ? Value::map({}) : Value::list({})));
+}
+
+/// The length of a text, or of a chunk of one.
+RespReader::Turn RespReader::bulk_head(Cursor& in, char type, bool command) {
+  int64_t n = 0;
+  bool bad = false;
+  size_t next = in.at + 1;
+  if (!read_number(in.b, in.size, next, n, bad)) return {Turn::kWait};
+  if (bad || n > static_cast<int64_t>(kMaxBulk) || (n < 0 && (type != '$' || command))) return {Turn::kBad};
+  in.at = next;
+  if (n < 0) return Turn::done(deliver(Value()));
+  if (n == 0 && type == ';') return Turn::done(end_streamed());
+  body_left_ = static_cast<uint64_t>(n);
+  bulk_type_ = type;
+  phase_ = Phase::kBulk;
+  return {Turn::kNext};
+}
+
+RespReader::Turn RespReader::integer(Cursor& in) {
+  int64_t n = 0;
+  bool bad = false;
+  size_t next = in.at + 1;
+  if (!read_number(in.b, in.size, next, n, bad)) return {Turn::kWait};
+  if (bad) return {Turn::kBad};
+  in.at = next;
+  return Turn::done(deliver(Value(n)));
+}
+
+/// Values that are the rest of their line.
+RespReader::Turn RespReader::line(Cursor& in, char type) {
+  const size_t from = std::max<size_t>(in.at + 1, in.at + scanned_);
+  const void* const end = from < in.size ? std::memchr(in.b + from, '\n', in.size - from) : nullptr;
+  if (end == nullptr) {
+    if (in.left() > kMaxLine) return {Turn::kBad};
+    scanned_ = static_cast<uint32_t>(in.left());
+    return {Turn::kWait};
+  }
+  scanned_ = 0;
+  const size_t newline = static_cast<size_t>(static_cast<const uint8_t*>(end) - in.b);
+  if (newline - in.at > kMaxLine || newline < in.at + 2 || in.b[newline - 1] != '\r') return {Turn::kBad};
+  const std::string_view text = as_text({in.b + in.at + 1, newline - 1 - (in.at + 1)});
+  in.at = newline + 1;
+  switch (type) {
+    case '#': return text == "t" || text == "f" ? Turn::done(deliver(Value(text == "t"))) : Turn{Turn::kBad};
+    case '_': return text.empty() ? Turn::done(deliver(Value())) : Turn{Turn::kBad};
+    case ',': return Turn::done(deliver(number_from(text.substr(0, 64), *arena_)));
+    default: return Turn::done(deliver(keep(text)));
+  }
+}
+
+RespReader::Turn RespReader::bulk(Cursor& in) {
+  if (body_left_ <= kWhole) {
+    const size_t size = static_cast<size_t>(body_left_);
+    if (in.left() < size + 2) return {Turn::kWait, size + 2};
+    if (!in.ends_line(size)) return {Turn::kBad};
+    const std::string_view text = as_text({in.b + in.at, size});
+    in.at += size + 2;
+    phase_ = Phase::kHead;
+    // Beyond the element limit nothing can show the content, so it is not kept either.
+    return Turn::done(deliver(elements_ < kMaxElements ? keep(without_format(text)) : Value()));
+  }
+  if (in.left() < kWhole) return {Turn::kWait, kWhole};  // a claimed length alone gets no memory
+  store_left_ = static_cast<uint32_t>(std::min<uint64_t>(body_left_, elements_ < kMaxElements ? cap_ : 0));
+  store_ = static_cast<char*>(arena_->allocate(store_left_, 1));
+  stored_ = 0;
+  cap_ -= store_left_;
+  if (store_left_ < body_left_) truncated_ = true;
+  phase_ = Phase::kBody;
+  return {Turn::kNext};
+}
+
+/// Content of a text that is too large to be awaited whole.
+RespReader::Turn RespReader::body(Cursor& in) {
+  const size_t n = std::min<size_t>(in.left(), store_left_);
+  std::memcpy(store_, in.b + in.at, n);
+  store_ += n;
+  stored_ += static_cast<uint32_t>(n);
+  store_left_ -= static_cast<uint32_t>(n);
+  body_left_ -= n;
+  in.at += n;
+  if (store_left_ > 0 || (body_left_ > 0 && in.at > 0)) return {Turn::kWait};
+  if (body_left_ > 0) return {Turn::kSkip, std::exchange(body_left_, 0)};
+  phase_ = Phase::kTail;
+  return {Turn::kNext};
+}
+
+RespReader::Turn RespReader::tail(Cursor& in) {
+  if (in.left() < 2) return {Turn::kWait, 2};
+  if (!in.ends_line(0)) return {Turn::kBad};
+  in.at += 2;
+  phase_ = Phase::kHead;
+  return Turn::done(deliver(text_or_bytes(without_format({store_ - stored_, stored_}), truncated_)));
 }
 
 }  // namespace baleen::dissect::redis

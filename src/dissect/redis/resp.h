@@ -51,7 +51,20 @@ class RespReader {
 
  private:
   struct Frame;
+  struct Cursor;
+  struct Turn;
   size_t whole_command(Bytes bytes);
+  Turn next_token(Cursor& in, bool command);
+  Turn head(Cursor& in, bool command);
+  Turn streamed(Cursor& in, char type);
+  Turn aggregate(Cursor& in, char type);
+  Turn bulk_head(Cursor& in, char type, bool command);
+  Turn integer(Cursor& in);
+  Turn line(Cursor& in, char type);
+  Turn bulk(Cursor& in);
+  Turn body(Cursor& in);
+  Turn tail(Cursor& in);
+  std::string_view without_format(std::string_view text) const;
   enum class Phase : uint8_t { kHead, kBulk, kBody, kTail };
   void open(char type, int64_t n);
   void open_streamed(char type);
