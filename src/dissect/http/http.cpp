@@ -14,6 +14,9 @@
 // response's draft. The marks in Item::match_key say which halves are complete; whoever completes the second half
 // finishes the item.
 //
+// Heads and the queue here; bodies in body.cpp; answers that come before their request's head in early.cpp; what
+// follows a loss in resync.cpp.
+//
 // A message that is in hand as a whole never touches the heap or the session: its draft lies on the stack.
 
 namespace baleen::dissect::http {
@@ -24,7 +27,6 @@ using item::Member;
 using item::Outcome;
 using item::Value;
 
-constexpr size_t kMaxChunkLine = 16 << 10;
 constexpr size_t kMaxHold = 256 << 10;
 constexpr uint64_t kMaybeBare = 32;  // a Mark: nothing of the announced body has come, and it need not
 
@@ -64,23 +66,6 @@ bool announces_body(std::string_view head) {
     if (alike(line.substr(0, colon), "transfer-encoding")) return true;
   }
   return false;
-}
-
-/// RFC 9112 7.1: chunk-size and its extensions, which mean nothing to us.
-bool chunk_size(std::string_view line, uint64_t& size) {
-  size_t digits = 0;
-  uint64_t n = 0;
-  for (; digits < line.size(); ++digits) {
-    const char c = lower(line[digits]);
-    if (!is_digit(c) && (c < 'a' || c > 'f')) break;
-    if (digits == 15) return false;
-    n = n << 4 | static_cast<uint64_t>(is_digit(c) ? c - '0' : c - 'a' + 10);
-  }
-  if (digits == 0) return false;
-  const std::string_view rest = trim(line.substr(digits, line.size() - digits - (line.ends_with('\r') ? 1 : 0)));
-  if (!rest.empty() && rest.front() != ';') return false;
-  size = n;
-  return true;
 }
 
 /// Who speaks after a 101 (RFC 9110 15.2.2); "" leaves it to the probes.
@@ -324,99 +309,6 @@ Step Http::hand_over(Draft& draft, std::string_view to, size_t used, Output& out
   hold_ = false;
   for (Side& side : sides_) side = Side();
   return Step::switch_to(to, used, opening);
-}
-
-Step Http::body(Side& side, const Input& in, size_t at, Draft& draft, Output& out) {
-  const size_t begin = at, cap = out.settings().body_cap;
-  const auto broken_here = [&](const char* why) {
-    draft.wire_size += at - begin;
-    return broken(side, draft, why, at, out);
-  };
-  for (;;) {
-    const Bytes rest = in.bytes.subspan(at);
-    size_t used = 0;
-    switch (side.state) {
-      case State::kLength:
-      case State::kChunkData: {
-        used = static_cast<size_t>(std::min<uint64_t>(side.left, rest.size()));
-        draft.keep(rest.first(used), side.left, side.state == State::kLength ? side.left : UINT64_MAX, cap);
-        side.left -= used;
-        if (side.state == State::kChunkData) {
-          if (side.left == 0) side.state = State::kChunkEnd;
-          break;
-        }
-        const bool full = side.left > 0 && !draft.holed && draft.text.size() == cap;
-        if (side.left > 0 && !full) break;
-        // What lies beyond the cap is not waited for: the item has all that it will keep.
-        draft.capped |= full;
-        draft.body_size += side.left;
-        draft.wire_size += at + used - begin + side.left;
-        side.state = full ? State::kSkip : State::kHead;
-        finish(draft, out);
-        return Step::took(at + used);
-      }
-      case State::kChunkSize: {
-        const auto* lf =
-            rest.size() > side.scanned
-                ? static_cast<const uint8_t*>(std::memchr(rest.data() + side.scanned, '\n', rest.size() - side.scanned))
-                : nullptr;
-        const size_t line = lf != nullptr ? static_cast<size_t>(lf - rest.data()) : rest.size();
-        if (line > kMaxChunkLine || (lf != nullptr && !chunk_size(as_text(rest.first(line)), side.left)))
-          return broken_here("malformed chunk size");
-        side.scanned = lf == nullptr ? static_cast<uint32_t>(rest.size()) : 0;
-        if (lf == nullptr) break;
-        used = line + 1;
-        side.state = side.left > 0 ? State::kChunkData : State::kTrailers;
-        break;
-      }
-      case State::kChunkEnd: {
-        if (rest.empty() || (rest[0] == '\r' && rest.size() == 1)) break;
-        used = rest[0] == '\n' ? 1 : 2;
-        if (rest[0] != '\n' && (rest[0] != '\r' || rest[1] != '\n')) return broken_here("no line end after a chunk");
-        side.state = State::kChunkSize;
-        break;
-      }
-      case State::kTrailers: {
-        LineEnds lines;
-        used = find_head_end(rest, side.scanned, lines);
-        if (used == 0 && rest.size() >= out.settings().header_cap) return broken_here("trailers without an end");
-        side.scanned = used == 0 ? static_cast<uint32_t>(rest.size()) : 0;
-        if (used == 0) break;
-        const std::string_view block = as_text(rest.first(used));
-        draft.trailers = draft.arena().copy(block.substr(0, used - (block.ends_with("\r\n") ? 2 : 1)));
-        draft.wire_size += at + used - begin;
-        side.state = State::kHead;
-        finish(draft, out);
-        return Step::took(at + used);
-      }
-      case State::kUntilClose: {
-        used = rest.size();
-        draft.keep(rest, rest.size(), UINT64_MAX, cap);
-        if (!in.end_of_stream) break;
-        draft.wire_size += at + used - begin;
-        side.state = State::kHead;
-        finish(draft, out);
-        return Step::took(at + used);
-      }
-      case State::kHead:
-      case State::kSkip:
-      case State::kRefused:
-      case State::kBroken: return Step::lost();  // dissect() does not come here with these
-    }
-    at += used;
-    if (used > 0 && at < in.bytes.size()) continue;
-    draft.wire_size += at - begin;
-    keep_for_later(side, draft);
-    return at > 0 ? Step::took(at) : Step::need(in.bytes.size() + 1);
-  }
-}
-
-Step Http::broken(Side& side, Draft& draft, const char* why, size_t used, Output& out) {
-  draft.error = why;
-  side.state = used > 0 ? State::kBroken : State::kHead;
-  side.scanned = 0;
-  finish(draft, out);
-  return used > 0 ? Step::took(used) : Step::lost();
 }
 
 void Http::keep_for_later(Side& side, Draft& draft) {

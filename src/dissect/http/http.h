@@ -64,6 +64,18 @@ class Http final : public Session {
   Step maybe_bare(Side& side, const Input& in, Output& out);
   Step interim(Side& side, Draft& draft, const StatusLine& line, const Fields& fields, size_t size);
   Step body(Side& side, const Input& in, size_t at, Draft& draft, Output& out);
+  /// What was read of a body at once: `used` bytes, of which `whole` says that they are its last; or what is wrong.
+  struct BodyTurn {
+    size_t used = 0;
+    bool whole = false;
+    const char* wrong = nullptr;
+  };
+  BodyTurn body_turn(Side& side, const Input& in, size_t at, Draft& draft, Output& out);
+  BodyTurn content(Side& side, Bytes rest, Draft& draft, size_t cap);
+  BodyTurn chunk_size_line(Side& side, Bytes rest);
+  BodyTurn chunk(Side& side, Bytes rest, Draft& draft, size_t cap);
+  BodyTurn chunk_end(Side& side, Bytes rest);
+  BodyTurn trailers(Side& side, Bytes rest, Draft& draft, size_t cap);
   Step hand_over(Draft& draft, std::string_view to, size_t used, Output& out);
   Step broken(Side& side, Draft& draft, const char* why, size_t used, Output& out);
   static void keep_for_later(Side& side, Draft& draft);
