@@ -19,11 +19,11 @@ Candidates::Candidates(std::span<const ProtocolEntry> protocols) {
     if (entry.answers_tell) answers_tell_ |= bit;
     if (entry.name == "tls") tls_ |= bit;
     for (const uint16_t port : entry.card->ports) {
-      size_t at = place_of(port);
-      while (ports_[at].set != 0 && ports_[at].port != port) at = (at + 1) % kPlaces;
-      if (ports_[at].set == 0) BALEEN_CHECK(++ports < kPlaces / 2);
-      ports_[at].port = port;
-      ports_[at].set |= bit;
+      Place& place = ports_[place_of(port)];
+      if (place.set == 0) ++ports;
+      BALEEN_CHECK(ports < kPlaces / 2);
+      place.port = port;
+      place.set |= bit;
     }
   }
 }

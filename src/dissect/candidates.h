@@ -23,11 +23,7 @@ class Candidates {
   Set over_tcp() const { return over_tcp_; }
   Set over_udp() const { return over_udp_; }
   /// Those whose card names this port.
-  Set of_port(uint16_t port) const {
-    size_t at = place_of(port);
-    while (ports_[at].set != 0 && ports_[at].port != port) at = (at + 1) % kPlaces;
-    return ports_[at].set;
-  }
+  Set of_port(uint16_t port) const { return ports_[place_of(port)].set; }
   /// Those whose answers alone tell.
   Set answers_tell() const { return answers_tell_; }
   /// TLS, where it is one of them.
@@ -42,7 +38,12 @@ class Candidates {
     Set set = 0;  // zero: empty
     uint16_t port = 0;
   };
-  static size_t place_of(uint16_t port) { return port * 40503u / 64 % kPlaces; }
+  /// Where this port stands, or would.
+  size_t place_of(uint16_t port) const {
+    size_t at = port * 40503u / 64 % kPlaces;
+    while (ports_[at].set != 0 && ports_[at].port != port) at = (at + 1) % kPlaces;
+    return at;
+  }
   std::vector<Place> ports_ = std::vector<Place>(kPlaces);
 };
 
