@@ -10,7 +10,7 @@
 namespace baleen::dissect {
 
 /// What an item keeps of a body: it comes in pieces and lies in one place of the item's arena. How much will come is
-/// only a claim: room is made for a few times what has come.
+/// only a claim: room is made for a few times what has come while that is little, then for about twice as much.
 class KeptText {
  public:
   std::string_view view() const { return {at_, size_}; }
@@ -33,10 +33,13 @@ class KeptText {
   }
 
  private:
-  static constexpr uint64_t kFirstRoom = 2048, kGrowth = 4;
+  static constexpr uint64_t kFirstRoom = 2048, kLittle = 8192;
 
   void widen(size_t n, uint64_t due, uint64_t most, Arena& arena) {
-    const uint64_t needed = size_ + n, likely = room_ == 0 ? std::min(due, kFirstRoom) : kGrowth * needed;
+    const uint64_t needed = size_ + n;
+    const uint64_t likely = room_ == 0         ? std::min(due, kFirstRoom)
+                            : needed < kLittle ? 4 * needed
+                                               : needed + needed / 4;  // an arena has blocks of powers of two
     const std::span<char> wider = arena.allocate_at_least(std::max(needed, std::min(likely, most)));
     if (size_ != 0) std::memcpy(wider.data(), at_, size_);
     at_ = wider.data();
