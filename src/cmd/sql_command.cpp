@@ -14,6 +14,7 @@
 #include "cmd/printing.h"
 #include "cmd/query_source.h"
 #include "index/sql.h"
+#include "index/strict_json.h"
 
 namespace baleen::cmd {
 namespace {
@@ -85,8 +86,12 @@ Result<> print(index::ItemSql& sql, const std::string& output, ByteSink& sink) {
   BALEEN_TRY_DO(sql.copy(output == "ndjson" ? "json" : output));
   std::ifstream in(sql.result_file(), std::ios::binary);
   std::string piece(1 << 20, '\0');
-  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0)
-    sink.write(std::string_view(piece).substr(0, static_cast<size_t>(in.gcount())));
+  index::StrictJson json;
+  while (in.read(piece.data(), static_cast<std::streamsize>(piece.size())) || in.gcount() > 0) {
+    const std::string_view read = std::string_view(piece).substr(0, static_cast<size_t>(in.gcount()));
+    sink.write(output == "ndjson" ? json.next(read) : read);
+  }
+  sink.write(json.finish());
   return sink.flush();
 }
 

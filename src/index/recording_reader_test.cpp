@@ -8,8 +8,6 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/crc32c.h"
@@ -363,23 +361,6 @@ TEST(RecordingReader, CsvQuotesWhatNeedsIt) {
   EXPECT_TRUE(line.starts_with("2023-11-14T22:13:20.123456789Z,0,,"));
   EXPECT_NE(line.find(",GET,\"a,\"\"b\"\"\r\nc\",,,,0,0,"), std::string::npos) << line;
   EXPECT_TRUE(line.ends_with(",false,,,,\r\n")) << line;
-}
-
-TEST(RecordingReader, SqlWritesNumbersThatJsonHas) {
-  Bucket bucket;
-  bucket.add("a", "r1", 1, {{1, 0, seconds(0), 500}}, {{1, 2}});
-  RecordingReader reader(bucket.store(), "", bucket.cache());
-  const std::string text =
-      R"(SELECT 'nan'::DOUBLE AS "a ""b""", 'inf'::FLOAT AS c, -1.5::DOUBLE AS d, 'nan' AS e, status FROM items)";
-  auto sql = reader.sql(query(), text, bucket.path(""));
-  ASSERT_TRUE(sql);
-  ASSERT_TRUE((*sql)->prepare(text));
-  ASSERT_TRUE((*sql)->copy("json"));
-  std::ifstream in((*sql)->result_file());
-  const std::string written{std::istreambuf_iterator<char>(in), {}};
-  EXPECT_EQ(nlohmann::json::parse(written),
-            (nlohmann::json{{"a \"b\"", nullptr}, {"c", nullptr}, {"d", -1.5}, {"e", "nan"}, {"status", 500}}))
-      << written;
 }
 
 TEST(RecordingReader, SqlSeesTheItemsAndNothingElse) {

@@ -330,29 +330,12 @@ Result<> ItemSql::rows(const std::function<void(const std::vector<std::string>& 
   return outcome;
 }
 
-/// What was prepared, with null for numbers that JSON does not have (RFC 8259 6): DuckDB writes nan and inf for them.
-static std::string for_json(Database& db) {
-  duckdb_result result;
-  std::string replaced;
-  if (duckdb_query(db.connection(), "FROM asked LIMIT 0", &result) == DuckDBSuccess)
-    for (idx_t i = 0; i < duckdb_column_count(&result); ++i) {
-      const duckdb_type type = duckdb_column_type(&result, i);
-      if (type != DUCKDB_TYPE_DOUBLE && type != DUCKDB_TYPE_FLOAT) continue;
-      const std::string name = sql_name(duckdb_column_name(&result, i));
-      replaced +=
-          fmt::format("{}CASE WHEN isfinite({}) THEN {} END AS {}", replaced.empty() ? "" : ", ", name, name, name);
-    }
-  duckdb_destroy_result(&result);
-  return replaced.empty() ? "FROM asked" : fmt::format("SELECT * REPLACE ({}) FROM asked", replaced);
-}
-
 Result<> ItemSql::copy(const std::string& format) {
   const char* options = format == "csv"       ? "FORMAT csv, HEADER"
                         : format == "parquet" ? "FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false"
                                               : "FORMAT json";
-  const std::string rows = format == "json" ? for_json(*state_->db) : "FROM asked";
   const auto copied =
-      state_->db->run(fmt::format("COPY ({}) TO {} ({})", rows, sql_text(state_->result_file), options));
+      state_->db->run(fmt::format("COPY (FROM asked) TO {} ({})", sql_text(state_->result_file), options));
   return copied ? copied : Result<>(Error{Code::kInvalid, copied.error().message});
 }
 

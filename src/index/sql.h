@@ -40,7 +40,7 @@ class ItemSql {
   using Cells = std::span<const std::optional<std::string>>;
   Result<> rows(const std::function<void(const std::vector<std::string>& names)>& header,
                 const std::function<bool(Cells)>& row);
-  /// The same as a file: "csv", "json" (an object a line) or "parquet".
+  /// The same as a file: "csv", "json" (an object a line, with what StrictJson puts right) or "parquet".
   Result<> copy(const std::string& format);
   const std::string& result_file() const;
 

@@ -15,14 +15,4 @@ inline std::string sql_text(std::string_view text) {
   return out + "'";
 }
 
-/// A name of SQL, of whatever characters it may be.
-inline std::string sql_name(std::string_view name) {
-  std::string out = "\"";
-  for (const char c : name) {
-    out += c;
-    if (c == '"') out += c;
-  }
-  return out + "\"";
-}
-
 }  // namespace baleen::index

@@ -79,6 +79,15 @@ check("counting those of none", baleen("query", "--from", "bucket", "--stream", 
 record("two")  # another capture's streams have the same names
 check("an id of two runs is told", "2 items have this id" in baleen("query", "--from", "bucket", "--item", ids[0])[1])
 
+# ---- numbers that JSON does not have ----
+def no_json(word):
+    raise ValueError(f"{word} is no JSON")
+
+
+out = baleen("sql", "--from", "bucket", "select ['nan'::double, 1.5] l, {'x': '-inf'::double} s, 'NaN' t, avg(elapsed_us) filter (status = 1) from items", "-o", "ndjson")[0]
+read = json.loads(out, parse_constant=no_json)
+check("sql writes null for them", read["l"] == [None, 1.5] and read["s"] == {"x": None} and read["t"] == "NaN" and out.endswith("\n"), out)
+
 # ---- damaged objects ----
 def damaged(pattern, begin, end, to):
     """A copy of the bucket in which one object has other bytes there."""
