@@ -29,6 +29,8 @@ struct RespReader::Cursor {
   size_t left() const { return size - at; }
   /// Whether CR LF stands so far on. REQUIRES: that is there.
   bool ends_line(size_t ahead) const { return b[at + ahead] == '\r' && b[at + ahead + 1] == '\n'; }
+  /// Whether the value at hand says "?" for its length.
+  bool is_streamed() const { return left() > 1 && b[at + 1] == '?'; }
 };
 
 /// What a token came to.
@@ -74,9 +76,6 @@ bool read_number(const uint8_t* b, size_t size, size_t& at, int64_t& n, bool& ba
   at = i + 2;
   return true;
 }
-
-/// Whether the value at hand says "?" for its length.
-bool is_streamed(const auto& in) { return in.left() > 1 && in.b[in.at + 1] == '?'; }
 
 Value number_from(std::string_view text, Arena& arena) {
   double d = 0;
@@ -259,8 +258,8 @@ RespReader::Turn RespReader::head(Cursor& in, bool command) {
     case '~':
     case '>':
     case '%':
-    case '|': return !command && is_streamed(in) ? streamed(in, type) : aggregate(in, type);
-    case '$': return !command && is_streamed(in) ? streamed(in, type) : bulk_head(in, type, command);
+    case '|': return !command && in.is_streamed() ? streamed(in, type) : aggregate(in, type);
+    case '$': return !command && in.is_streamed() ? streamed(in, type) : bulk_head(in, type, command);
     case ';':
     case '=':
     case '!': return bulk_head(in, type, command);
