@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -78,7 +79,7 @@ class Source : public PcapFileSource {
 
   Result<PacketBatch> next_batch(Duration timeout) override {
     BALEEN_CHECK(!leased_);
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    std::optional<std::chrono::steady_clock::time_point> deadline;  // once it is waited for
     size_t count = 0;
     while (!stop_.raised()) {
       if (failed_) return *failed_;
@@ -87,7 +88,9 @@ class Source : public PcapFileSource {
       BALEEN_TRY(const bool later, read_on());
       if (heap_.empty() && pending_.empty() && !later) return PacketBatch(PacketBatch::State::kEnd);
       if (later) {
-        const auto left = deadline - std::chrono::steady_clock::now();
+        const auto now = std::chrono::steady_clock::now();
+        if (!deadline) deadline = now + timeout;
+        const auto left = *deadline - now;
         if (left <= Duration::zero()) return PacketBatch(PacketBatch::State::kTimeout);
         waiting_.front()->file.input().wait(left, stop_);
         continue;
@@ -126,7 +129,6 @@ class Source : public PcapFileSource {
   }
   PacketBatch lease(size_t count) {
     leased_ = true;
-    for (size_t i = 0; i < count; ++i) statistics_.bytes += packets_[i].bytes.size();
     statistics_.packets += count;
     return {*this, std::span(packets_).first(count), ahead_};
   }
@@ -303,6 +305,7 @@ size_t Source::take_run(size_t count) {
     net::Packet& packet = packets_[count++];  // member by member: see decode_plain_tcp()
     packet.time = record.time;
     packet.bytes = record.bytes;
+    statistics_.bytes += record.bytes.size();
     packet.wire_length = record.wire_length;
     packet.interface = stream->interfaces[record.interface];
     packet.link = static_cast<net::LinkType>(record.link);
