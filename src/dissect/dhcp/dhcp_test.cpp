@@ -220,7 +220,8 @@ TEST(Dhcp, Probe) {
   // client's identifier, and "www" is no option.
   const std::string dns =
       std::string("\x07\x12\x81\x80", 4) + be(1, 2) + be(4, 2) + be(1, 2) + be(0, 2) + "\x03www\x07shop";
-  EXPECT_EQ(Dhcp::probe({kToClient, as_bytes(dns), {}, true, true, 100}), Probe::kNo);
+  for (size_t size = 4; size <= dns.size(); ++size)
+    EXPECT_EQ(Dhcp::probe({kToClient, as_bytes(dns).first(size), {}, true, true, 100}), Probe::kNo) << size;
   const std::string cut = message6(7, kClient + kServer);
   EXPECT_EQ(Dhcp::probe({kToClient, as_bytes(cut).first(cut.size() - 3), {}, true, true, 3}), Probe::kYes);
 }

@@ -127,6 +127,8 @@ Bytes innermost(Bytes message) {
   return message;
 }
 
+/// Where not all of it was captured, an option more than the one that says who it is has to be there, or to begin:
+/// twelve bytes of another protocol's head may be such an option.
 bool is_message(Bytes b, bool captured) {
   if (b.size() < kHead || name_in(kTypes, b[0]).empty() || is_relay(b[0])) return false;
   bool identified = b[0] == 11;  // a client that only asks for information need not say who it is
@@ -136,7 +138,7 @@ bool is_message(Bytes b, bool captured) {
     const bool has_code = r.remaining() >= 2;
     const Bytes content = next(r, code);
     if (has_code && (code == 0 || code > 150)) return false;
-    if (!r.ok()) return !captured && identified && count > 0;
+    if (!r.ok()) return !captured && identified && count + (has_code ? 1 : 0) > 1;
     // RFC 8415 11: four kinds of DUID
     if (code <= 2) {
       if (content.size() < 4 || content.size() > 130) return false;
@@ -145,7 +147,7 @@ bool is_message(Bytes b, bool captured) {
       identified = true;
     }
   }
-  return identified && count > 0;
+  return identified && count > (captured ? 0 : 1);
 }
 
 std::string_view names_text(Bytes b, Arena& arena) {
