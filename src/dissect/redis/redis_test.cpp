@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "dissect/play.h"
+#include "dissect/redis/command.h"
 
 namespace baleen::dissect::redis {
 namespace {
@@ -232,6 +233,56 @@ TEST(Redis, Probe) {
 }
 
 TEST(Redis, IdleSessionsAreSmall) { EXPECT_LE(sizeof(Redis), 384u); }
+
+/// What a command line means, as "key|value|keyword|user|secrets".
+std::string meaning(std::string_view line) {
+  std::vector<item::Value> args;
+  for (size_t at = 0; at < line.size();) {
+    const size_t end = std::min(line.find(' ', at), line.size());
+    args.emplace_back(line.substr(at, end - at));
+    at = end + 1;
+  }
+  const Command c = understand(verb_id(args[0].text()), args);
+  std::string out;
+  for (const std::string_view part : {c.key, c.value.text(), c.keyword, c.user}) out.append(part) += '|';
+  for (size_t i = 0; i < c.secret_count; ++i) out.append(i == 0 ? "" : " ").append(args[c.secret_first + i].text());
+  return out;
+}
+
+TEST(Redis, CommandsMeanWhatTheirPlacesSay) {
+  const std::pair<const char*, const char*> lines[] = {
+      {"GET k", "k||||"},
+      {"get k", "k||||"},
+      {"NOBODY.KNOWS k v", "k||||"},
+      {"PING hello", "|hello|||"},
+      {"PING", "||||"},
+      {"SET k v EX 5", "k|v|||"},
+      {"SET k", "k||||"},
+      {"HSET k f v", "k|v|||"},
+      {"FLUSHALL ASYNC", "||||"},
+      {"REPLICAOF 10.0.0.1 6379", "||||"},
+      {"SLAVEOF 10.0.0.1 6379", "||||"},
+      {"CLIENT LIST", "||LIST||"},
+      {"OBJECT ENCODING k", "k||ENCODING||"},
+      {"EVAL script 1 k v", "k||||"},
+      {"EVAL script 0 v", "||||"},
+      {"EVALSHA_RO sum 1 k", "k||||"},
+      {"XREAD COUNT 2 STREAMS s 0", "s||||"},
+      {"XREADGROUP GROUP g c STREAMS s >", "s||||"},
+      {"XREAD COUNT 2", "||||"},
+      {"AUTH secret", "||||secret"},
+      {"AUTH user secret", "|||user|secret"},
+      {"HELLO 3 AUTH user secret", "|||user|secret"},
+      {"HELLO 3 AUTH user", "||||"},
+      {"CONFIG SET maxmemory 1 requirepass secret", "||SET||secret"},
+      {"CONFIG GET requirepass", "||GET||"},
+      {"ACL SETUSER user on >secret", "||SETUSER|user|on >secret"},
+      {"ACL WHOAMI", "||WHOAMI||"},
+      {"MIGRATE host 6379 k 0 5000 AUTH secret", "k||||secret"},
+      {"MIGRATE host 6379 k 0 5000 AUTH2 user secret", "k|||user|secret"},
+  };
+  for (const auto& [line, expected] : lines) EXPECT_EQ(meaning(line), expected) << line;
+}
 
 }  // namespace
 }  // namespace baleen::dissect::redis
