@@ -19,6 +19,7 @@ namespace {
 constexpr size_t kLargestFile = 4 << 20;
 constexpr uint64_t kSmallestSpool = 64 << 20;
 constexpr uint64_t kSmallestPart = 5 << 20, kLargestPart = 1 << 30;
+constexpr uint64_t kLargestBody = 1 << 30;
 
 void read_scripting(ConfigValues& v, ScriptingConfig& s) {
   s.enabled = v.boolean("scripting.enabled");
@@ -89,6 +90,7 @@ void read(ConfigValues& v, LoadedConfig& out) {
   c.udp_flow_timeout = std::chrono::seconds(v.integer("tap.misc.udpFlowTimeout", 1, 1 << 30));
   c.storage_limit = v.size("tap.storageLimit");
   c.body_cap = v.size("tap.misc.bodyCap");
+  if (c.body_cap > kLargestBody) v.wrong("tap.misc.bodyCap", "at most 1Gi");
   c.spool_limit = v.size("spool.limit");
   if (c.spool_limit != 0 && c.spool_limit < kSmallestSpool) v.wrong("spool.limit", "at least 64Mi, or 0");
   c.spool_refuses_newest = v.text("spool.whenFull") == "refuseNewest";

@@ -171,6 +171,8 @@ upload: {parallel: 5, bandwidth: 10Mi, partSize: 8Mi, spread: 1m}
   EXPECT_FALSE(parse_config("spool: {limit: 1Mi}").ok());
   EXPECT_FALSE(parse_config("upload: {parallel: 0}").ok());
   EXPECT_FALSE(parse_config("upload: {partSize: 1Mi}").ok());
+  EXPECT_TRUE(parse_config("tap: {misc: {bodyCap: 1Gi}}").ok());
+  EXPECT_FALSE(parse_config("tap: {misc: {bodyCap: 2Gi}}").ok());
   EXPECT_FALSE(parse_config("spool: {whenFull: dropNewest}").ok());
   EXPECT_TRUE(parse_config(head + "limitItems: 5}\nrecordingDisabled: true").config.recordings.empty());
 }
