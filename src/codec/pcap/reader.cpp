@@ -151,8 +151,6 @@ void Reader::read_pcap(Bytes window, std::span<PacketRecord> out, Step& step) {
       record.bytes = record.bytes.first(std::min<size_t>(captured, record.wire_length));
     }
     at += header + captured;
-    // Neighbours are often of one size: then this is the one after the next.
-    __builtin_prefetch(head + 3 * (header + captured));
   }
   step.packets = packets;
   step.consumed = at;
