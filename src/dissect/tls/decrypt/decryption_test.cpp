@@ -199,6 +199,18 @@ TEST_P(Decrypted, SecretsMayComeOneByOne) {
   }
 }
 
+TEST(Decryption, WhereOneSidesSecretNeverComesTheOtherSideIsShownAlone) {
+  std::istringstream text(read_file(folder() + "tls13.keys"));
+  KeyLog log;
+  log.set_grows(true);
+  for (std::string line; std::getline(text, line);)
+    if (!line.starts_with("CLIENT_TRAFFIC_SECRET_0")) log.add(line + "\n");
+  const Ran ran = play(net::load_capture(folder() + "tls13.pcap"), &log);
+  EXPECT_FALSE(ran.inner.items.empty());
+  for (const std::string& item : ran.inner.items) EXPECT_EQ(item, " 200");
+  EXPECT_GT(ran.counters.of(Counter::kUndecryptable), 0u);
+}
+
 TEST_P(Decrypted, SecretsThatNeverComeAreNotWaitedForLong) {
   KeyLog log;
   log.set_grows(true);
